@@ -1,0 +1,342 @@
+//! The frame, version 1: a sealed batch of one lane, the same bytes on disk, on the wire and in the journal.
+//!
+//! ```text
+//! offset  size  field            (all little-endian)
+//!      0     4  magic            "PCKT"
+//!      4     1  version          1
+//!      5     1  header_len       115
+//!      6     1  kind             1 data, 2 loss, 3 genesis
+//!      7     1  codec            0 stored, 1 zstd
+//!      8     1  lane             0 high, 1 normal, 2 bulk
+//!      9     2  flags            high byte must be understood; 0x0001 resealed
+//!     11    16  agent
+//!     27     8  epoch
+//!     35     8  sequence         1, 2, 3 … within (agent, epoch, lane); 1 is the genesis frame
+//!     43     4  span             sequences that the frame stands for: 1, or the width of a hole
+//!     47     8  first_record     number of its first record, from 1
+//!     55     4  records
+//!     59     8  sealed_at        ns since the Unix epoch
+//!     67     4  raw_len          bytes of the body before compression, ≤ 1 MiB
+//!     71     4  body_len         bytes that follow the header, ≤ raw_len
+//!     75    32  prev             BLAKE3 of the previous frame's header and body
+//!    107     4  body_crc32c
+//!    111     4  header_crc32c    of the 111 bytes before it
+//! ```
+//!
+//! The body is the `zstd` (or, where that does not shrink it, the plain bytes) of a `bincode` list of columns
+//! `(id u16, type u8, bytes)`; unknown ids are skipped, so a new column is not a new version. Columns of data
+//! frames are those of [`crate::batch`]; loss and genesis frames have one JSON column. Checks run from cheap
+//! to dear: [`Header::parse`] bounds every length before anything is allocated, [`Frame::parse`] proves both
+//! checksums, [`Frame::open`] decompresses and finds the columns.
+
+mod header;
+mod notice;
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::identity::{ChainId, FrameHash};
+use crate::limits::{FRAME_COLUMNS_MAX, FRAME_RAW_BYTES_MAX};
+use crate::time::Timestamp;
+
+pub use header::{Codec, FLAG_RESEALED, FrameError, FrameKind, HEADER_LEN, Header, MAGIC, VERSION};
+pub use notice::{GenesisNotice, GenesisReason, LossNotice, PreviousEpoch};
+
+/// Column of loss and genesis frames: their body as JSON.
+const COLUMN_NOTICE: u16 = 1;
+
+/// A whole frame whose checksums are right. Cheap to clone is not promised: it owns its bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame {
+    header: Header,
+    bytes: Vec<u8>,
+    hash: FrameHash,
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame").field("header", &self.header).field("hash", &self.hash).finish_non_exhaustive()
+    }
+}
+
+/// Where a new frame stands: everything of its header that its body does not decide.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The chain.
+    pub chain: ChainId,
+    /// Place in the chain.
+    pub sequence: u64,
+    /// Number of its first record.
+    pub first_record: u64,
+    /// Hash of the frame before it.
+    pub prev: FrameHash,
+    /// The host's clock.
+    pub sealed_at: Timestamp,
+}
+
+/// Makes frames: keeps one compression context and its buffers for all of them (about 1 MiB).
+pub struct Sealer {
+    compressor: Option<zstd::bulk::Compressor<'static>>,
+    raw: Vec<u8>,
+}
+
+impl Sealer {
+    /// Level of compression. 1: ARCHITECTURE asks for at most twice the CPU of `zstd -1` on a host.
+    const LEVEL: i32 = 1;
+
+    /// A sealer with an empty context.
+    ///
+    /// # Errors
+    /// When libzstd cannot allocate its context.
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self { compressor: Some(zstd::bulk::Compressor::new(Self::LEVEL)?), raw: Vec::new() })
+    }
+
+    /// Gives context and buffers back until the next frame is sealed.
+    pub fn rest(&mut self) {
+        *self = Self { compressor: None, raw: Vec::new() };
+    }
+
+    /// Seals columns of `records` records into a data frame.
+    ///
+    /// # Errors
+    /// [`FrameError::Bounds`] when the columns are larger than a frame may be or hold no or too many
+    /// records; batches are bounded so that this does not happen.
+    pub fn data(&mut self, place: &Place, records: u32, columns: &[Column<'_>]) -> Result<Frame, FrameError> {
+        self.seal(place, FrameKind::Data, (1, records), columns)
+    }
+
+    /// Seals the notice that `span` sequences with `records` records are lost.
+    ///
+    /// # Errors
+    /// As [`Sealer::data`].
+    pub fn loss(&mut self, place: &Place, span: u32, records: u32, notice: &LossNotice) -> Result<Frame, FrameError> {
+        let body = serde_json::to_vec(notice).map_err(|_| FrameError::Body { what: "loss notice" })?;
+        self.seal(place, FrameKind::Loss, (span, records), &[(COLUMN_NOTICE, COLUMN_TYPE_JSON, &body)])
+    }
+
+    /// Seals the first frame of `chain`.
+    ///
+    /// # Errors
+    /// As [`Sealer::data`].
+    pub fn genesis(&mut self, chain: ChainId, at: Timestamp, notice: &GenesisNotice) -> Result<Frame, FrameError> {
+        let body = serde_json::to_vec(notice).map_err(|_| FrameError::Body { what: "genesis notice" })?;
+        let place = Place { chain, sequence: 1, first_record: 1, prev: FrameHash::ZERO, sealed_at: at };
+        self.seal(&place, FrameKind::Genesis, (1, 0), &[(COLUMN_NOTICE, COLUMN_TYPE_JSON, &body)])
+    }
+
+    fn seal(
+        &mut self,
+        place: &Place,
+        kind: FrameKind,
+        (span, records): (u32, u32),
+        columns: &[Column<'_>],
+    ) -> Result<Frame, FrameError> {
+        self.raw.clear();
+        bincode::encode_into_std_write(columns, &mut self.raw, BINCODE)
+            .map_err(|_| FrameError::Body { what: "columns do not encode" })?;
+        let raw_len = u32::try_from(self.raw.len()).map_err(|_| FrameError::Bounds { field: "raw_len" })?;
+        if self.raw.len() > FRAME_RAW_BYTES_MAX {
+            return Err(FrameError::Bounds { field: "raw_len" });
+        }
+        // The body is compressed in place behind the room for the header; one that does not shrink is stored.
+        let mut bytes = vec![0; HEADER_LEN + self.raw.len()];
+        let (_, room) = bytes.split_at_mut(HEADER_LEN);
+        if self.compressor.is_none() {
+            self.compressor = zstd::bulk::Compressor::new(Self::LEVEL).ok();
+        }
+        let compressed = self.compressor.as_mut().and_then(|zstd| zstd.compress_to_buffer(&self.raw, room).ok());
+        let codec = match compressed {
+            Some(len) if len < self.raw.len() => {
+                bytes.truncate(HEADER_LEN + len);
+                Codec::Zstd
+            }
+            _ => {
+                room.copy_from_slice(&self.raw);
+                Codec::Stored
+            }
+        };
+        bytes.shrink_to_fit();
+        let (head, body) = bytes.split_at_mut(HEADER_LEN);
+        let header = Header {
+            version: VERSION,
+            kind,
+            codec,
+            chain: place.chain,
+            flags: 0,
+            sequence: place.sequence,
+            span,
+            first_record: place.first_record,
+            records,
+            sealed_at: place.sealed_at,
+            raw_len,
+            body_len: u32::try_from(body.len()).map_err(|_| FrameError::Bounds { field: "body_len" })?,
+            prev: place.prev,
+            body_crc: crc32c::crc32c(body),
+        };
+        header.check()?;
+        head.copy_from_slice(&header.encode());
+        let hash = FrameHash(*blake3::hash(&bytes).as_bytes());
+        Ok(Frame { header, bytes, hash })
+    }
+}
+
+/// One column of a body: id, type, bytes.
+pub type Column<'a> = (u16, u8, &'a [u8]);
+
+/// Column type: opaque bytes.
+pub const COLUMN_TYPE_BYTES: u8 = 0;
+/// Column type: LEB128 numbers.
+pub const COLUMN_TYPE_VARINT: u8 = 1;
+/// Column type: zigzag LEB128 numbers.
+pub const COLUMN_TYPE_ZIGZAG: u8 = 2;
+/// Column type: one JSON document.
+pub const COLUMN_TYPE_JSON: u8 = 3;
+
+const BINCODE: bincode::config::Configuration<
+    bincode::config::LittleEndian,
+    bincode::config::Fixint,
+    bincode::config::Limit<FRAME_RAW_BYTES_MAX>,
+> = bincode::config::standard().with_little_endian().with_fixed_int_encoding().with_limit::<FRAME_RAW_BYTES_MAX>();
+
+/// Room for opening bodies, reused from frame to frame; grows to at most 1 MiB.
+#[derive(Default)]
+pub struct Opener {
+    decompressor: Option<zstd::bulk::Decompressor<'static>>,
+    raw: Vec<u8>,
+}
+
+impl Frame {
+    /// Takes `bytes` as one whole frame and proves both checksums.
+    ///
+    /// # Errors
+    /// See [`FrameError`]; trailing bytes are [`FrameError::Bounds`].
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, FrameError> {
+        let header = Header::parse(&bytes)?;
+        let need = header.frame_len();
+        if bytes.len() < need {
+            return Err(FrameError::Short { have: bytes.len(), need });
+        }
+        if bytes.len() > need {
+            return Err(FrameError::Bounds { field: "body_len" });
+        }
+        if crc32c::crc32c(bytes.get(HEADER_LEN..).unwrap_or_default()) != header.body_crc {
+            return Err(FrameError::Checksum { part: "body" });
+        }
+        let hash = FrameHash(*blake3::hash(&bytes).as_bytes());
+        Ok(Self { header, bytes, hash })
+    }
+
+    /// The header.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Header and body, as they are stored and sent.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Header and body, given away.
+    #[must_use]
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// BLAKE3 of header and body: `prev` of the next frame.
+    #[must_use]
+    pub fn hash(&self) -> FrameHash {
+        self.hash
+    }
+
+    /// The head of the chain once this frame is in it: its hash or, behind a hole, the hash that its loss
+    /// notice carries.
+    ///
+    /// # Errors
+    /// [`FrameError::Body`] when a loss frame's notice does not open.
+    pub fn head_after(&self, opener: &mut Opener) -> Result<FrameHash, FrameError> {
+        match self.header.kind {
+            FrameKind::Loss => Ok(self.loss_notice(opener)?.last_hash),
+            FrameKind::Data | FrameKind::Genesis => Ok(self.hash),
+        }
+    }
+
+    /// The same body under a new header, flagged as resealed (after a fork).
+    ///
+    /// # Errors
+    /// [`FrameError::Bounds`] when the place is not one for this kind of frame.
+    pub fn reseal(&self, place: &Place) -> Result<Self, FrameError> {
+        let mut header = self.header.clone();
+        header.chain = place.chain;
+        header.sequence = place.sequence;
+        header.first_record = place.first_record;
+        header.prev = place.prev;
+        header.flags |= FLAG_RESEALED;
+        header.check()?;
+        let mut bytes = header.encode().to_vec();
+        bytes.extend_from_slice(self.bytes.get(HEADER_LEN..).unwrap_or_default());
+        let hash = FrameHash(*blake3::hash(&bytes).as_bytes());
+        Ok(Self { header, bytes, hash })
+    }
+
+    /// Decompresses the body and finds its columns.
+    ///
+    /// # Errors
+    /// [`FrameError::Body`] when it does not decompress to exactly `raw_len` bytes or is not a list of columns.
+    pub fn open<'o>(&self, opener: &'o mut Opener) -> Result<Vec<Column<'o>>, FrameError> {
+        let body = self.bytes.get(HEADER_LEN..).unwrap_or_default();
+        let raw_len = usize::try_from(self.header.raw_len).map_err(|_| FrameError::Bounds { field: "raw_len" })?;
+        opener.raw.clear();
+        match self.header.codec {
+            Codec::Stored => opener.raw.extend_from_slice(body),
+            Codec::Zstd => {
+                if opener.decompressor.is_none() {
+                    opener.decompressor = zstd::bulk::Decompressor::new().ok();
+                }
+                let decompressor =
+                    opener.decompressor.as_mut().ok_or(FrameError::Body { what: "no memory for zstd" })?;
+                opener.raw.reserve_exact(raw_len);
+                decompressor
+                    .decompress_to_buffer(body, &mut opener.raw)
+                    .map_err(|_| FrameError::Body { what: "zstd refuses it" })?;
+            }
+        }
+        if opener.raw.len() != raw_len {
+            return Err(FrameError::Body { what: "its length is not raw_len" });
+        }
+        let (columns, used): (Vec<Column<'o>>, usize) = bincode::borrow_decode_from_slice(&opener.raw, BINCODE)
+            .map_err(|_| FrameError::Body { what: "it is not a list of columns" })?;
+        if used != raw_len || columns.len() > FRAME_COLUMNS_MAX {
+            return Err(FrameError::Body { what: "it is not a list of columns" });
+        }
+        Ok(columns)
+    }
+
+    fn notice<T: for<'de> Deserialize<'de>>(&self, opener: &mut Opener, what: &'static str) -> Result<T, FrameError> {
+        let columns = self.open(opener)?;
+        let notice = columns.iter().find(|(id, ..)| *id == COLUMN_NOTICE);
+        notice.and_then(|(.., bytes)| serde_json::from_slice(bytes).ok()).ok_or(FrameError::Body { what })
+    }
+
+    /// The body of a loss frame.
+    ///
+    /// # Errors
+    /// [`FrameError::Body`] when there is none.
+    pub fn loss_notice(&self, opener: &mut Opener) -> Result<LossNotice, FrameError> {
+        self.notice(opener, "it is not a loss notice")
+    }
+
+    /// The body of a genesis frame.
+    ///
+    /// # Errors
+    /// [`FrameError::Body`] when there is none.
+    pub fn genesis_notice(&self, opener: &mut Opener) -> Result<GenesisNotice, FrameError> {
+        self.notice(opener, "it is not a genesis notice")
+    }
+}
+
+#[cfg(test)]
+mod tests;

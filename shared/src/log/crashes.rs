@@ -1,0 +1,227 @@
+//! The log under a crash at every call: what was committed is there, unaltered, in order, once; what was not is
+//! there whole or not at all. `PICKET_SEEDS` asks for more traces than the few that every run makes.
+
+use super::*;
+use crate::time::{ManualClock, Timestamp};
+
+const DIR: &str = "/spool/high";
+const OPTIONS: Options = Options { segment_bytes: 72 << 10, quarantine_bytes_max: 1 << 20, points: ["w", "s", "c"] };
+
+pub(super) struct Random(pub(super) u64);
+
+impl Random {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % bound.max(1)
+    }
+}
+
+pub(super) fn seeds(usual: u64) -> u64 {
+    std::env::var("PICKET_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+fn clock() -> Clock {
+    Clock::Manual(ManualClock::new(Timestamp::from_seconds(1)))
+}
+
+/// Frame `number`: its number, then bytes that follow from it. Some are large enough to span many sectors.
+fn payload(number: u64) -> Vec<u8> {
+    let mut random = Random(number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let len = if random.below(4) == 0 { random.below(9_000) } else { random.below(300) };
+    let mut bytes = number.to_le_bytes().to_vec();
+    bytes.extend((0..len).map(|_| u8::try_from(random.below(256)).unwrap()));
+    bytes
+}
+
+fn number(bytes: &[u8]) -> u64 {
+    u64::from_le_bytes(bytes[..8].try_into().unwrap())
+}
+
+/// A program that keeps numbered frames in a log, and what it may rely on.
+struct Owner {
+    fs: ModelFs,
+    log: Log,
+    /// Frames below are committed; frames below `next` were taken.
+    committed: u64,
+    next: u64,
+}
+
+/// What is known of the disk between two lives of the program.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    committed: u64,
+    taken: u64,
+    /// A frame below this one may have been trimmed.
+    trimmed: u64,
+}
+
+impl Owner {
+    /// Opens the log, and holds what it gives against what is known.
+    fn open(fs: &ModelFs, known: Known) -> Self {
+        let (mut state, mut frames) = (0, Vec::new());
+        let mut visit = |record: &Record<'_>| match record.kind {
+            Kind::State => {
+                state = number(record.payload);
+                assert!(frames.is_empty(), "a state in the middle");
+            }
+            Kind::Frame => {
+                let n = number(record.payload);
+                assert_eq!(record.payload, payload(n), "frame {n} is altered");
+                frames.push(n);
+            }
+            _ => {}
+        };
+        let fresh = || 0u64.to_le_bytes().to_vec();
+        let opened = Log::open(Arc::new(fs.clone()), Path::new(DIR), OPTIONS, clock(), &mut visit, &fresh)
+            .expect("a log opens after any crash");
+        let report = opened.report;
+        assert!(report.continuity && report.damage.is_empty() && report.foreign.is_empty(), "{report:?}");
+        let next = state + frames.len() as u64;
+        assert_eq!(frames, (state..next).collect::<Vec<_>>(), "once, in order, behind the state");
+        assert!(next >= known.committed, "frames below {} were committed, there is none from {next}", known.committed);
+        assert!(next <= known.taken, "frame {next} was never taken");
+        let mut owner = Self { fs: fs.clone(), log: opened.log, committed: next, next };
+        owner.check(known.trimmed);
+        owner
+    }
+
+    /// Reads the whole log and holds it against what was committed.
+    fn check(&mut self, trimmed: u64) {
+        let mut reader = Reader::new(Arc::new(self.fs.clone()), Path::new(DIR), self.log.oldest());
+        let mut wanted = None;
+        while let Some(entry) = reader.next(self.log.committed()).unwrap() {
+            let Entry::Record(record) = entry else {
+                // Of several segments that were trimmed the power leaves any.
+                assert!(wanted.is_none_or(|wanted| wanted <= trimmed), "{entry:?} below what is committed");
+                wanted = None;
+                continue;
+            };
+            if record.kind == Kind::Frame {
+                let n = number(record.payload);
+                assert_eq!(record.payload, payload(n));
+                assert_eq!(n, wanted.unwrap_or(n), "frames follow each other");
+                assert!(wanted.is_some() || n <= trimmed, "frames from {trimmed} are not trimmed, the first is {n}");
+                wanted = Some(n + 1);
+            }
+        }
+        assert!(wanted.is_none_or(|wanted| wanted == self.committed), "{wanted:?} {}", self.committed);
+        assert!(wanted.is_some() || self.committed <= trimmed);
+    }
+
+    fn state(&self) -> Vec<u8> {
+        self.committed.to_le_bytes().to_vec()
+    }
+
+    fn commit(&mut self) -> io::Result<()> {
+        let state = self.state();
+        self.log.commit(&|| state.clone())?;
+        self.committed = self.next;
+        Ok(())
+    }
+
+    fn append(&mut self) -> io::Result<()> {
+        let bytes = payload(self.next);
+        if !self.log.fits(Kind::Frame, bytes.len()) {
+            self.commit()?;
+            self.log.roll(&self.state(), bytes.len())?;
+        }
+        self.log.append(Kind::Frame, &[&bytes]).map_err(io::Error::other)?;
+        self.next += 1;
+        Ok(())
+    }
+
+    fn trim(&mut self, known: &mut Known) -> io::Result<()> {
+        let Some((_, end)) = self.log.oldest_finished() else { return Ok(()) };
+        known.trimmed = self.committed;
+        self.log.trim(end).map(|_| ())
+    }
+}
+
+/// One life of the program: random steps until the power goes or `steps` are done.
+fn live(owner: &mut Owner, known: &mut Known, random: &mut Random, steps: u32) {
+    for _ in 0..steps {
+        let result = match random.below(16) {
+            0 => owner.trim(known),
+            1 => {
+                owner.fs.fail_sync_at(1 + random.below(3));
+                Ok(())
+            }
+            2 => {
+                let more = random.below(200 << 10);
+                owner.fs.room((random.below(2) == 0).then(|| owner.fs.taken() + more));
+                Ok(())
+            }
+            3..=6 => owner.commit(),
+            _ => owner.append(),
+        };
+        // A disk that refuses changes nothing: the program goes on and tries again.
+        if result.is_err() && owner.fs.is_down() {
+            break;
+        }
+    }
+    (known.committed, known.taken) = (owner.committed, owner.next.max(known.taken));
+}
+
+fn crash(fs: &ModelFs, random: &mut Random) {
+    fs.room(None);
+    if random.below(3) == 0 { fs.kill() } else { fs.power_loss() }
+}
+
+/// Three lives on one disk; the first ends at call `at`, which may be behind its end.
+fn run(seed: u64, at: u64) -> u64 {
+    let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1);
+    let fs = ModelFs::new(seed ^ at);
+    fs.short_reads(seed.is_multiple_of(3));
+    let mut known = Known::default();
+    let mut owner = Owner::open(&fs, known);
+    let begun = fs.calls();
+    fs.power_off_at(at);
+    live(&mut owner, &mut known, &mut random, 70);
+    let calls = fs.calls() - begun;
+    for steps in [25, 12] {
+        crash(&fs, &mut random);
+        owner = Owner::open(&fs, known);
+        // What was found counts from here on: it is read, sent and acked.
+        known.committed = owner.committed;
+        fs.power_off_at(1 + random.below(40));
+        live(&mut owner, &mut known, &mut random, steps);
+    }
+    crash(&fs, &mut random);
+    Owner::open(&fs, known);
+    calls
+}
+
+#[test]
+fn committed_frames_survive_a_crash_at_every_call() {
+    for seed in 1..=seeds(6) {
+        let mut at = 1;
+        loop {
+            let calls = std::panic::catch_unwind(|| run(seed, at));
+            let calls = calls.unwrap_or_else(|_| panic!("seed {seed}, power off at call {at}"));
+            at += 1;
+            if at > calls + 1 {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn segment_whose_folder_did_not_sync_takes_the_place_of_the_one_before() {
+    for fails in 1..=2 {
+        let fs = ModelFs::new(7);
+        let mut owner = Owner::open(&fs, Known::default());
+        for _ in 0..5 {
+            owner.append().unwrap();
+            owner.commit().unwrap();
+        }
+        fs.fail_sync_at(fails);
+        assert!(owner.log.roll(&owner.state(), 0).is_err());
+        owner.append().unwrap();
+        owner.commit().unwrap();
+        fs.kill();
+        Owner::open(&fs, Known { committed: 6, taken: 6, trimmed: 0 });
+    }
+}

@@ -1,0 +1,166 @@
+//! Credit and turns: bounds hold, nobody starves, urgent frames go first.
+
+use std::time::Duration;
+
+use super::model::Rng;
+use super::pair::World;
+use crate::identity::Lane;
+use crate::limits::{CREDIT_BUDGET_BYTES_MIN, FRAME_BYTES_MAX};
+use crate::protocol::*;
+
+#[test]
+fn hundred_sessions_share_the_smallest_budget_and_none_starves() {
+    for seed in 0..3 {
+        let mut world = World::new(seed, 100, 1);
+        for host in 0..100 {
+            for _ in 0..3 {
+                let lane = Lane::from_u8(u8::try_from(world.rng.below(3)).unwrap()).unwrap();
+                let padding = usize::try_from(100 + world.rng.below(250_000)).unwrap();
+                world.seal(host, lane, 1, padding);
+            }
+            world.connect(host, 0);
+        }
+        let mut waited = false;
+        let mut rounds = 0;
+        while !(0..100).all(|host| world.spools[host].is_acked()) {
+            rounds += 1;
+            assert!(rounds < 5_000, "seed {seed}: sessions starve");
+            for _ in 0..100 {
+                let host = usize::try_from(world.rng.below(100)).unwrap();
+                for what in 0..8 {
+                    world.pump(host);
+                    world.deliver(host, what, 200_000);
+                }
+                world.pump(host);
+                let held: usize = world.journals[0].queue.iter().map(size).sum();
+                let bound = CREDIT_BUDGET_BYTES_MIN + 100 * crate::limits::CREDIT_BASE_BYTES;
+                assert!(held as u64 <= bound, "seed {seed}: {held} bytes wait for the journal");
+                waited |= world.budgets[0].waiting() > 0;
+            }
+            for _ in 0..20 {
+                world.commit(0);
+            }
+            world.wake();
+        }
+        assert!(waited, "seed {seed}: credit was never short");
+        // Idle sessions gave back what they did not need.
+        for _ in 0..3 {
+            for host in 0..100 {
+                (0..8).for_each(|what| {
+                    world.pump(host);
+                    world.deliver(host, what, usize::MAX);
+                });
+            }
+        }
+        assert_eq!(world.budgets[0].in_use(), 0, "seed {seed}");
+    }
+}
+
+fn size(entry: &JournalEntry) -> usize {
+    match entry {
+        JournalEntry::Frame { frame, .. } => frame.bytes().len(),
+        JournalEntry::Absent(_) => 0,
+    }
+}
+
+#[test]
+fn waiting_high_frame_goes_before_the_next_of_another_lane() {
+    let mut world = World::new(1, 1, 1);
+    world.settle(0, 0);
+    world.written.clear();
+    for _ in 0..4 {
+        world.seal(0, Lane::Bulk, 1, 30_000);
+    }
+    let step = |world: &mut World| {
+        for what in [0, 2, 3, 4, 5, 7] {
+            world.pump(0);
+            world.deliver(0, what, usize::MAX);
+        }
+        world.pump(0);
+    };
+    // Nothing comes back: credit covers the first bulk frame alone, the next one waits for it.
+    (0..10).for_each(|_| step(&mut world));
+    assert_eq!(world.written, [Lane::Bulk]);
+    world.seal(0, Lane::High, 1, 100_000);
+    (0..10).for_each(|_| step(&mut world));
+    assert_eq!(world.written, [Lane::Bulk]);
+    world.settle(0, 0);
+    assert_eq!(world.written, [Lane::Bulk, Lane::High, Lane::Bulk, Lane::Bulk, Lane::Bulk]);
+}
+
+#[test]
+fn frames_beyond_the_credit_end_the_session() {
+    let mut world = World::new(1, 1, 1);
+    world.settle(0, 0);
+    let link = world.links[0].as_mut().unwrap();
+    let announced = 40_000_u32.to_le_bytes();
+    link.ingest.handle_lane_bytes(Lane::Bulk, &announced, world.now);
+    world.pump(0);
+    let end = world.links[0].as_ref().unwrap().ingest_end.clone();
+    assert!(matches!(end, Some(IngestEnd::Violation(text)) if text.contains("credit")));
+}
+
+#[test]
+fn session_that_sits_on_credit_while_others_wait_is_ended() {
+    let mut world = World::new(1, 2, 1);
+    (0..2).for_each(|host| world.settle(host, 0));
+    let budget = &mut world.budgets[0];
+    let agent = |limit| Message::Want(Want { known: crate::limits::CREDIT_BASE_BYTES, limit });
+    let link = world.links[0].as_mut().unwrap();
+    let wall = crate::time::Timestamp(0);
+    link.ingest.handle_message(agent(FRAME_BYTES_MAX), &world.journals[0], wall, world.now);
+    link.ingest.balance(budget);
+    let later = world.now + STALL_TIMEOUT + Duration::from_secs(1);
+    link.ingest.handle_timeout(later);
+    assert!(std::iter::from_fn(|| link.ingest.poll()).all(|o| !matches!(o, IngestOutput::End(_))), "nobody waits");
+    for n in 0..6 {
+        budget.wish(SessionId(n), FRAME_BYTES_MAX);
+    }
+    assert!(budget.waiting() > 0);
+    link.ingest.balance(budget);
+    link.ingest.handle_timeout(later + STALL_TIMEOUT);
+    let end = std::iter::from_fn(|| link.ingest.poll()).last();
+    assert!(matches!(end, Some(IngestOutput::End(IngestEnd::GoneAway(GoAwayReason::Stalled)))));
+}
+
+#[test]
+fn budget_never_exceeds_its_total_and_serves_every_wish() {
+    for seed in 0..300 {
+        let mut rng = Rng(seed);
+        let total = CREDIT_BUDGET_BYTES_MIN + rng.below(CREDIT_BUDGET_BYTES_MIN);
+        let mut budget = Budget::new(total);
+        // What each session still wants; a grant is used up after a while, in pieces.
+        let mut wants = [None; 12];
+        for step in 0..2_000 {
+            let at = usize::try_from(rng.below(12)).unwrap();
+            let session = SessionId(at as u64);
+            match wants[at] {
+                None if step < 1_500 => {
+                    let wish = (budget.reserved(session) + rng.below(FRAME_BYTES_MAX)).min(FRAME_BYTES_MAX);
+                    wants[at] = Some(wish);
+                    budget.wish(session, wish);
+                }
+                Some(wish) if budget.reserved(session) >= wish => {
+                    // Sometimes it wants more before it has used what it got.
+                    wants[at] = None;
+                    if step >= 1_500 || !rng.one_in(3) {
+                        budget.settle(session, 0);
+                    }
+                }
+                _ => {}
+            }
+            assert!(budget.in_use() <= total, "seed {seed} step {step}");
+        }
+        for _ in 0..200 {
+            for (at, want) in wants.iter_mut().enumerate() {
+                let session = SessionId(at as u64);
+                if want.is_none_or(|wish| budget.reserved(session) >= wish) {
+                    *want = None;
+                    budget.settle(session, 0);
+                }
+            }
+        }
+        assert!(wants.iter().all(Option::is_none), "seed {seed}: a wish is never served");
+        assert_eq!((budget.in_use(), budget.waiting()), (0, 0), "seed {seed}");
+    }
+}

@@ -1,0 +1,392 @@
+//! Where records enter: every source runs on a thread of its own and hands over through an [`Outlet`].
+//!
+//! In: the table of configured sources. Out: chunks and losses, [`Health`] for `status`.
+//!
+//! Invariants:
+//! - What a source hands over carries the checkpoint that covers it; a source that starts again goes on there.
+//! - A source that fails is started again, after 1 s and then ever later up to 60 s; it stops nobody else.
+//! - A stop reaches every source at once; one that hangs in the kernel is left behind and named.
+//!
+//! A source is added with a folder here, a variant of [`Kind`] and a line in `Plan::of` and `Plan::build`.
+
+pub mod file;
+pub mod health;
+#[cfg(test)]
+mod scratch;
+pub mod wake;
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use shared::identity::Lane;
+use shared::time::{Clock, Timestamp};
+use tracing::{error, info};
+
+use self::file::glob::{BadPattern, Patterns};
+use self::file::watch::Watch;
+use self::file::{FileConfig, FileSource, FileSources, Surroundings, Timing};
+use self::health::{Health, HealthSnapshot};
+use self::wake::Wake;
+use crate::handover::{Checkpoints, Outlet, SourceIndex};
+
+/// Something that hands over what it sees until it is stopped.
+pub trait Source: Send {
+    /// Runs until the source was asked to end or the outlet takes no more.
+    fn run(&mut self, outlet: &mut dyn Outlet);
+}
+
+/// One row of the table of sources.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceConfig {
+    /// Unique in the table.
+    pub name: String,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// Every kind of source.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Follows files.
+    File(FileConfig),
+}
+
+impl SourceConfig {
+    /// The `type` of the fleet file.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match &self.kind {
+            Kind::File(_) => "file",
+        }
+    }
+
+    /// Name of the line format.
+    #[must_use]
+    pub fn format(&self) -> &str {
+        match &self.kind {
+            Kind::File(config) => &config.format,
+        }
+    }
+
+    /// Where its records go.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        match &self.kind {
+            Kind::File(config) => config.lane,
+        }
+    }
+}
+
+/// Why the sources cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A pattern that cannot be used.
+    #[error("source '{source_name}': {problem}")]
+    Pattern {
+        /// Whose pattern.
+        source_name: String,
+        /// What is wrong with it.
+        #[source]
+        problem: BadPattern,
+    },
+    /// The system gives no thread.
+    #[error("source '{source_name}' gets no thread: {problem}; raise the limit of tasks")]
+    Thread {
+        /// Whose thread.
+        source_name: String,
+        /// What the system said.
+        #[source]
+        problem: io::Error,
+    },
+    /// The table has more rows than an index counts.
+    #[error("more than 65535 sources")]
+    TooMany,
+}
+
+struct Running {
+    name: String,
+    wake: Arc<Wake>,
+    health: Arc<Health>,
+}
+
+/// All sources of the agent, each on its thread.
+pub struct Sources {
+    running: Vec<Running>,
+    ended: Receiver<SourceIndex>,
+}
+
+impl Sources {
+    /// Starts every source of the table; `outlet` makes the one that a source keeps over its restarts.
+    ///
+    /// # Errors
+    /// [`StartError`]; sources that were started by then are asked to end.
+    pub fn start<O: Outlet + 'static>(
+        table: &[SourceConfig],
+        checkpoints: &Arc<dyn Checkpoints>,
+        clock: &Clock,
+        mut outlet: impl FnMut(SourceIndex) -> O,
+    ) -> Result<Self, StartError> {
+        let plans = table.iter().map(Plan::of).collect::<Result<Vec<_>, _>>()?;
+        let named = table.iter().zip(&plans);
+        let patterns = named.filter_map(|(config, plan)| Some((config.name.clone(), plan.file_patterns()?))).collect();
+        let shared = Arc::new(FileSources::new(Watch::start(), patterns));
+        let (say_ended, ended) = sync_channel(table.len());
+        let mut sources = Self { running: Vec::new(), ended };
+        let started = run_began(clock);
+        for (number, (config, plan)) in table.iter().zip(plans).enumerate() {
+            let index = SourceIndex(u16::try_from(number).map_err(|_| StartError::TooMany)?);
+            let around = Surroundings {
+                index,
+                name: config.name.clone(),
+                shared: Arc::clone(&shared),
+                checkpoints: Arc::clone(checkpoints),
+                started,
+                clock: clock.clone(),
+                wake: Arc::default(),
+                health: Arc::default(),
+            };
+            let (name, wake, health) = (around.name.clone(), Arc::clone(&around.wake), Arc::clone(&around.health));
+            sources.running.push(Running { name, wake, health });
+            sources.spawn(plan, around, outlet(index), Ended(index, say_ended.clone()))?;
+        }
+        Ok(sources)
+    }
+
+    fn spawn(
+        &self,
+        plan: Plan,
+        around: Surroundings,
+        mut outlet: impl Outlet + 'static,
+        ended: Ended,
+    ) -> Result<(), StartError> {
+        const FIRST_PAUSE: Duration = Duration::from_secs(1);
+        let source_name = around.name.clone();
+        // Linux shows 15 bytes of it; NUL cannot stand in a thread's name.
+        let thread = thread::Builder::new().name(format!("src-{source_name}").replace('\0', ""));
+        let spawned = thread.spawn(move || {
+            let _ended = ended;
+            let make = || plan.build(around.clone());
+            keep_running(make, &mut outlet, &around.wake, &around.health, FIRST_PAUSE);
+        });
+        match spawned {
+            Ok(_) => Ok(()),
+            Err(problem) => {
+                self.ask_to_end();
+                Err(StartError::Thread { source_name, problem })
+            }
+        }
+    }
+
+    /// How every source is, in the order of the table.
+    pub fn health(&self) -> impl Iterator<Item = (&str, HealthSnapshot)> {
+        self.running.iter().map(|running| (running.name.as_str(), running.health.snapshot()))
+    }
+
+    /// Asks every source to end and waits at most `patience` in all. Outlets that wait for room must have been told to
+    /// stop too. Returns the names of those that did not end.
+    #[must_use]
+    pub fn stop(self, patience: Duration) -> Vec<String> {
+        self.ask_to_end();
+        let deadline = Instant::now() + patience;
+        let mut left: Vec<bool> = vec![true; self.running.len()];
+        while left.contains(&true) {
+            match self.ended.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(SourceIndex(index)) => left.get_mut(usize::from(index)).into_iter().for_each(|left| *left = false),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let hanging = self.running.iter().zip(left).filter(|(_, left)| *left);
+        hanging.map(|(running, _)| running.name.clone()).collect()
+    }
+
+    fn ask_to_end(&self) {
+        self.running.iter().for_each(|running| running.wake.stop());
+    }
+}
+
+/// Says at its drop that the thread of a source ends, however it does.
+struct Ended(SourceIndex, SyncSender<SourceIndex>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // Nobody listens when the program does not wait.
+        let _ = self.1.send(self.0);
+    }
+}
+
+/// When this process began, on `clock`: what is written while the program opens its spool belongs to this run.
+/// proc_pid_stat(5): field 22 counts hundredths of a second since boot.
+fn run_began(clock: &Clock) -> Timestamp {
+    let began = std::fs::read_to_string("/proc/self/stat").ok().and_then(|stat| {
+        let (_, fields) = stat.rsplit_once(')')?;
+        fields.split_ascii_whitespace().nth(19)?.parse().ok().map(|ticks: u64| Duration::from_millis(10 * ticks))
+    });
+    let uptime = Duration::try_from(rustix::time::clock_gettime(rustix::time::ClockId::Boottime)).ok();
+    let age = uptime.zip(began).and_then(|(uptime, began)| uptime.checked_sub(began)).unwrap_or_default();
+    Timestamp(clock.now().0.saturating_sub(i64::try_from(age.as_nanos()).unwrap_or(0)))
+}
+
+/// A row of the table with everything in it checked; cheap to build from, again and again.
+enum Plan {
+    File(FileConfig, Arc<Patterns>),
+}
+
+impl Plan {
+    fn of(config: &SourceConfig) -> Result<Self, StartError> {
+        match &config.kind {
+            Kind::File(file) => {
+                let patterns = Patterns::new(&file.include, &file.exclude);
+                let source_name = || config.name.clone();
+                let patterns =
+                    patterns.map_err(|problem| StartError::Pattern { source_name: source_name(), problem })?;
+                Ok(Self::File(file.clone(), Arc::new(patterns)))
+            }
+        }
+    }
+
+    fn build(&self, around: Surroundings) -> Box<dyn Source> {
+        match self {
+            Self::File(config, patterns) => {
+                Box::new(FileSource::new(config.clone(), Arc::clone(patterns), Timing::default(), around))
+            }
+        }
+    }
+
+    fn file_patterns(&self) -> Option<Arc<Patterns>> {
+        match self {
+            Self::File(_, patterns) => Some(Arc::clone(patterns)),
+        }
+    }
+}
+
+/// Runs what `make` makes until it ends by itself; one that panics is made again, after a pause that doubles.
+fn keep_running(
+    make: impl Fn() -> Box<dyn Source>,
+    outlet: &mut dyn Outlet,
+    wake: &Wake,
+    health: &Health,
+    first_pause: Duration,
+) {
+    const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+    let mut pause = first_pause;
+    while !wake.is_stopped() {
+        let begun = Instant::now();
+        // A panic leaves behind only the source, which is made anew, and whole chunks in the outlet.
+        let run = catch_unwind(AssertUnwindSafe(|| make().run(outlet)));
+        let Err(panic) = run else { break };
+        if begun.elapsed() > LONGEST_PAUSE {
+            pause = first_pause;
+        }
+        let problem = panic_message(panic.as_ref()).to_owned();
+        error!(problem, again_in = ?pause, "source failed");
+        health.restarted(problem);
+        wake.wait(pause, pause);
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    info!("source ended");
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic without message")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::file::StartAt;
+    use super::file::bench::Table;
+    use super::scratch::Folder;
+    use super::*;
+    use crate::handover::{Chunk, Loss, Stopped};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Tells every line; blocks where it is not listened to.
+    struct Told(SyncSender<(u16, String)>);
+
+    impl Outlet for Told {
+        fn lines(&mut self, chunk: Chunk) -> Result<(), Stopped> {
+            let mut lines = chunk.lines.iter().map(|(_, line)| String::from_utf8_lossy(line).into_owned());
+            lines.try_for_each(|line| self.0.send((chunk.source.0, line))).map_err(|_| Stopped)
+        }
+        fn loss(&mut self, _: Loss) -> Result<(), Stopped> {
+            Ok(())
+        }
+    }
+
+    fn file(name: &str, include: String) -> SourceConfig {
+        let (exclude, format, lane, line_bytes_max) = (vec![], "auto".to_owned(), Lane::High, 1000);
+        let config =
+            FileConfig { include: vec![include], exclude, from: StartAt::Beginning, line_bytes_max, format, lane };
+        SourceConfig { name: name.to_owned(), kind: Kind::File(config) }
+    }
+
+    fn start(table: &[SourceConfig], tell: &SyncSender<(u16, String)>) -> Result<Sources, StartError> {
+        let checkpoints: Arc<dyn Checkpoints> = Arc::new(Table::default());
+        Sources::start(table, &checkpoints, &Clock::System, |_| Told(tell.clone()))
+    }
+
+    #[test]
+    fn every_source_of_the_table_runs_until_it_is_stopped() {
+        let folder = Folder::new();
+        fs::write(folder.path("a"), "one\n").unwrap();
+        fs::write(folder.path("b"), "two\n").unwrap();
+        let table = [file("b", folder.glob("b")), file("a", folder.glob("*"))];
+        let (tell, told) = sync_channel(10);
+        let sources = start(&table, &tell).unwrap();
+        let mut lines = [told.recv_timeout(PATIENCE).unwrap(), told.recv_timeout(PATIENCE).unwrap()];
+        lines.sort();
+        assert_eq!(lines, [(1, "one".to_owned()), (1, "two".to_owned())]);
+        assert_eq!(sources.health().map(|(name, _)| name).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(sources.stop(PATIENCE), [""; 0]);
+    }
+
+    #[test]
+    fn source_that_hangs_is_left_behind_and_named() {
+        let folder = Folder::new();
+        fs::write(folder.path("a"), "one\ntwo\n").unwrap();
+        let (tell, told) = sync_channel(0);
+        let table = [file("hangs", folder.glob("a")), file("idle", folder.glob("none"))];
+        let sources = start(&table, &tell).unwrap();
+        // After the first line it waits for somebody to take the second.
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (0, "one".to_owned()));
+        assert_eq!(sources.stop(Duration::from_millis(500)), ["hangs"]);
+        drop(told);
+    }
+
+    #[test]
+    fn run_began_when_its_process_did() {
+        let (now, began) = (Clock::System.now(), run_began(&Clock::System));
+        assert!(began <= now && now.since(began) < Duration::from_secs(24 * 3600), "{began:?}");
+    }
+
+    #[test]
+    fn unusable_pattern_names_its_source() {
+        let (tell, _told) = sync_channel(0);
+        let error = start(&[file("web", "relative".into())], &tell).err().unwrap();
+        assert_eq!(error.to_string(), "source 'web': pattern 'relative' is not absolute: begin it with '/'");
+    }
+
+    #[test]
+    fn source_that_panics_is_made_again_and_the_panic_is_kept() {
+        struct Fails(usize);
+        impl Source for Fails {
+            fn run(&mut self, _: &mut dyn Outlet) {
+                assert!(self.0 >= 2, "attempt {}", self.0);
+            }
+        }
+        let (wake, health, made) = (Wake::default(), Health::default(), AtomicUsize::new(0));
+        let make = || Box::new(Fails(made.fetch_add(1, Ordering::Relaxed))) as Box<dyn Source>;
+        let (tell, _told) = sync_channel(0);
+        keep_running(make, &mut Told(tell), &wake, &health, Duration::ZERO);
+        assert_eq!((made.into_inner(), health.snapshot().restarts), (3, 2));
+        assert_eq!(health.snapshot().last_error.as_deref(), Some("attempt 1"));
+    }
+}

@@ -1,0 +1,327 @@
+//! How an agent is, as it says itself: [`StatusReport`], and what follows from it for a person ([`Remark`]).
+//!
+//! A field that another version does not send is empty; one that this version does not know is ignored.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::identity::{AgentId, Lane};
+use shared::time::Timestamp;
+
+use crate::source::health::HealthSnapshot;
+use crate::spool::{LaneStatus, SpoolStatus};
+
+/// A thread that has not come round for this long hangs or waits; nanoseconds.
+const SILENCE_NS: i64 = 30 * SECOND_NS;
+/// A certificate of 90 days is renewed at two thirds; with less than this left that has not happened for ten days.
+const RENEWAL_OVERDUE_NS: i64 = 20 * DAY_NS;
+const SECOND_NS: i64 = 1_000_000_000;
+const DAY_NS: i64 = 86_400 * SECOND_NS;
+
+/// What a running agent says of itself.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StatusReport {
+    /// Version of the program that runs, with its commit.
+    pub version: String,
+    /// Its id.
+    pub agent: AgentId,
+    /// Its name for the host.
+    pub hostname: String,
+    /// When it said this, by its clock.
+    pub at: Timestamp,
+    /// Seconds since it started.
+    pub uptime_seconds: u64,
+    /// `UplinkStatus::snapshot`, see [`UplinkView`].
+    pub uplink: Value,
+    /// The sources that run, in the order of their table.
+    pub sources: Vec<SourceStatus>,
+    /// The sources that are asked for and cannot be run.
+    pub unavailable: Vec<UnavailableSource>,
+    /// The spool; none while it cannot be opened, and when it has ended.
+    pub spool: Option<SpoolStatus>,
+    /// When the certificate ends.
+    pub certificate_end: Option<Timestamp>,
+}
+
+/// A source that runs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// Its name in the fleet file.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Where its records go.
+    pub lane: Lane,
+    /// How it is.
+    pub health: HealthSnapshot,
+}
+
+/// A source that does not run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UnavailableSource {
+    /// Its name in the fleet file.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What is shown of the uplink's snapshot.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct UplinkView {
+    /// Whether a session is open.
+    pub connected: bool,
+    /// Name and address of the aggregator.
+    pub aggregator: Option<String>,
+    /// Since when the session is open, or there is none.
+    pub since: Timestamp,
+    /// Why the last session or attempt ended.
+    pub last_error: Option<String>,
+    /// Sessions since the start.
+    pub sessions: u64,
+    /// Frames sent: high, normal, bulk.
+    pub sent_frames: [u64; 3],
+    /// Frames acked: high, normal, bulk.
+    pub acked_frames: [u64; 3],
+    /// Bytes of frames sent.
+    pub sent_bytes: u64,
+    /// Seconds from a frame to its ack that half of them did not exceed.
+    pub ack_latency_p50: Option<f64>,
+    /// The same for 99 of 100.
+    pub ack_latency_p99: Option<f64>,
+    /// Acks that took no longer than so many seconds, counts rising.
+    pub ack_latency_buckets: Vec<(f64, u64)>,
+    /// Seconds that all of them took.
+    pub ack_latency_sum: f64,
+}
+
+/// Something that a person should know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Remark {
+    /// Until it is mended the agent does not do all of its work. Otherwise it has happened, or is meant so.
+    pub is_urgent: bool,
+    /// What it is.
+    pub what: String,
+    /// What to do; empty for nothing.
+    pub advice: String,
+}
+
+impl Remark {
+    fn urgent(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { is_urgent: true, what: what.into(), advice: advice.into() }
+    }
+
+    fn note(what: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { is_urgent: false, what: what.into(), advice: advice.into() }
+    }
+}
+
+/// A time span in its two largest units at most: `45s`, `3h12m`, `60d`.
+#[must_use]
+pub(crate) fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+impl StatusReport {
+    /// The uplink; empty where it is of another form.
+    #[must_use]
+    pub fn uplink(&self) -> UplinkView {
+        serde_json::from_value(self.uplink.clone()).unwrap_or_default()
+    }
+
+    /// What a person should know, the urgent first. None: all is well.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<Remark> {
+        let mut remarks = Vec::new();
+        self.spool_remarks(&mut remarks);
+        self.uplink_remarks(&mut remarks);
+        self.source_remarks(&mut remarks);
+        remarks.sort_by_key(|remark| !remark.is_urgent);
+        remarks
+    }
+
+    fn lane(&self, lane: Lane) -> Option<&LaneStatus> {
+        self.spool.as_ref()?.lanes.get(lane.name())
+    }
+
+    fn spool_remarks(&self, remarks: &mut Vec<Remark>) {
+        let Some(spool) = &self.spool else {
+            let advice = "its log says why: the disk is full, or the folder may not be written";
+            return remarks.push(Remark::urgent("the spool is not open: nothing is read", advice));
+        };
+        if let Some(error) = &spool.error {
+            let what = format!("the disk of the spool refuses: {error}");
+            remarks.push(Remark::urgent(
+                what,
+                "make room on the disk of state_dir, or mend it; records wait in their files",
+            ));
+        }
+        for (name, lane) in &spool.lanes {
+            if lane.blocked {
+                let what =
+                    format!("lane {name} is full: its sources wait ({} frames are not acked)", lane.unacked_frames);
+                let advice =
+                    "it goes on when an aggregator takes frames; spool.max_bytes in the fleet file is the bound";
+                remarks.push(Remark::urgent(what, advice));
+            }
+            for (reason, count) in lane.lost.iter().filter(|(_, count)| **count > 0) {
+                let what = format!("lane {name} lost {count} records ({reason}) since the spool was made");
+                remarks.push(Remark::note(what, "`picket-agent spool stat` shows which"));
+            }
+        }
+    }
+
+    fn uplink_remarks(&self, remarks: &mut Vec<Remark>) {
+        let uplink = self.uplink();
+        if !uplink.connected {
+            let since = span(self.at.since(uplink.since).as_secs());
+            let why = uplink.last_error.as_deref().unwrap_or("none has answered yet");
+            let what = format!("no session with an aggregator for {since}: {why}");
+            let advice =
+                "records are kept on this host meanwhile; `picket-agent validate` looks at names and certificate";
+            remarks.push(Remark::urgent(what, advice));
+        }
+        match self.certificate_end.map(|end| (end, end.0.saturating_sub(self.at.0))) {
+            Some((end, left)) if left <= 0 => {
+                let advice = "a session may still renew it within a year; if the aggregator refuses, enroll again with a new token";
+                remarks.push(Remark::urgent(format!("the certificate ended at {end}"), advice));
+            }
+            Some((end, left)) if left < RENEWAL_OVERDUE_NS => {
+                let advice = "it is renewed in a session: see to it that an aggregator is reachable";
+                remarks.push(Remark::urgent(format!("the certificate ends at {end} and has not been renewed"), advice));
+            }
+            _ => {}
+        }
+    }
+
+    fn source_remarks(&self, remarks: &mut Vec<Remark>) {
+        if self.sources.is_empty() {
+            remarks.push(Remark::urgent("no source is configured: nothing is read", "name sources in the fleet file"));
+        }
+        for SourceStatus { name, lane, health, .. } in &self.sources {
+            let is_waiting = self.lane(*lane).is_some_and(|lane| lane.blocked);
+            let last_turn = health.last_turn.filter(|turn| self.at.0.saturating_sub(turn.0) > SILENCE_NS);
+            if let Some(turn) = last_turn.filter(|_| !is_waiting) {
+                let what = format!("source {name} has not come round for {}", span(self.at.since(turn).as_secs()));
+                let advice =
+                    "it hangs in a call of the system (a network filesystem?); a restart of the agent lets go of it";
+                remarks.push(Remark::urgent(what, advice));
+            }
+            let troubles: Vec<String> = health
+                .troubles
+                .iter()
+                .filter(|(_, count)| *count > 0)
+                .map(|(trouble, count)| format!("{} {count}", trouble.name()))
+                .collect();
+            if !troubles.is_empty() || health.restarts > 0 {
+                let restarts = (health.restarts > 0).then(|| format!("restarts {}", health.restarts));
+                let troubles: Vec<String> = troubles.into_iter().chain(restarts).collect();
+                let last = health.last_error.as_deref().unwrap_or("its log says more");
+                let what =
+                    format!("source {name} met troubles since the start ({}); the last: {last}", troubles.join(", "));
+                remarks.push(Remark::note(what, ""));
+            }
+            if let Some(shadowed) = health.shadowed.first() {
+                let (count, path, by) = (health.shadowed_total, &shadowed.path, &shadowed.by);
+                let what = format!("source {name} leaves {count} paths to others, e.g. {path} to {by}");
+                remarks.push(Remark::note(what, "narrow its globs if that is not meant"));
+            }
+        }
+        for UnavailableSource { name, reason } in &self.unavailable {
+            remarks.push(Remark::note(format!("source {name} does not run: {reason}"), ""));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::report;
+    use super::*;
+    use crate::source::health::{Shadowed, Trouble};
+
+    fn whats(report: &StatusReport) -> Vec<(bool, String)> {
+        report.remarks().into_iter().map(|remark| (remark.is_urgent, remark.what)).collect()
+    }
+
+    #[test]
+    fn agent_that_is_well_has_nothing_to_remark() {
+        assert_eq!(whats(&report()), []);
+    }
+
+    #[test]
+    fn each_thing_that_is_wrong_is_said_and_what_to_do() {
+        type Spoil = fn(&mut StatusReport);
+        let cases: [(Spoil, &str); 8] = [
+            (|r| r.spool = None, "the spool is not open"),
+            (
+                |r| r.spool.as_mut().unwrap().error = Some("No space left".into()),
+                "the disk of the spool refuses: No space",
+            ),
+            (|r| r.spool.as_mut().unwrap().lanes.get_mut("high").unwrap().blocked = true, "lane high is full"),
+            (|r| r.uplink["connected"] = false.into(), "no session with an aggregator for 50s: none has answered"),
+            (|r| r.certificate_end = Some(Timestamp(r.at.0 - 1)), "the certificate ended at "),
+            (|r| r.certificate_end = Some(Timestamp(r.at.0 + 19 * DAY_NS)), "the certificate ends at "),
+            (|r| r.sources.clear(), "no source is configured"),
+            (
+                |r| r.sources[0].health.last_turn = Some(Timestamp(r.at.0 - 31 * SECOND_NS)),
+                "source auth has not come round for 31s",
+            ),
+        ];
+        for (spoil, begin) in cases {
+            let mut report = report();
+            spoil(&mut report);
+            let remarks = report.remarks();
+            assert_eq!(remarks.len(), 1, "{remarks:?}");
+            assert!(remarks[0].is_urgent && remarks[0].what.starts_with(begin), "{begin}: {remarks:?}");
+            assert!(!remarks[0].advice.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_past_or_meant_is_a_note_and_comes_last() {
+        let mut report = report();
+        report
+            .unavailable
+            .push(UnavailableSource { name: "net".into(), reason: "type packet is not available".into() });
+        report.spool.as_mut().unwrap().lanes.get_mut("bulk").unwrap().lost.insert("drop_oldest".into(), 7);
+        let health = &mut report.sources[0].health;
+        health.troubles = vec![(Trouble::Unreadable, 2), (Trouble::TooMany, 0)];
+        health.last_error = Some("/var/log/x: permission denied".into());
+        health.shadowed = vec![Shadowed { path: "/var/log/y".into(), by: "app".into() }];
+        health.shadowed_total = 3;
+        report.uplink["connected"] = false.into();
+        let whats = whats(&report);
+        assert_eq!(whats.iter().map(|(urgent, _)| *urgent).collect::<Vec<_>>(), [true, false, false, false, false]);
+        assert_eq!(whats[1].1, "lane bulk lost 7 records (drop_oldest) since the spool was made");
+        assert!(whats[2].1.contains("(unreadable 2); the last: /var/log/x"), "{whats:?}");
+        assert!(whats[3].1.ends_with("leaves 3 paths to others, e.g. /var/log/y to app"), "{whats:?}");
+    }
+
+    #[test]
+    fn source_that_waits_for_room_is_not_said_to_hang() {
+        let mut report = report();
+        report.spool.as_mut().unwrap().lanes.get_mut("high").unwrap().blocked = true;
+        report.sources[0].health.last_turn = Some(Timestamp(report.at.0 - DAY_NS));
+        assert_eq!(report.remarks().len(), 1);
+    }
+
+    #[test]
+    fn spans_are_short() {
+        let shown = [0, 59, 60, 3_599, 3_600, 11_520, 86_400, 8_640_000].map(span);
+        assert_eq!(shown, ["0s", "59s", "1m", "59m", "1h00m", "3h12m", "1d", "100d"]);
+    }
+
+    #[test]
+    fn report_of_another_version_is_still_read() {
+        let text = r#"{"hostname":"h","later":{"x":1},"spool":{"lanes":{"high":{"acked":3}},"news":true}}"#;
+        let report: StatusReport = serde_json::from_str(text).unwrap();
+        assert_eq!(report.lane(Lane::High).unwrap().acked, 3);
+        assert_eq!(report.uplink(), UplinkView::default());
+    }
+}

@@ -1,0 +1,289 @@
+//! `picket-agent run`: builds the stages, joins them, and takes them down in the order of the path.
+//!
+//! One current-thread runtime for uplink, commands and signals; one thread per source, one for the spool. Stop enters
+//! at the mouth: sources end, the spool seals and commits what is held, the uplink gets a moment to deliver it.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use shared::batch::{HostContext, Origin};
+use shared::durable::Writer;
+use shared::exit::{Exit, Reason};
+use shared::fleet::{AgentConfig, From, OnFull as FleetOnFull, SourceKind};
+use shared::stop::{Stage, Stop};
+use shared::time::Clock;
+
+use crate::admin;
+use crate::config::{self, Config};
+use crate::enroll::IdentityStore;
+use crate::handover::Checkpoints;
+use crate::source::file::{FileConfig, StartAt};
+use crate::source::{Kind, SourceConfig, Sources};
+use crate::spool::{OnFull, Spool, SpoolConfig, SpoolPort};
+use crate::uplink::{self, UplinkConfig, UplinkStatus};
+
+mod identity;
+mod port;
+mod teller;
+
+use identity::AgentIdentity;
+use teller::Teller;
+
+/// A spool that cannot be opened (a full disk, no permission) is tried again this often.
+const SPOOL_RETRY: Duration = Duration::from_secs(5);
+/// Sources that do not end by then are left behind, and named.
+const SOURCES_PATIENCE: Duration = Duration::from_secs(5);
+/// At a stop the uplink may deliver for this long what was sealed last.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
+
+fn read_word(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default().trim().to_owned()
+}
+
+/// `PRETTY_NAME` of os-release(5).
+fn os_name() -> String {
+    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    name.unwrap_or_default().trim_matches('"').to_owned()
+}
+
+/// Minutes east of UTC of the host's local time, now.
+fn utc_offset_minutes() -> i32 {
+    jiff::tz::TimeZone::system().to_offset(jiff::Timestamp::now()).seconds() / 60
+}
+
+fn host_context(config: &Config, config_hash: &str) -> HostContext {
+    HostContext {
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        hostname: config.hostname.clone(),
+        boot_id: read_word("/proc/sys/kernel/random/boot_id"),
+        utc_offset_minutes: utc_offset_minutes(),
+        config_hash: config_hash.to_owned(),
+        os_name: os_name(),
+        kernel_release: read_word("/proc/sys/kernel/osrelease"),
+    }
+}
+
+/// The table of sources, in the order of the fleet file's names.
+fn sources(fleet: &AgentConfig) -> Vec<SourceConfig> {
+    let source = |source: &shared::fleet::Source| {
+        let SourceKind::File(file) = &source.kind;
+        let kind = Kind::File(FileConfig {
+            include: file.include.clone(),
+            exclude: file.exclude.clone(),
+            from: match file.from {
+                From::Beginning => StartAt::Beginning,
+                From::End => StartAt::End,
+            },
+            line_bytes_max: file.max_line_bytes,
+            format: file.format.clone(),
+            lane: file.lane,
+        });
+        SourceConfig { name: source.name.clone(), kind }
+    };
+    fleet.sources.iter().map(source).collect()
+}
+
+fn spool_config(
+    config: &Config,
+    fleet: &AgentConfig,
+    identity: &AgentIdentity,
+    table: &[SourceConfig],
+    config_hash: &str,
+) -> SpoolConfig {
+    let origin = |source: &SourceConfig| Origin {
+        source: source.name.clone(),
+        kind: source.type_name().to_owned(),
+        format: source.format().to_owned(),
+        ..Origin::default()
+    };
+    SpoolConfig {
+        dir: config.state_dir.join("spool"),
+        max_bytes: fleet.spool.max_bytes,
+        on_full: fleet.spool.on_full.map(|on_full| match on_full {
+            FleetOnFull::Block => OnFull::Block,
+            FleetOnFull::DropOldest => OnFull::DropOldest,
+        }),
+        agent: identity.agent(),
+        machine_id: read_word("/etc/machine-id"),
+        host: host_context(config, config_hash),
+        utc_offset_minutes,
+        sources: table.iter().map(origin).collect(),
+    }
+}
+
+/// Opens the spool; a disk that refuses is waited for.
+fn open_spool(config: &SpoolConfig, stop: &Stop) -> Option<Spool> {
+    let mut said = false;
+    while !stop.requested() {
+        match Spool::start(config.clone(), Clock::System) {
+            Ok(spool) => return Some(spool),
+            Err(error) => {
+                if !said {
+                    tracing::error!(dir = %config.dir.display(), %error, "the spool cannot be opened; nothing is read until it can");
+                    said = true;
+                }
+                let _ = stop.wait_timeout(Stage::Draining, SPOOL_RETRY);
+            }
+        }
+    }
+    None
+}
+
+fn lock(state_dir: &Path, writer: &Writer) -> Result<std::fs::File, Exit> {
+    use rustix::fs::{FlockOperation, flock};
+    let path = state_dir.join("lock");
+    let refuse = |error: String| Exit::new(Reason::CannotCreate, error);
+    let file = writer.open_append(&path, shared::durable::PRIVATE).map_err(|error| refuse(error.to_string()))?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| refuse(format!("{} is held: another agent runs on this state folder", path.display())))?;
+    Ok(file)
+}
+
+/// Runs until a signal.
+///
+/// # Errors
+/// What keeps the program from starting, with its exit code.
+pub fn run(config: &Config) -> Result<(), Exit> {
+    let clock = Clock::System;
+    let store_error = |error: &dyn std::fmt::Display| Exit::new(Reason::Config, error.to_string());
+    let writer = Writer::for_owner_of(&config.state_dir).map_err(|error| {
+        Exit::new(Reason::CannotCreate, format!("{error}; enroll this host first: picket-agent enroll"))
+    })?;
+    let _lock = lock(&config.state_dir, &writer)?;
+    let store = IdentityStore::new(&config.state_dir, writer);
+    let identity = store.load().map_err(|error| store_error(&error))?.ok_or_else(|| {
+        let text = "this host is not enrolled: get a token with `picket-aggregator token create` and run `picket-agent enroll`";
+        Exit::new(Reason::Config, text)
+    })?;
+    let (fleet, config_hash) = match &config.fleet {
+        Some(path) => {
+            let loaded = config::load_fleet(path, config)?;
+            loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+            let bytes = std::fs::read(path).unwrap_or_default();
+            let hash =
+                shared::tls::sha256(&bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+            (loaded.config, hash)
+        }
+        None => {
+            return Err(Exit::new(Reason::Config, "no fleet file: set `fleet` in agent.yaml to a local fleet file"));
+        }
+    };
+    for source in &fleet.unavailable {
+        tracing::warn!(source = source.name, "this version cannot run this source; see `picket-agent validate`");
+    }
+    let stop = Stop::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build()
+        .map_err(|error| Exit::new(Reason::Internal, error.to_string()))?;
+    let identity = AgentIdentity::new(identity, store, writer, Instant::now());
+    runtime.block_on(async {
+        watch_signals(stop.clone()).map_err(|error| Exit::new(Reason::Internal, error.to_string()))?;
+        agent(config, &fleet, &config_hash, identity, &stop, &clock).await
+    })
+}
+
+async fn agent(
+    config: &Config,
+    fleet: &AgentConfig,
+    config_hash: &str,
+    identity: AgentIdentity,
+    stop: &Stop,
+    clock: &Clock,
+) -> Result<(), Exit> {
+    let table = sources(fleet);
+    let spool_config = spool_config(config, fleet, &identity, &table, config_hash);
+    let opening = (spool_config, stop.clone());
+    let opened = tokio::task::spawn_blocking(move || open_spool(&opening.0, &opening.1)).await;
+    let Ok(Some(spool)) = opened else { return Ok(()) };
+    let checkpoints: Arc<dyn Checkpoints> = spool.checkpoints();
+    let started = Sources::start(&table, &checkpoints, clock, |_| spool.outlet())
+        .map_err(|error| Exit::new(Reason::Config, error.to_string()))?;
+    let started = Arc::new(Mutex::new(Some(started)));
+    let port = spool.port();
+    let status = Arc::new(UplinkStatus::new(clock.clone()));
+    let uplink_config = UplinkConfig {
+        aggregators: config.aggregators.clone(),
+        hostname: config.hostname.clone(),
+        boot_id: read_word("/proc/sys/kernel/random/boot_id"),
+    };
+    let uplink_stop = Stop::new();
+    let teller = Teller {
+        port: port.clone(),
+        uplink: Arc::clone(&status),
+        sources: Arc::clone(&started),
+        about: identity.about(),
+        config: config.clone(),
+        table: table.clone(),
+        unavailable: fleet.unavailable.clone(),
+        clock: clock.clone(),
+        began: clock.instant(),
+    };
+    let socket = admin::bind(&config.socket, identity.writer())
+        .map_err(|error| Exit::new(Reason::CannotCreate, error.to_string()))?;
+    let uplink = {
+        let (status, stop, port) = (Arc::clone(&status), uplink_stop.clone(), port.clone());
+        async move { uplink::run(uplink_config, port, identity, &status, stop).await }
+    };
+    tracing::info!(host = config.hostname, sources = table.len(), "running");
+    let draining = async {
+        stop.reached(Stage::Draining).await;
+        spool.shut();
+        let sources = started.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let ending = tokio::task::spawn_blocking(move || sources.map(|sources| sources.stop(SOURCES_PATIENCE)));
+        if let Ok(Some(left)) = ending.await {
+            left.iter().for_each(|source| tracing::warn!(source, "the source did not end and is left behind"));
+        }
+        drain(&port).await;
+        uplink_stop.raise(Stage::Draining);
+    };
+    let admin = async {
+        if let Err(error) = admin::serve(socket, || teller.status(), &uplink_stop).await {
+            tracing::error!(%error, "`status` is not answered any more");
+        }
+    };
+    tokio::join!(uplink, draining, admin);
+    let _ = tokio::task::spawn_blocking(move || spool.stop()).await;
+    Ok(())
+}
+
+/// Seals what is held and waits until an aggregator has it, for a moment.
+async fn drain(port: &SpoolPort) {
+    let deadline = tokio::time::Instant::now() + DRAIN_PATIENCE;
+    let mut changes = port.committed();
+    port.flush().await;
+    while let Some(status) = port.status().await {
+        if status.lanes.values().all(|lane| lane.unacked_frames == 0) {
+            return;
+        }
+        let pause = (tokio::time::Instant::now() + Duration::from_millis(20)).min(deadline);
+        let _ = tokio::time::timeout_at(pause, changes.changed()).await;
+        if tokio::time::Instant::now() >= deadline {
+            return;
+        }
+    }
+}
+
+/// The first signal drains, the second ends at once.
+#[expect(clippy::disallowed_methods, reason = "a second signal asks to leave everything as it is on disk, now")]
+fn watch_signals(stop: Stop) -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            match stop.signal() {
+                Stage::Now => std::process::exit(0),
+                _ => tracing::info!("stopping: what was read is committed first; a second signal ends at once"),
+            }
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! The report as metrics: Prometheus text format, version 0.0.4
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+
+use std::fmt::{Display, Write as _};
+
+use shared::identity::Lane;
+use shared::printable::Printable;
+
+use crate::admin::{StatusReport, UplinkView};
+
+/// Longest value of a label, in characters; names in a fleet file have at most 64.
+const LABEL_CHARS_MAX: usize = 64;
+
+struct Page(String);
+
+/// A value of a label: cut, without control characters, quotes and backslashes escaped.
+fn label(value: &str) -> String {
+    let cut = value.char_indices().nth(LABEL_CHARS_MAX).map_or(value, |(end, _)| value.get(..end).unwrap_or_default());
+    Printable(cut).to_string().replace('\\', "\\\\").replace('"', "\\\"")
+}
+
+impl Page {
+    /// Begins the metric `picket_agent_<name>`.
+    fn family(&mut self, name: &'static str, kind: &str, help: &str) -> Family<'_> {
+        let _ = writeln!(self.0, "# HELP picket_agent_{name} {help}\n# TYPE picket_agent_{name} {kind}");
+        Family { page: self, name }
+    }
+}
+
+struct Family<'a> {
+    page: &'a mut Page,
+    name: &'static str,
+}
+
+impl Family<'_> {
+    fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
+        let labels: Vec<String> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", label(value))).collect();
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        let _ = writeln!(self.page.0, "picket_agent_{}{labels} {value}", self.name);
+    }
+}
+
+/// All metrics.
+pub(super) fn page(report: &StatusReport) -> String {
+    let mut page = Page(String::new());
+    page.family("uptime_seconds", "gauge", "Time since the agent started.").sample(&[], report.uptime_seconds);
+    sources(report, &mut page);
+    spool(report, &mut page);
+    uplink(report, &mut page);
+    page.0
+}
+
+fn sources(report: &StatusReport, page: &mut Page) {
+    let mut records = page.family("source_records_total", "counter", "Records that a source handed over.");
+    for source in &report.sources {
+        records.sample(&[("source", &source.name)], source.health.lines);
+    }
+    let mut bytes = page.family("source_bytes_total", "counter", "Bytes of the records that a source handed over.");
+    for source in &report.sources {
+        bytes.sample(&[("source", &source.name)], source.health.bytes);
+    }
+    let mut lag = page.family("source_lag_bytes", "gauge", "Bytes seen and not yet handed over.");
+    for source in &report.sources {
+        lag.sample(&[("source", &source.name)], source.health.lag_bytes);
+    }
+    let mut troubles =
+        page.family("source_troubles_total", "counter", "What went wrong where a source reads, by kind.");
+    for source in &report.sources {
+        for (trouble, count) in &source.health.troubles {
+            troubles.sample(&[("source", &source.name), ("trouble", trouble.name())], count);
+        }
+    }
+}
+
+fn spool(report: &StatusReport, page: &mut Page) {
+    let Some(spool) = &report.spool else { return };
+    let lanes = || Lane::ALL.iter().filter_map(|lane| spool.lanes.get_key_value(lane.name()));
+    page.family("spool_max_bytes", "gauge", "Bytes that the spool may take.").sample(&[], spool.max_bytes);
+    let mut bytes = page.family("spool_bytes", "gauge", "Bytes of a lane's log, room set aside included.");
+    for (name, lane) in lanes() {
+        bytes.sample(&[("lane", name)], lane.bytes);
+    }
+    let mut blocked = page.family("spool_blocked", "gauge", "1 while a lane is full and its sources wait.");
+    for (name, lane) in lanes() {
+        blocked.sample(&[("lane", name)], u8::from(lane.blocked));
+    }
+    let mut dropped = page.family("spool_dropped_records_total", "counter", "Records lost, by reason.");
+    for (name, lane) in lanes() {
+        for (reason, count) in &lane.lost {
+            dropped.sample(&[("lane", name), ("reason", reason)], count);
+        }
+    }
+    let help = "The books since the spool was made: observed = excluded + held + spooled + acked + lost.";
+    let mut books = page.family("books_records", "gauge", help);
+    for (name, lane) in lanes() {
+        let lost = lane.lost.values().sum();
+        for (entry, count) in [
+            ("observed", lane.observed),
+            ("excluded", lane.excluded),
+            ("held", lane.held),
+            ("spooled", lane.spooled),
+            ("acked", lane.acked),
+            ("lost", lost),
+        ] {
+            books.sample(&[("lane", name), ("entry", entry)], count);
+        }
+    }
+}
+
+/// A histogram whose buckets end at powers of two of microseconds.
+fn latency(uplink: &UplinkView, page: &mut Page) {
+    const NAME: &str = "uplink_ack_latency_seconds";
+    let count = uplink.ack_latency_buckets.last().map_or(0, |(_, count)| *count);
+    let Family { page, name } = page.family(NAME, "histogram", "Time from a frame's sending to its ack.");
+    for (end, below) in &uplink.ack_latency_buckets {
+        let _ = writeln!(page.0, "picket_agent_{name}_bucket{{le=\"{end}\"}} {below}");
+    }
+    let _ = writeln!(page.0, "picket_agent_{name}_bucket{{le=\"+Inf\"}} {count}");
+    let _ = writeln!(page.0, "picket_agent_{name}_sum {}", uplink.ack_latency_sum);
+    let _ = writeln!(page.0, "picket_agent_{name}_count {count}");
+}
+
+fn uplink(report: &StatusReport, page: &mut Page) {
+    let uplink = report.uplink();
+    page.family("uplink_connected", "gauge", "1 while a session is open.").sample(&[], u8::from(uplink.connected));
+    page.family("uplink_sessions_total", "counter", "Sessions that were opened.").sample(&[], uplink.sessions);
+    page.family("uplink_sent_bytes_total", "counter", "Bytes of frames sent.").sample(&[], uplink.sent_bytes);
+    let mut acked = page.family("uplink_acked_frames_total", "counter", "Frames that were sent and acked.");
+    for (lane, count) in Lane::ALL.iter().zip(uplink.acked_frames) {
+        acked.sample(&[("lane", lane.name())], count);
+    }
+    latency(&uplink, page);
+    if let Some(end) = report.certificate_end {
+        let mut certificate = page.family("certificate_end_timestamp_seconds", "gauge", "When the certificate ends.");
+        certificate.sample(&[], end.as_seconds());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::tests::report;
+
+    #[test]
+    fn metrics_of_the_interface_are_there() {
+        let mut report = report();
+        report.spool.as_mut().unwrap().lanes.get_mut("bulk").unwrap().lost.insert("drop_oldest".into(), 4);
+        let page = page(&report);
+        for line in [
+            "picket_agent_source_records_total{source=\"auth\"} 10",
+            "picket_agent_source_lag_bytes{source=\"auth\"} 0",
+            "picket_agent_spool_bytes{lane=\"high\"} 1048576",
+            "picket_agent_spool_dropped_records_total{lane=\"bulk\",reason=\"drop_oldest\"} 4",
+            "picket_agent_uplink_acked_frames_total{lane=\"normal\"} 2",
+            "picket_agent_uplink_ack_latency_seconds_bucket{le=\"+Inf\"} 0",
+            "picket_agent_books_records{lane=\"high\",entry=\"observed\"} 10",
+            "picket_agent_books_records{lane=\"bulk\",entry=\"lost\"} 4",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line} in:\n{page}");
+        }
+    }
+
+    #[test]
+    fn every_sample_follows_its_help_and_type() {
+        let text = page(&report());
+        let mut family = "";
+        for line in text.lines() {
+            match line.strip_prefix("# TYPE ") {
+                Some(declared) => family = declared.split(' ').next().unwrap(),
+                None if line.starts_with("# HELP ") => {}
+                None => {
+                    assert!(line.starts_with(family) && !family.is_empty(), "{line}");
+                    assert!(line.rsplit(' ').next().unwrap().parse::<f64>().is_ok(), "{line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn label_values_are_escaped_and_bounded() {
+        assert_eq!(label("a\"b\\c\nd\u{1b}"), "a\\\"b\\\\c\\\\nd\\\\u{1b}");
+        assert_eq!(label(&"é".repeat(500)), "é".repeat(LABEL_CHARS_MAX));
+    }
+}

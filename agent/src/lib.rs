@@ -1,0 +1,16 @@
+//! The agent: sees, keeps and streams.
+//!
+//! `source ▶ spool ▶ uplink`; stages import `shared` and the nouns that a source hands over ([`handover`],
+//! [`fingerprint`]), never one another.
+
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod command;
+pub mod config;
+pub mod enroll;
+pub mod fingerprint;
+pub mod handover;
+pub mod source;
+pub mod spool;
+pub mod uplink;

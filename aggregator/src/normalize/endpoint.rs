@@ -1,0 +1,105 @@
+//! Addresses and names of the two ends of a connection.
+//!
+//! In: a word that a program wrote where it names a peer. Out: `ip` when it is an address (an IPv4 address
+//! mapped into IPv6 is written as IPv4), `hostname` when it can be a name, nothing otherwise.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::event::Event;
+use crate::schema::Attribute;
+
+/// What a word that names a peer is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Address<'a> {
+    /// An IP address.
+    Ip(&'a str),
+    /// A host name.
+    Name(&'a str),
+}
+
+/// Longest text of OCSF `ip_t`.
+const IP_LEN_MAX: usize = 40;
+/// Longest host name (RFC 1035 §2.3.4).
+const NAME_LEN_MAX: usize = 255;
+
+/// The address as OCSF writes it, if the text is one.
+pub(super) fn ip(text: &str) -> Option<&str> {
+    let text = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+    if text.len() > IP_LEN_MAX {
+        return None;
+    }
+    let digit = |b: u8| b.is_ascii_hexdigit() || b == b':';
+    if !text.bytes().next().is_some_and(digit) {
+        return None;
+    }
+    if !text.contains(':') {
+        return text.parse::<Ipv4Addr>().is_ok().then_some(text);
+    }
+    if let Some(mapped) = text.strip_prefix("::ffff:").filter(|rest| rest.parse::<Ipv4Addr>().is_ok()) {
+        return Some(mapped);
+    }
+    let unscoped = text.split_once('%').map_or(text, |(address, _)| address);
+    unscoped.parse::<Ipv6Addr>().is_ok().then_some(text)
+}
+
+impl<'a> Address<'a> {
+    /// Reads a word; `UNKNOWN`, `-` and what cannot be a name are none.
+    pub(super) fn parse(text: &'a str) -> Option<Self> {
+        if let Some(ip) = ip(text) {
+            return Some(Self::Ip(ip));
+        }
+        let plausible = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'%') || b >= 0x80;
+        let named = !text.is_empty() && text.len() <= NAME_LEN_MAX && text.bytes().all(plausible);
+        (named && !matches!(text, "UNKNOWN" | "-" | "?")).then_some(Self::Name(text))
+    }
+}
+
+/// Sets the source; the port only stands beside an address or name. Returns whether there is one.
+pub(super) fn push_source<'a>(event: &mut Event<'a>, host: &'a str, port: Option<i64>) -> bool {
+    match Address::parse(host) {
+        Some(Address::Ip(ip)) => event.push(Attribute::SrcEndpointIp, ip),
+        Some(Address::Name(name)) => event.push(Attribute::SrcEndpointHostname, name),
+        None => return false,
+    }
+    if let Some(port) = port {
+        event.push(Attribute::SrcEndpointPort, port);
+    }
+    true
+}
+
+/// Sets the destination; the port only stands beside an address or name. Returns whether there is one.
+pub(super) fn push_destination<'a>(event: &mut Event<'a>, host: &'a str, port: Option<i64>) -> bool {
+    match Address::parse(host) {
+        Some(Address::Ip(ip)) => event.push(Attribute::DstEndpointIp, ip),
+        Some(Address::Name(name)) => event.push(Attribute::DstEndpointHostname, name),
+        None => return false,
+    }
+    if let Some(port) = port {
+        event.push(Attribute::DstEndpointPort, port);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_told_from_names() {
+        for (text, ip) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::1", "::1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("fe80::1%eth0", "fe80::1%eth0"),
+        ] {
+            assert_eq!(Address::parse(text), Some(Address::Ip(ip)), "{text}");
+        }
+        for name in ["example.com", "192.030.0.6", "183.106.179.x", "a_b", "caf\u{e9}.example"] {
+            assert_eq!(Address::parse(name), Some(Address::Name(name)), "{name}");
+        }
+        for none in ["", "-", "UNKNOWN", "two words", "a\"b", "tab\there"] {
+            assert_eq!(Address::parse(none), None, "{none}");
+        }
+    }
+}

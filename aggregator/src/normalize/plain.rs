@@ -1,0 +1,50 @@
+//! Lines that begin with an ISO time and are nothing else that we know: the time is the event's, and a level
+//! among the next words its severity.
+
+use super::text::{level, word};
+use super::{Context, timestamp};
+use crate::event::Event;
+use crate::schema::Attribute;
+
+/// How many words after the time may be the level (thread and process ids stand before it).
+const LEVEL_WORDS_MAX: usize = 4;
+
+/// Reads a line; false where it does not begin with a time.
+pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let Some((stamp, rest)) = timestamp::iso(text.trim_start_matches('['), context.reference) else { return false };
+    if !rest.is_empty() && !rest.starts_with([' ', ']', ',', '\t', '|', ':']) {
+        return false;
+    }
+    stamp.apply(event);
+    let message = rest.trim_start_matches([' ', ']', ',', '\t', '|', ':']);
+    let mut after = message;
+    for _ in 0..LEVEL_WORDS_MAX {
+        let (first, rest) = word(after);
+        let bare = first.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        if let Some(severity) = level(bare) {
+            event.push(Attribute::MetadataLogLevel, bare);
+            event.severity_id = severity;
+            break;
+        }
+        after = rest;
+    }
+    event.push(Attribute::MetadataLogFormat, "plain");
+    event.push(Attribute::Message, message);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::normalized;
+
+    #[test]
+    fn a_leading_time_and_level_are_the_events() {
+        let event = normalized("2026-03-16 10:00:00,978 INFO [main] example.Main: up");
+        assert_eq!(event["time"], 1_773_651_600_978_i64);
+        assert_eq!(event["metadata"]["original_time"], "2026-03-16 10:00:00,978");
+        assert_eq!(event["metadata"]["log_level"], "INFO");
+        assert_eq!(event["message"], "INFO [main] example.Main: up");
+        assert_eq!(normalized("2026-03-16 10:00:00,5 - ERROR  [x] - y")["severity_id"], 3);
+        assert_eq!(normalized("2026-03-16 is a day")["metadata"]["log_format"], "raw");
+    }
+}

@@ -1,0 +1,303 @@
+//! PAM modules, whichever program they speak through: `pam_unix(sshd:auth): …`, `sshd(pam_unix)[7]: …`,
+//! `(pam_unix) …`, and sshd's own `PAM 2 more authentication failures; …`.
+//!
+//! A failure that names no user (`check pass; user unknown`) has an empty `user.name`: nobody is invented.
+
+use super::super::endpoint::push_source;
+use super::super::outcome::{LOW, failure, success};
+use super::super::syslog::Header;
+use super::super::text::{base_name, cut, number, unquoted, word};
+use super::sshd;
+use crate::event::Event;
+use crate::schema::{Attribute, Class};
+
+/// A message, the service that it is about and the kind of PAM call, where they are said.
+struct Call<'a> {
+    service: &'a str,
+    /// `auth`, `session`, `chauthtok`, `account`.
+    kind: &'a str,
+    message: &'a str,
+}
+
+/// Reads a message of a PAM module; false for everything else.
+pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let Some(call) = call(message, header) else { return false };
+    let message = call.message;
+    if let Some(fields) = message.strip_prefix("authentication failure; ") {
+        return failed(&call, fields, "authentication failure", header, event);
+    }
+    if let Some(rest) = message.strip_prefix("PAM ") {
+        return repeated_failures(&call, rest, header, event);
+    }
+    if let Some(reason) = message.strip_prefix("check pass; ") {
+        logon(&call, "", header, event);
+        failure(event, reason);
+        return true;
+    }
+    if let Some(rest) = message.strip_prefix("session ") {
+        return session(&call, rest, header, event);
+    }
+    if let Some(user) = message.strip_prefix("password changed for ") {
+        return password_changed(&call, user, event);
+    }
+    if let Some(rest) = message.strip_prefix("received for user ") {
+        let Some((user, reason)) = cut(rest, ": ") else { return false };
+        logon(&call, user, header, event);
+        failure(event, reason);
+        return true;
+    }
+    refusal(&call, header, event)
+}
+
+fn call<'a>(message: &'a str, header: &Header<'a>) -> Option<Call<'a>> {
+    let service = base_name(header.program);
+    if header.module.is_some_and(|module| module.starts_with("pam_")) {
+        return Some(Call { service, kind: "", message });
+    }
+    if let Some((_, message)) = message.strip_prefix("(pam_").and_then(|rest| cut(rest, ") ")) {
+        return Some(Call { service, kind: "", message });
+    }
+    if message.starts_with("PAM ") && service.starts_with("sshd") {
+        return Some(Call { service: "sshd", kind: "auth", message });
+    }
+    let (module, message) = cut(message.strip_prefix("pam_")?, "): ")?;
+    let (_, call) = module.split_once('(')?;
+    let (service, kind) = call.split_once(':').unwrap_or((call, ""));
+    Some(Call { service, kind, message })
+}
+
+/// Whether the service changes who somebody is, rather than letting somebody in.
+fn switches(service: &str) -> bool {
+    matches!(service, "su" | "su-l" | "sudo" | "sudo-i" | "runuser" | "runuser-l" | "doas" | "polkit-1")
+}
+
+/// Class, activity, user and service of a logon or an account switch.
+fn logon<'a>(call: &Call<'a>, user: &'a str, header: &Header<'a>, event: &mut Event<'a>) {
+    event.class = Class::Authentication;
+    event.push(Attribute::UserName, user);
+    if switches(call.service) {
+        event.activity_id = 7;
+        event.push(Attribute::AccountSwitchTypeId, 1);
+    } else {
+        event.activity_id = 1;
+    }
+    if call.service == "sshd" {
+        sshd::remote(None, header, event);
+    } else {
+        event.push(Attribute::ServiceName, if call.service.is_empty() { "pam" } else { call.service });
+    }
+}
+
+/// `logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1  user=root`.
+fn failed<'a>(
+    call: &Call<'a>,
+    fields: &'a str,
+    reason: &'static str,
+    header: &Header<'a>,
+    event: &mut Event<'a>,
+) -> bool {
+    let (mut logname, mut uid, mut tty, mut ruser, mut rhost, mut user) = ("", "", "", "", "", "");
+    // `user=` stands last, after two spaces; a name may hold spaces, the other values do not.
+    let (fields, last) = cut(fields, " user=").unwrap_or((fields, ""));
+    if !last.is_empty() {
+        user = last.trim_end();
+    }
+    for field in fields.split(' ') {
+        let Some((key, value)) = field.split_once('=') else { continue };
+        match key {
+            "logname" => logname = value,
+            "uid" => uid = value,
+            "tty" => tty = value,
+            "ruser" => ruser = value,
+            "rhost" => rhost = value,
+            _ => {}
+        }
+    }
+    logon(call, user, header, event);
+    failure(event, reason);
+    push_source(event, rhost, None);
+    if !tty.is_empty() {
+        event.push(Attribute::SessionTerminal, tty);
+    }
+    let caller = if ruser.is_empty() { logname } else { ruser };
+    if switches(call.service) {
+        if !caller.is_empty() {
+            event.push(Attribute::ActorUserName, caller);
+        }
+        if !uid.is_empty() {
+            event.push(Attribute::ActorUserUid, uid);
+        }
+    } else if !caller.is_empty() {
+        event.unmap("ruser", caller);
+    }
+    true
+}
+
+/// sshd's `PAM 5 more authentication failures; logname= …`: five more of the same.
+fn repeated_failures<'a>(call: &Call<'a>, rest: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let (times, rest) = word(rest);
+    let Some((times, (_, fields))) = number(times).zip(cut(rest, "; ")) else { return false };
+    if !rest.starts_with("more authentication failure") {
+        return false;
+    }
+    event.push(Attribute::Count, times);
+    failed(call, fields, "authentication failure", header, event)
+}
+
+/// A name with its id: `root(uid=0)`, `root`, `(uid=0)`.
+fn named(text: &str) -> (&str, Option<&str>) {
+    match text.split_once("(uid=") {
+        Some((name, uid)) => (name, Some(uid.trim_end_matches(')'))),
+        None => (text, None),
+    }
+}
+
+/// `opened for user root(uid=0) by bob(uid=1000)`, `closed for user root`.
+fn session<'a>(call: &Call<'a>, rest: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    if let Some(who) = rest.strip_prefix("closed for user ") {
+        let (user, uid) = named(who.trim_end());
+        logon(call, user, header, event);
+        event.activity_id = 2;
+        if let Some(uid) = uid {
+            event.push(Attribute::UserUid, uid);
+        }
+        success(event);
+        return true;
+    }
+    let Some(who) = rest.strip_prefix("opened for user ") else { return false };
+    let (who, by) = memchr::memmem::rfind(who.as_bytes(), b" by ")
+        .and_then(|at| Some((who.get(..at)?, who.get(at + " by ".len()..)?)))
+        .unwrap_or((who, ""));
+    let (user, uid) = named(who.trim_end());
+    logon(call, user, header, event);
+    if let Some(uid) = uid {
+        event.push(Attribute::UserUid, uid);
+    }
+    let (caller, caller_uid) = named(by.trim_end());
+    if !caller.is_empty() {
+        event.push(Attribute::ActorUserName, caller);
+    }
+    if let Some(uid) = caller_uid.filter(|uid| !uid.is_empty()) {
+        event.push(Attribute::ActorUserUid, uid);
+    }
+    success(event);
+    true
+}
+
+/// `password changed for bob`: by bob with `passwd`, by an administrator with anything else.
+fn password_changed<'a>(call: &Call<'a>, user: &'a str, event: &mut Event<'a>) -> bool {
+    event.class = Class::AccountChange;
+    event.activity_id = if call.service == "passwd" { 3 } else { 4 };
+    event.severity_id = event.severity_id.max(LOW);
+    event.push(Attribute::UserName, unquoted(user.trim_end()));
+    success(event);
+    true
+}
+
+/// What other modules say when they let nobody in.
+fn refusal<'a>(call: &Call<'a>, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let message = call.message;
+    // pam_faillock: Consecutive login failures for user bob account temporarily locked
+    let locked = cut(message, "login failures for user ").and_then(|(_, rest)| cut(rest, " "));
+    if let Some((user, _)) = locked.filter(|(_, rest)| rest.contains("locked")) {
+        event.class = Class::AccountChange;
+        event.activity_id = 9;
+        event.severity_id = event.severity_id.max(LOW);
+        event.push(Attribute::UserName, user);
+        success(event);
+        event.push(Attribute::StatusDetail, message);
+        return true;
+    }
+    // pam_tally2: user bob (1000) tally 9, deny 8 · pam_unix: account bob has expired (account expired)
+    let user = ["user ", "account "].into_iter().find_map(|start| message.strip_prefix(start)).map(word);
+    let denied = message.contains(" deny ") || message.contains(" has expired") || message.contains("access denied");
+    match user.filter(|_| denied || call.kind == "account") {
+        Some((user, _)) => {
+            logon(call, unquoted(user), header, event);
+            failure(event, message);
+            true
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing;
+
+    fn normalized(message: &str) -> serde_json::Value {
+        testing::normalized(&format!("Mar 16 10:00:00 h {message}"))
+    }
+
+    #[test]
+    fn a_failure_names_user_peer_and_service_in_every_dialect() {
+        const FIELDS: &str = "authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1  user=a b";
+        for (tag, service) in [
+            ("sshd[9]: pam_unix(sshd:auth): ", "sshd"),
+            ("sshd(pam_unix)[9]: ", "sshd"),
+            ("pure-ftpd: (pam_unix) ", "pure-ftpd"),
+            ("/usr/sbin/vsftpd[9]: pam_sss(vsftpd:auth): ", "vsftpd"),
+        ] {
+            let event = normalized(&format!("{tag}{FIELDS}"));
+            assert_eq!(event["type_uid"], 300_201, "{tag}");
+            assert_eq!(event["status_id"], 2, "{tag}");
+            assert_eq!(event["user"]["name"], "a b", "{tag}");
+            assert_eq!(event["service"]["name"], service, "{tag}");
+            assert_eq!(event["src_endpoint"]["ip"], "192.0.2.1", "{tag}");
+            assert_eq!(event["session"]["terminal"], "ssh", "{tag}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_invented_where_no_user_is_named() {
+        let event = normalized("sshd[9]: pam_unix(sshd:auth): check pass; user unknown");
+        assert_eq!(event["user"]["name"], "");
+        assert_eq!(event["status_detail"], "user unknown");
+    }
+
+    #[test]
+    fn further_failures_are_counted() {
+        let fields = "logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1  user=root";
+        let event = normalized(&format!("sshd[9]: PAM 5 more authentication failures; {fields}"));
+        assert_eq!(event["count"], 5);
+        assert_eq!(event["user"]["name"], "root");
+    }
+
+    #[test]
+    fn sessions_open_and_close() {
+        let event = normalized("cron[9]: pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)");
+        assert_eq!(event["type_uid"], 300_201);
+        assert_eq!(event["status_id"], 1);
+        assert_eq!(event["user"], serde_json::json!({"name": "root", "uid": "0"}));
+        assert_eq!(event["actor"]["user"], serde_json::json!({"uid": "0"}));
+        assert_eq!(normalized("cron[9]: pam_unix(cron:session): session closed for user root")["type_uid"], 300_202);
+    }
+
+    #[test]
+    fn su_and_sudo_switch_accounts() {
+        let event = normalized("su[9]: pam_unix(su-l:session): session opened for user root(uid=0) by bob(uid=1000)");
+        assert_eq!(event["type_uid"], 300_207);
+        assert_eq!(event["account_switch_type_id"], 1);
+        assert_eq!(event["actor"]["user"], serde_json::json!({"name": "bob", "uid": "1000"}));
+        let fields = "logname=bob uid=1000 euid=0 tty=/dev/pts/1 ruser=bob rhost=  user=bob";
+        let event = normalized(&format!("sudo: pam_unix(sudo:auth): authentication failure; {fields}"));
+        assert_eq!(event["type_uid"], 300_207);
+        assert_eq!(event["status_id"], 2);
+        assert_eq!(event["actor"]["user"], serde_json::json!({"name": "bob", "uid": "1000"}));
+        assert!(event.get("src_endpoint").is_none());
+    }
+
+    #[test]
+    fn locks_and_refusals_of_other_modules_are_read() {
+        let locked = "Consecutive login failures for user bob account temporarily locked";
+        let event = normalized(&format!("sshd[9]: pam_faillock(sshd:auth): {locked}"));
+        assert_eq!(event["type_uid"], 300_109);
+        assert_eq!(event["user"]["name"], "bob");
+        let event = normalized("sudo: pam_tally2(sudo:auth): user bob (1000) tally 9, deny 8");
+        assert_eq!(event["type_uid"], 300_207);
+        assert_eq!(event["status_id"], 2);
+        let event = normalized("x[9]: pam_sss(x:auth): received for user bob: 7 (Authentication failure)");
+        assert_eq!(event["status_detail"], "7 (Authentication failure)");
+        assert_eq!(normalized("x[9]: pam_env(x:session): deprecated reading")["class_uid"], 0);
+    }
+}

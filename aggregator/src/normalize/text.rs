@@ -1,0 +1,107 @@
+//! Small cuts of a line: words, numbers, what stands between two marks. All borrow, none panics.
+
+use memchr::{memchr, memmem};
+
+/// The first word and what follows the spaces after it.
+pub(super) fn word(text: &str) -> (&str, &str) {
+    match memchr(b' ', text.as_bytes()) {
+        Some(at) => {
+            let (first, rest) = text.split_at(at);
+            (first, rest.trim_start_matches(' '))
+        }
+        None => (text, ""),
+    }
+}
+
+/// What stands before and after the first `mark`.
+pub(super) fn cut<'t>(text: &'t str, mark: &str) -> Option<(&'t str, &'t str)> {
+    let at = memmem::find(text.as_bytes(), mark.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + mark.len()..)?))
+}
+
+/// What stands between `open` and the next `close`, and what follows.
+pub(super) fn between<'t>(text: &'t str, open: &str, close: &str) -> Option<(&'t str, &'t str)> {
+    cut(text, open).and_then(|(_, rest)| cut(rest, close))
+}
+
+/// A whole number of at most nine digits (it fits every OCSF integer), nothing else around it.
+pub(super) fn number(text: &str) -> Option<i64> {
+    if text.is_empty() || text.len() > 9 {
+        return None;
+    }
+    text.bytes().try_fold(0, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
+}
+
+/// A port.
+pub(super) fn port(text: &str) -> Option<i64> {
+    number(text).filter(|n| *n <= i64::from(u16::MAX))
+}
+
+/// The last part of a path.
+pub(super) fn base_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Without quotes of either kind around it: `'root'`, `"root"`, `` `root' ``.
+pub(super) fn unquoted(text: &str) -> &str {
+    text.trim_matches(['\'', '"', '`'])
+}
+
+/// OCSF `severity_id` of a severity number of RFC 5424 §6.2.1.
+pub(super) fn severity_of(syslog: u8) -> u8 {
+    match syslog {
+        0 => 6,
+        1 => 5,
+        2 => 4,
+        3 => 3,
+        4 => 2,
+        _ => 1,
+    }
+}
+
+/// OCSF `severity_id` of a level as programs write it, in any case.
+pub(super) fn level(word: &str) -> Option<u8> {
+    const LEVELS: [(&str, u8); 18] = [
+        ("trace", 1),
+        ("debug", 1),
+        ("verbose", 1),
+        ("info", 1),
+        ("information", 1),
+        ("notice", 1),
+        ("warn", 2),
+        ("warning", 2),
+        ("err", 3),
+        ("error", 3),
+        ("severe", 3),
+        ("crit", 4),
+        ("critical", 4),
+        ("alert", 5),
+        ("emerg", 6),
+        ("panic", 6),
+        ("fatal", 6),
+        ("emergency", 6),
+    ];
+    LEVELS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|&(_, severity)| severity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_skip_runs_of_spaces() {
+        assert_eq!(word("a   b c"), ("a", "b c"));
+        assert_eq!(word("a"), ("a", ""));
+        assert_eq!(word(" a"), ("", "a"));
+    }
+
+    #[test]
+    fn numbers_are_whole_and_bounded() {
+        assert_eq!(number("0042"), Some(42));
+        for bad in ["", "-1", "1a", "1234567890", "\u{661}"] {
+            assert_eq!(number(bad), None, "{bad}");
+        }
+        assert_eq!(port("65535"), Some(65_535));
+        assert_eq!(port("65536"), None);
+    }
+}

@@ -1,0 +1,165 @@
+//! Event classes: uid, name, category and the attributes that our normalizers can emit for them.
+
+use super::Attribute;
+
+/// Classes as bits, so that a line of the attribute table can name the classes that carry it.
+pub(super) mod set {
+    /// `base_event`
+    pub const BASE: u16 = 1;
+    /// `scheduled_job_activity`
+    pub const JOB: u16 = 1 << 1;
+    /// `process_activity`
+    pub const PROCESS: u16 = 1 << 2;
+    /// `event_log_actvity`
+    pub const LOG: u16 = 1 << 3;
+    /// `account_change`
+    pub const ACCOUNT: u16 = 1 << 4;
+    /// `authentication`
+    pub const AUTH: u16 = 1 << 5;
+    /// `group_management`
+    pub const GROUP: u16 = 1 << 6;
+    /// `http_activity`
+    pub const HTTP: u16 = 1 << 7;
+    /// `ssh_activity`
+    pub const SSH: u16 = 1 << 8;
+    /// `application_error`
+    pub const ERROR: u16 = 1 << 9;
+    /// Every class.
+    pub const ALL: u16 = u16::MAX;
+}
+
+/// Most attributes that one class may carry: a Parquet writer holds a column chunk for each.
+pub const CLASS_ATTRIBUTES_MAX: usize = 150;
+
+/// How many attributes carry this bit.
+const fn count(bit: u16) -> usize {
+    let mut rest = Attribute::ALL;
+    let mut found = 0;
+    while let [first, tail @ ..] = rest {
+        if first.classes() & bit != 0 {
+            found += 1;
+        }
+        rest = tail;
+    }
+    found
+}
+
+/// The attributes that carry this bit, in table order.
+#[expect(clippy::indexing_slicing, reason = "runs at compile time only, where a bad index is a build error")]
+const fn select<const N: usize>(bit: u16) -> [Attribute; N] {
+    let mut out = [Attribute::Message; N];
+    let mut rest = Attribute::ALL;
+    let mut at = 0;
+    while let [first, tail @ ..] = rest {
+        if first.classes() & bit != 0 {
+            out[at] = *first;
+            at += 1;
+        }
+        rest = tail;
+    }
+    out
+}
+
+macro_rules! classes {
+    ($($(#[$doc:meta])* $class:ident $bit:ident $uid:literal $name:literal $caption:literal;)*) => {
+        /// An OCSF 1.8.0 event class.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum Class { $($(#[$doc])* $class,)* }
+
+        impl Class {
+            /// Every class that can be emitted.
+            pub const ALL: [Self; [$(Self::$class,)*].len()] = [$(Self::$class,)*];
+
+            /// `class_uid`.
+            #[must_use]
+            pub const fn uid(self) -> u32 {
+                match self { $(Self::$class => $uid,)* }
+            }
+
+            /// The class's name in the schema, and the value of `class=` in the lake.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$class => $name,)* }
+            }
+
+            /// `class_name`: the class's caption in the schema.
+            #[must_use]
+            pub const fn caption(self) -> &'static str {
+                match self { $(Self::$class => $caption,)* }
+            }
+
+            /// The attributes that events of this class can carry, in column order (`time`, `class_uid`, … of
+            /// [`Event`](crate::event::Event) itself come before them, `unmapped` after).
+            #[must_use]
+            pub fn attributes(self) -> &'static [Attribute] {
+                match self {
+                    $(Self::$class => {
+                        const COLUMNS: [Attribute; count(set::$bit)] = select(set::$bit);
+                        const { assert!(COLUMNS.len() <= CLASS_ATTRIBUTES_MAX) };
+                        &COLUMNS
+                    })*
+                }
+            }
+
+            /// Whether events of this class can carry the attribute.
+            #[must_use]
+            pub const fn carries(self, attribute: Attribute) -> bool {
+                let bit = match self { $(Self::$class => set::$bit,)* };
+                attribute.classes() & bit != 0
+            }
+        }
+    };
+}
+
+classes! {
+    /// 0: anything that has no class of its own.
+    BaseEvent BASE 0 "base_event" "Base Event";
+    /// 1006
+    ScheduledJobActivity JOB 1006 "scheduled_job_activity" "Scheduled Job Activity";
+    /// 1007
+    ProcessActivity PROCESS 1007 "process_activity" "Process Activity";
+    /// 1008 (the schema spells its name `event_log_actvity`)
+    EventLogActivity LOG 1008 "event_log_actvity" "Event Log Activity";
+    /// 3001
+    AccountChange ACCOUNT 3001 "account_change" "Account Change";
+    /// 3002
+    Authentication AUTH 3002 "authentication" "Authentication";
+    /// 3006
+    GroupManagement GROUP 3006 "group_management" "Group Management";
+    /// 4002
+    HttpActivity HTTP 4002 "http_activity" "HTTP Activity";
+    /// 4007
+    SshActivity SSH 4007 "ssh_activity" "SSH Activity";
+    /// 6008
+    ApplicationError ERROR 6008 "application_error" "Application Error";
+}
+
+impl Class {
+    /// The class with this `class_uid`.
+    #[must_use]
+    pub fn from_uid(uid: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.uid() == uid)
+    }
+
+    /// `category_uid`: the thousands of the class.
+    #[must_use]
+    pub const fn category_uid(self) -> u32 {
+        self.uid() / 1000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_carries_what_its_events_need_and_nothing_else() {
+        assert!(Class::Authentication.attributes().contains(&Attribute::UserName));
+        assert!(!Class::BaseEvent.attributes().contains(&Attribute::UserName));
+        for class in Class::ALL {
+            assert!(class.attributes().is_sorted(), "{}: columns in table order", class.name());
+            assert!(class.carries(Attribute::RawData));
+            assert_eq!(Class::from_uid(class.uid()), Some(class));
+        }
+    }
+}

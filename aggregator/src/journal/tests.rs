@@ -1,0 +1,172 @@
+use shared::batch::Line;
+use shared::identity::FrameHash;
+use shared::log::ModelFs;
+use shared::protocol::{Placing, place};
+use shared::time::ManualClock;
+
+use super::*;
+
+const SEGMENT_BYTES: u64 = 80 << 10;
+const CHAIN: ChainId = ChainId { agent: AgentId([1; 16]), lane: Lane::Normal, epoch: Epoch(7) };
+
+struct Bench {
+    fs: ModelFs,
+    journal: Journal,
+    view: ChainState,
+    sealer: Sealer,
+}
+
+fn open(fs: &ModelFs, segments: u64) -> Journal {
+    let config = JournalConfig {
+        dir: PathBuf::from("/journal"),
+        max_bytes: segments * SEGMENT_BYTES,
+        retain: Duration::from_secs(3_600),
+        block_interval: Duration::from_secs(5),
+        aggregator: AgentId([9; 16]),
+        host: HostContext::default(),
+    };
+    let clock = Clock::Manual(ManualClock::new(Timestamp::from_seconds(100)));
+    Journal::open_on(Arc::new(fs.clone()), config, SEGMENT_BYTES, clock).unwrap()
+}
+
+impl Bench {
+    fn new(segments: u64) -> Self {
+        let fs = ModelFs::new(1);
+        let journal = open(&fs, segments);
+        Self { fs, journal, view: ChainState::EMPTY, sealer: Sealer::new().unwrap() }
+    }
+
+    /// Appends and commits a frame of about 1 KiB; gives its position.
+    fn frame(&mut self) -> Result<u64, JournalError> {
+        let frame = if self.view.through == 0 {
+            let notice = GenesisNotice { reason: GenesisReason::NewSpool, previous: None };
+            self.sealer.genesis(CHAIN, Timestamp(1), &notice).unwrap()
+        } else {
+            let mut batch = Batch::default();
+            let origin = batch.origin(&Arc::new(Origin::default()));
+            let bytes: Vec<u8> = (0..1_000u64)
+                .map(|i| (i + self.view.through).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0])
+                .collect();
+            batch.push_line(origin, Timestamp(1), Line { bytes: &bytes, offset: 0, full_size: 1_000, flags: 0 });
+            let ChainState { through, head, next_record } = self.view;
+            let place = Place {
+                chain: CHAIN,
+                sequence: through + 1,
+                first_record: next_record,
+                prev: head,
+                sealed_at: Timestamp(1),
+            };
+            let sealer = &mut self.sealer;
+            batch.with_columns(&HostContext::default(), |n, columns| sealer.data(&place, n, columns)).unwrap()
+        };
+        let Placing::Next(after) = place(&self.view, &frame, &mut Default::default()) else { panic!("{frame:?}") };
+        let received = Received { at: Timestamp(5), peer: "192.0.2.1:1".parse().unwrap(), serial: vec![1] };
+        let position = self.journal.numbers.position;
+        self.journal.append(&JournalEntry::Frame { frame, before: self.view, after }, received)?;
+        self.journal.commit()?;
+        self.view = after;
+        Ok(position)
+    }
+
+    fn fill(&mut self) -> JournalError {
+        loop {
+            if let Err(error) = self.frame() {
+                return error;
+            }
+        }
+    }
+
+    fn read(&self, after: u64) -> (Vec<u64>, u32) {
+        let mut reader = JournalReader::after_on(Arc::new(self.fs.clone()), self.journal.dir(), after).unwrap();
+        let (mut positions, mut damaged) = (Vec::new(), 0);
+        while let Some(journaled) = reader.next(self.journal.committed_offset()).unwrap() {
+            match journaled {
+                Journaled::Frame(wrap, _) => positions.push(wrap.position),
+                Journaled::Damage { .. } => damaged += 1,
+            }
+        }
+        (positions, damaged)
+    }
+
+    fn segment(&self, number: usize) -> PathBuf {
+        let segments = self.fs.files(Path::new("/journal")).into_iter().map(|(path, _)| path);
+        segments.filter(|path| path.extension().is_some_and(|ending| ending == "seg")).nth(number).unwrap()
+    }
+}
+
+#[test]
+fn full_journal_takes_its_own_cut_so_that_sinks_can_go_on() {
+    let mut bench = Bench::new(6);
+    assert!(matches!(bench.fill(), JournalError::Full { .. }));
+    for _ in 0..15 {
+        bench.journal.cut("config").unwrap();
+    }
+    bench.journal.commit().unwrap();
+    assert!(bench.journal.bytes() <= 6 * SEGMENT_BYTES);
+    assert!(matches!(bench.fill(), JournalError::Full { .. }), "the room that is kept is not for agents");
+    let position = bench.journal.committed_numbers().0;
+    while bench.frame().is_err() {
+        assert_eq!(bench.journal.trim(position, true).unwrap(), 1, "a segment that its sinks have goes");
+    }
+}
+
+#[test]
+fn oldest_segment_without_a_state_does_not_hold_the_journal_up() {
+    let mut bench = Bench::new(6);
+    while bench.journal.log.segments() < 2 {
+        bench.frame().unwrap();
+    }
+    let path = bench.segment(0);
+    bench.fs.damage(&path, |bytes| bytes[64..200].fill(0xee));
+    bench.journal = open(&bench.fs, 6);
+    assert_eq!(bench.journal.log.segments(), 2);
+    let position = bench.journal.committed_numbers().0;
+    bench.journal.trim(position, true).unwrap();
+    assert_eq!(bench.journal.log.segments(), 1);
+}
+
+#[test]
+fn damage_is_told_to_those_who_have_not_passed_it() {
+    let mut bench = Bench::new(16);
+    let positions: Vec<u64> = (0..6).map(|_| bench.frame().unwrap()).collect();
+    let path = bench.segment(0);
+    // Somewhere in the third of the agent's frames.
+    bench.fs.damage(&path, |bytes| {
+        let at = usize::try_from(bench.journal.committed_offset()).unwrap() - 3_500;
+        bytes[at] ^= 1;
+    });
+    let (all, damaged) = bench.read(0);
+    assert_eq!((damaged, all.len()), (1, 6), "own genesis and five of six");
+    let lost = positions.iter().find(|position| !all.contains(position)).copied().unwrap();
+    assert_eq!(bench.read(lost - 2), (all.iter().copied().filter(|p| *p >= lost - 1).collect(), 1));
+    assert_eq!(bench.read(lost + 1), (all.into_iter().filter(|p| *p > lost + 1).collect(), 0));
+}
+
+#[test]
+fn frame_that_two_sessions_bring_is_journaled_once_and_a_prefix_never_goes_back() {
+    let mut bench = Bench::new(16);
+    bench.frame().unwrap();
+    let before = bench.view;
+    bench.frame().unwrap();
+    let end = bench.view;
+    bench.view = before;
+    let next = bench.journal.committed_numbers();
+    bench.frame().unwrap();
+    assert_eq!(bench.journal.committed_numbers(), next);
+    let stale = Absent { chain: CHAIN, before, after: ChainState { head: FrameHash([1; 32]), ..end }, elsewhere: None };
+    bench.journal.append(&JournalEntry::Absent(stale), Received::own(Timestamp(5))).unwrap();
+    bench.journal.commit().unwrap();
+    assert_eq!(bench.journal.chains().books(CHAIN).unwrap().state, end);
+}
+
+#[test]
+fn positions_of_a_journal_that_is_gone_are_not_used_again() {
+    for header_only in [true, false] {
+        let mut bench = Bench::new(16);
+        let last = (0..6).map(|_| bench.frame().unwrap()).last().unwrap();
+        let path = bench.segment(0);
+        bench.fs.damage(&path, |bytes| if header_only { bytes[..64].fill(0) } else { bytes.fill(0) });
+        bench.journal = open(&bench.fs, 16);
+        assert!(bench.journal.committed_numbers().0 > last);
+    }
+}

@@ -1,0 +1,342 @@
+//! The journal's thread: appends what sessions bring, commits it as one group, tells everybody.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use shared::fault;
+use shared::protocol::JournalEntry;
+use shared::time::Clock;
+use tokio::sync::watch;
+
+use super::mailbox::Mailbox;
+use super::wrap::Received;
+use super::{ChainTable, Journal, JournalConfig, JournalError, OwnRecord};
+
+/// A group is committed at this size at the latest.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+/// A journal that cannot take more looks again this often.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// Old segments are looked for this often.
+const TRIM_INTERVAL: Duration = Duration::from_secs(60);
+
+/// What a session hands over: entries in their order, and what to do once they are durable.
+pub struct JournalRequest {
+    /// The entries.
+    pub entries: Vec<JournalEntry>,
+    /// How they came.
+    pub received: Received,
+    /// Called on the journal's thread after the sync that covers all of them.
+    pub done: Box<dyn FnOnce() + Send>,
+}
+
+enum Letter {
+    Entries(JournalRequest),
+    Own(OwnRecord),
+}
+
+/// How the journal is, for `/metrics`, `/readyz` and `status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct JournalStatus {
+    /// Log offset below which everything is durable.
+    pub offset: u64,
+    /// Position of the next frame.
+    pub position: u64,
+    /// Records journaled since the journal was made.
+    pub records: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Raw bytes of the agents' frames that were journaled since the start.
+    pub raw_bytes: u64,
+    /// Bytes of these frames.
+    pub frame_bytes: u64,
+    /// Segments that went younger than `retain`.
+    pub sacrificed_segments: u64,
+    /// Why nothing is taken, while nothing is.
+    pub error: Option<String>,
+}
+
+/// Positions that sinks have passed.
+#[derive(Default)]
+struct Cursors(Mutex<std::collections::BTreeMap<String, u64>>);
+
+impl Cursors {
+    fn lowest(&self) -> u64 {
+        let cursors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before the first sink has said where it stands nothing is known to be safe.
+        cursors.values().copied().min().unwrap_or(0)
+    }
+}
+
+/// The journal as the rest of the aggregator sees it; cheap to clone.
+#[derive(Clone)]
+pub struct JournalHandle {
+    mailbox: Arc<Mailbox<Letter>>,
+    chains: Arc<ChainTable>,
+    status: watch::Receiver<JournalStatus>,
+    cursors: Arc<Cursors>,
+    dir: PathBuf,
+}
+
+impl JournalHandle {
+    /// Hands entries over; false when the journal has ended (they are not acked, and come again).
+    pub fn append(&self, request: JournalRequest) -> bool {
+        self.mailbox.push(Letter::Entries(request))
+    }
+
+    /// Journals a record of the aggregator's own, soon.
+    pub fn say(&self, record: OwnRecord) {
+        self.mailbox.push(Letter::Own(record));
+    }
+
+    /// What the journal has of every chain.
+    #[must_use]
+    pub fn chains(&self) -> Arc<ChainTable> {
+        Arc::clone(&self.chains)
+    }
+
+    /// The status, changed after every commit.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<JournalStatus> {
+        self.status.clone()
+    }
+
+    /// Its folder, for readers.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A required sink has everything up to `position`: segments before it may go. While no sink has said so
+    /// nothing goes: say it of every required one before sessions begin, or, where none is, once with `u64::MAX`.
+    pub fn passed(&self, sink: &str, position: u64) {
+        let mut cursors = self.cursors.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cursors.insert(sink.to_owned(), position);
+    }
+}
+
+/// The running thread.
+pub struct JournalThread {
+    handle: JournalHandle,
+    thread: JoinHandle<()>,
+}
+
+struct Worker {
+    journal: Journal,
+    mailbox: Arc<Mailbox<Letter>>,
+    cursors: Arc<Cursors>,
+    say: watch::Sender<JournalStatus>,
+    config: String,
+    waiting: VecDeque<Letter>,
+    done: Vec<Box<dyn FnOnce() + Send>>,
+    error: Option<String>,
+    /// Raw and frame bytes of entries taken since the start.
+    taken: (u64, u64),
+    sacrificed: u64,
+    trim_at: Instant,
+    clock: Clock,
+}
+
+impl JournalThread {
+    /// Opens the journal and starts its thread. `config_hash` names the configuration in force, for the cuts.
+    ///
+    /// # Errors
+    /// The folder cannot be made or written.
+    pub fn start(config: JournalConfig, config_hash: String, clock: Clock) -> io::Result<Self> {
+        let journal = Journal::open(config, clock.clone())?;
+        let (say, status) = watch::channel(JournalStatus::default());
+        let handle = JournalHandle {
+            mailbox: Arc::new(Mailbox::default()),
+            chains: journal.chains(),
+            status,
+            cursors: Arc::default(),
+            dir: journal.dir().to_path_buf(),
+        };
+        let mut worker = Worker {
+            journal,
+            mailbox: Arc::clone(&handle.mailbox),
+            cursors: Arc::clone(&handle.cursors),
+            say,
+            config: config_hash,
+            waiting: VecDeque::new(),
+            done: Vec::new(),
+            error: None,
+            taken: (0, 0),
+            sacrificed: 0,
+            trim_at: clock.instant() + TRIM_INTERVAL,
+            clock,
+        };
+        worker.publish();
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || worker.run())?;
+        Ok(Self { handle, thread })
+    }
+
+    /// The journal for everybody else.
+    #[must_use]
+    pub fn handle(&self) -> JournalHandle {
+        self.handle.clone()
+    }
+
+    /// Takes nothing more, commits what was taken, cuts the last block, ends.
+    pub fn stop(self) {
+        self.handle.mailbox.close();
+        if self.thread.join().is_err() {
+            tracing::error!("the journal's thread ended badly; the next start recovers from the log");
+        }
+    }
+}
+
+impl Worker {
+    fn run(&mut self) {
+        loop {
+            let letters = self.mailbox.take(self.deadline());
+            self.waiting.extend(letters);
+            self.turn();
+            if self.mailbox.is_closed() {
+                break;
+            }
+        }
+        self.cut();
+        self.commit();
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let stuck = self.error.is_some() || !self.waiting.is_empty();
+        let retry = stuck.then(|| self.clock.instant() + RETRY_INTERVAL);
+        // A cut that was refused is tried again with everything else.
+        let cut = self.journal.cut_due().filter(|_| !stuck);
+        [cut, retry, Some(self.trim_at)].into_iter().flatten().min()
+    }
+
+    fn turn(&mut self) {
+        let now = self.clock.instant();
+        while let Some(letter) = self.waiting.pop_front() {
+            if let Err((error, letter)) = self.take(letter) {
+                self.waiting.push_front(letter);
+                if self.refused(&error) {
+                    continue;
+                }
+                break;
+            }
+            if self.journal.pending_bytes() >= GROUP_BYTES_MAX {
+                self.commit();
+            }
+        }
+        self.commit();
+        if self.journal.cut_due().is_some_and(|due| due <= now) {
+            self.cut();
+            self.commit();
+        }
+        if now >= self.trim_at {
+            self.trim_at = now + TRIM_INTERVAL;
+            self.trim(false);
+        }
+    }
+
+    /// Appends a letter's entries; gives back those that found no room.
+    fn take(&mut self, letter: Letter) -> Result<(), (JournalError, Letter)> {
+        match letter {
+            Letter::Own(record) => {
+                self.journal.say(record.clone()).map_err(|error| (error, Letter::Own(record)))?;
+            }
+            Letter::Entries(mut request) => {
+                for (taken, entry) in request.entries.iter().enumerate() {
+                    if let Err(error) = self.journal.append(entry, request.received.clone()) {
+                        request.entries.drain(..taken);
+                        return Err((error, Letter::Entries(request)));
+                    }
+                    if let JournalEntry::Frame { frame, .. } = entry {
+                        self.taken.0 += u64::from(frame.header().raw_len);
+                        self.taken.1 += frame.bytes().len() as u64;
+                    }
+                }
+                self.done.push(request.done);
+            }
+        }
+        self.error = None;
+        Ok(())
+    }
+
+    /// Makes room where a sink has let go of something, and says so; else the journal waits, and with it the agents.
+    fn refused(&mut self, error: &JournalError) -> bool {
+        if matches!(error, JournalError::Full { .. }) {
+            let before = self.journal.bytes();
+            self.trim(true);
+            if self.journal.bytes() < before {
+                return true;
+            }
+        }
+        if self.error.is_none() {
+            tracing::error!(%error, "the journal takes nothing; the agents keep what they see until it does");
+        }
+        self.error = Some(error.to_string());
+        self.publish();
+        false
+    }
+
+    fn commit(&mut self) {
+        match self.journal.commit() {
+            // Also when there was nothing left to do: making room commits what came before.
+            Ok(_) => {
+                fault::point("journal.ack");
+                // First the watermark: whoever is told may look at once.
+                self.publish();
+                self.done.drain(..).for_each(|done| done());
+            }
+            Err(error) => {
+                self.refused(&JournalError::Disk(error));
+                return;
+            }
+        }
+        let overdue = self.journal.cut_due().is_some_and(|due| due <= self.clock.instant());
+        if self.waiting.is_empty() && !overdue && self.error.take().is_some() {
+            tracing::info!("the journal takes records again");
+            self.publish();
+        }
+    }
+
+    fn cut(&mut self) {
+        if self.journal.cut_due().is_some()
+            && let Err(error) = self.journal.cut(&self.config)
+        {
+            self.refused(&error);
+        }
+    }
+
+    fn trim(&mut self, full: bool) {
+        match self.journal.trim(self.cursors.lowest(), full) {
+            Ok(0) => {}
+            Ok(count) => {
+                self.sacrificed += count;
+                tracing::error!(
+                    count,
+                    "the journal is full: a segment went before its time; raise journal.max_bytes or lower journal.retain"
+                );
+            }
+            Err(error) => tracing::warn!(%error, "an old segment could not be removed; it is tried again"),
+        }
+    }
+
+    fn publish(&mut self) {
+        let (position, records) = self.journal.committed_numbers();
+        let status = JournalStatus {
+            offset: self.journal.committed_offset(),
+            position,
+            records,
+            bytes: self.journal.bytes(),
+            raw_bytes: self.taken.0,
+            frame_bytes: self.taken.1,
+            sacrificed_segments: self.sacrificed,
+            error: self.error.clone(),
+        };
+        self.say.send_if_modified(|known| {
+            let changed = *known != status;
+            *known = status;
+            changed
+        });
+    }
+}

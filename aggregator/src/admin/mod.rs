@@ -1,0 +1,6 @@
+//! How people and programs on this machine look at a running aggregator and tell it things.
+//!
+//! `http`: metrics and health on loopback. `socket`: commands of the same program, over a unix socket, one request and one reply a connection.
+
+pub mod http;
+pub mod socket;

@@ -1,0 +1,211 @@
+//! From the journal to the sinks: one thread per sink reads the journal, normalizes, pushes, commits at cuts.
+//!
+//! In: the journal, up to what is committed. Out: events in a sink, and its cursor. Here is the only place that
+//! knows both ends: stages import the nouns, never one another.
+//!
+//! Invariants:
+//! - A cursor stands at a cut, and only ever rises.
+//! - A sink that fails is opened again and gets everything behind its cursor again, later and later up to 30 s;
+//!   it delays nobody else.
+//! - `journaled = normalized + unreadable + damage + expired + pending`, and per sink
+//!   `made = delivered + rejected + pending`; an event that no route takes is counted as unrouted.
+
+pub mod counters;
+pub mod interpret;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use shared::backoff::Backoff;
+use shared::frame::{Frame, FrameKind};
+use shared::stop::{Stage, Stop};
+use shared::time::Clock;
+use tokio::sync::watch::Receiver;
+
+use crate::journal::{JournalHandle, JournalReader, JournalStatus, Journaled, Wrap};
+use crate::sink::{AnySink, Sink, SinkError};
+use counters::SinkCounters;
+use interpret::{InterpretError, Interpreter};
+
+/// How one sink is fed.
+#[derive(Clone, Debug)]
+pub struct SinkSetup {
+    /// Its name in aggregator.yaml.
+    pub name: String,
+    /// Its type.
+    pub type_name: String,
+    /// Its folder.
+    pub path: PathBuf,
+    /// How often it commits, at the next cut.
+    pub commit_interval: Duration,
+    /// Some route leads to it.
+    pub routed: bool,
+}
+
+/// A sink's thread.
+pub struct SinkThread {
+    thread: JoinHandle<()>,
+}
+
+impl SinkThread {
+    /// Starts feeding a sink. Once `stop` drains it ends when it has committed the last cut.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(
+        setup: SinkSetup,
+        journal: JournalHandle,
+        counters: Arc<SinkCounters>,
+        stop: Stop,
+        clock: Clock,
+    ) -> std::io::Result<Self> {
+        // Until it is open its cursor is unknown: nothing may go.
+        journal.passed(&setup.name, 0);
+        let name = format!("sink-{}", setup.name);
+        let mut feeder =
+            Feeder { setup, journal, counters, stop, clock, interpreter: Interpreter::default(), drained: false };
+        let thread = std::thread::Builder::new().name(name).spawn(move || feeder.run())?;
+        Ok(Self { thread })
+    }
+
+    /// Waits for the end.
+    pub fn join(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("a sink's thread ended badly; the next start goes on from its cursor");
+        }
+    }
+}
+
+struct Feeder {
+    setup: SinkSetup,
+    journal: JournalHandle,
+    counters: Arc<SinkCounters>,
+    stop: Stop,
+    clock: Clock,
+    interpreter: Interpreter,
+    drained: bool,
+}
+
+/// Where a sink stands between two commits.
+struct Block {
+    /// Something was pushed since the last commit.
+    pushed: bool,
+    /// The last cut, if everything that was pushed lies before it.
+    cut: Option<u64>,
+    committed_at: Instant,
+}
+
+/// What keeps a sink from going on.
+#[derive(Debug, thiserror::Error)]
+enum FeedError {
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    #[error("cannot read the journal: {0}")]
+    Journal(#[from] std::io::Error),
+}
+
+impl Feeder {
+    fn run(&mut self) {
+        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(30));
+        while !self.drained && self.stop.stage() != Stage::Now {
+            let began = self.clock.instant();
+            let Err(error) = self.feed() else { return };
+            self.counters.failed(&error.to_string());
+            tracing::error!(sink = self.setup.name, %error, "the sink failed; it is opened again and goes on from its cursor");
+            if began.elapsed() > Duration::from_secs(60) {
+                backoff.reset();
+            }
+            let mut random = [0; 8];
+            shared::identity::fill_random(&mut random);
+            let pause = backoff.next_delay(u64::from_le_bytes(random));
+            let _ = self.stop.wait_timeout(Stage::Now, pause);
+        }
+    }
+
+    /// Feeds the sink from its cursor until the program stops (`Ok`) or something fails.
+    fn feed(&mut self) -> Result<(), FeedError> {
+        let mut sink = AnySink::open(&self.setup.type_name, &self.setup.path)?;
+        let mut status = self.journal.status();
+        let mut reader = JournalReader::after(self.journal.dir(), sink.cursor())?;
+        self.journal.passed(&self.setup.name, sink.cursor());
+        self.counters.opened(sink.cursor());
+        let mut block = Block { pushed: false, cut: None, committed_at: self.clock.instant() };
+        loop {
+            if self.stop.stage() == Stage::Now {
+                return Ok(());
+            }
+            // In this order: an end of the journal that is seen here came after its last commit.
+            let ended = self.stop.requested() && status.has_changed().is_err();
+            let limit = status.borrow_and_update().offset;
+            match reader.next(limit)? {
+                Some(Journaled::Damage { from, to }) => {
+                    tracing::error!(from, to, "bytes of the journal do not read back");
+                    self.counters.damaged();
+                }
+                Some(Journaled::Frame(wrap, frame)) if wrap.is_cut => {
+                    self.counters.read(wrap.records_before, u64::from(frame.header().records));
+                    block.cut = block.pushed.then_some(wrap.position);
+                    self.commit_due(&mut sink, &mut block)?;
+                }
+                Some(Journaled::Frame(wrap, frame)) => {
+                    (block.pushed, block.cut) = (true, None);
+                    self.push(&mut sink, &wrap, &frame)?;
+                }
+                None if ended => {
+                    self.drained = true;
+                    return self.commit_due(&mut sink, &mut block);
+                }
+                None => {
+                    self.commit_due(&mut sink, &mut block)?;
+                    self.wait(&mut status, &block);
+                }
+            }
+        }
+    }
+
+    /// Commits at the last cut, when that is due and nothing was pushed behind it.
+    fn commit_due(&self, sink: &mut AnySink, block: &mut Block) -> Result<(), FeedError> {
+        let due = self.stop.requested() || self.clock.instant() >= block.committed_at + self.setup.commit_interval;
+        let Some(cut) = block.cut.filter(|_| due) else { return Ok(()) };
+        sink.commit(cut)?;
+        self.journal.passed(&self.setup.name, cut);
+        self.counters.committed(cut);
+        *block = Block { pushed: false, cut: None, committed_at: self.clock.instant() };
+        Ok(())
+    }
+
+    /// Normalizes a frame into the sink.
+    fn push(&mut self, sink: &mut AnySink, wrap: &Wrap, frame: &Frame) -> Result<(), FeedError> {
+        let (now, routed, counters) = (self.clock.now(), self.setup.routed, &self.counters);
+        let pushed = self.interpreter.frame(wrap, frame, now, &mut |event| {
+            counters.made(event.class, routed);
+            if routed { sink.push(event) } else { Ok(()) }
+        });
+        let header = frame.header();
+        let records = if header.kind == FrameKind::Data { u64::from(header.records) } else { 0 };
+        match pushed {
+            Ok(_) => self.counters.read(wrap.records_before, records),
+            Err(InterpretError::Refused(error)) => return Err(error.into()),
+            Err(InterpretError::Unreadable(error)) => {
+                let (position, agent) = (wrap.position, header.chain.agent);
+                tracing::error!(position, %agent, error, "a journaled frame does not open; its bytes stay as evidence");
+                self.counters.unreadable(wrap.records_before, records);
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until more is journaled, a commit is due, or for a moment, in case the program stops.
+    fn wait(&self, status: &mut Receiver<JournalStatus>, block: &Block) {
+        let mut deadline = Instant::now() + Duration::from_millis(500);
+        if block.cut.is_some() {
+            deadline = deadline.min(block.committed_at + self.setup.commit_interval);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        if let Ok(runtime) = runtime {
+            let _ = runtime.block_on(async { tokio::time::timeout_at(deadline.into(), status.changed()).await });
+        }
+    }
+}

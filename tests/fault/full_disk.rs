@@ -155,10 +155,10 @@ fn full_disk_under_the_spool_makes_sources_wait() -> anyhow::Result<()> {
     world.down(Side::Agent, true)?;
     world.delete_index()?;
     world.disk().fill()?;
-    world.up(Side::Agent)?;
     let log = world.agent.log();
     let told = |log: &Path| std::fs::read_to_string(log).unwrap_or_default().matches("No space left on device").count();
     let before = told(&log);
+    world.up(Side::Agent)?;
     world.write()?;
     await_until("a word of the full disk after the start", DEADLINE, || Ok((told(&log) > before).then_some(())))?;
     world.disk().free()?;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod fuzz;
 mod install;
 mod test;
 
@@ -22,8 +23,11 @@ cargo xtask COMMAND
                            one agent and one aggregator at full speed, beside zstd and rsyslog
   bench yardsticks [same]  zstd and rsyslog alone
   bench layout             payload in sled or in segment files: disk, memory, throughput
+  bench log [--mib N] [--runs N]   the log beside write + fdatasync and cat: commits, bytes written, memory, opening
   corpus --seed S --mib N [--out FILE]
                            log lines of real shapes, the same for the same seed; to stdout unless told
+  fuzz [TARGET] [--seconds N]
+                           hostile bytes for every decoder, or for one, N seconds each; needs cargo-fuzz (docs/FUZZING.md)
   --help                   this
 ";
 
@@ -36,6 +40,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["bench", rest @ ..] => bench::run(rest),
         ["corpus", rest @ ..] => corpus(rest),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");
             Ok(())

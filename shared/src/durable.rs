@@ -3,6 +3,8 @@
 //! In: a path and all of its bytes. Out: after `Ok` the file is on disk, whole, with its mode and owner; after a
 //! crash at any step it has its old content or its new one, never a mixture.
 //!
+//! Files are changed through [`Fs`]; folders are made on the host.
+//!
 //! Invariants: a temporary file is made new (`O_EXCL`), so a link planted in a folder that an unprivileged user
 //! owns is never followed by a command that root runs; a name is only given to bytes that are fsynced; the folder
 //! is fsynced after a name changed. What root writes gets the owner of the state folder (ARCHITECTURE §9). Two
@@ -10,10 +12,12 @@
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+
+use crate::log::{self, Access, Fs, RealFs, no_follow};
 
 /// Mode of a file that only its owner reads: keys, tokens.
 pub const PRIVATE: u32 = 0o600;
@@ -49,7 +53,8 @@ impl DurableError {
 
 /// Writes small files so that they survive, for the owner of one state folder.
 #[derive(Clone, Copy, Debug)]
-pub struct Writer {
+pub struct Writer<F = RealFs> {
+    fs: F,
     owner: Option<(u32, u32)>,
     fault: fn(&'static str),
 }
@@ -66,44 +71,7 @@ impl Writer {
         } else {
             None
         };
-        Ok(Self { owner, fault: crate::fault::point })
-    }
-
-    /// The same writer with another hook than [`crate::fault::point`] at each named step: tests crash there.
-    #[must_use]
-    pub fn with_fault(self, fault: fn(&'static str)) -> Self {
-        Self { fault, ..self }
-    }
-
-    /// Calls the fault hook with `point`.
-    pub fn at(&self, point: &'static str) {
-        (self.fault)(point);
-    }
-
-    /// Gives `path` the content `bytes`, whatever was there. The fault hook is called with `point` three times:
-    /// before anything, with the bytes fsynced under a temporary name, and after the rename before the folder is
-    /// fsynced.
-    ///
-    /// # Errors
-    /// When a step fails; the old content is then still there, or the new one is there and may not be durable.
-    pub fn replace(&self, path: &Path, bytes: &[u8], mode: u32, point: &'static str) -> Result<(), DurableError> {
-        self.at(point);
-        let temporary = self.write_temporary(path, bytes, mode)?;
-        self.at(point);
-        std::fs::rename(&temporary, path).map_err(|e| DurableError::new("put in place", path, e))?;
-        self.at(point);
-        sync_folder_of(path)
-    }
-
-    /// Makes `path` with the content `bytes`; what is there already stays.
-    ///
-    /// # Errors
-    /// [`DurableError::already_exists`] when something is there, or any step that fails.
-    pub fn create(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), DurableError> {
-        let temporary = self.write_temporary(path, bytes, mode)?;
-        let linked = std::fs::hard_link(&temporary, path).map_err(|e| DurableError::new("create", path, e));
-        std::fs::remove_file(&temporary).map_err(|e| DurableError::new("remove", &temporary, e))?;
-        linked.and_then(|()| sync_folder_of(path))
+        Ok(Self { fs: RealFs, owner, fault: crate::fault::point })
     }
 
     /// Makes the folder `path` and those above it that are missing; one that is there keeps its mode and owner.
@@ -135,19 +103,7 @@ impl Writer {
             .open(path)
             .map_err(|e| DurableError::new("open", path, e))?;
         self.own(&folder, path)?;
-        sync_folder_of(path)
-    }
-
-    /// Removes a file; one that is not there is fine.
-    ///
-    /// # Errors
-    /// When it is there and stays.
-    pub fn remove(&self, path: &Path) -> Result<(), DurableError> {
-        match std::fs::remove_file(path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(DurableError::new("remove", path, e)),
-            Ok(()) => sync_folder_of(path),
-        }
+        self.sync_folder_of(path)
     }
 
     /// Opens `path` for reading and appending, made with `mode` when missing, never through a symbolic link.
@@ -166,8 +122,90 @@ impl Writer {
             .map_err(|e| DurableError::new("open", path, e))?;
         if missing {
             self.own(&file, path)?;
-            sync_folder_of(path)?;
+            self.sync_folder_of(path)?;
         }
+        Ok(file)
+    }
+
+    fn own(&self, file: &impl AsFd, path: &Path) -> Result<(), DurableError> {
+        let Some((user, group)) = self.owner else { return Ok(()) };
+        std::os::unix::fs::fchown(file, Some(user), Some(group))
+            .map_err(|e| DurableError::new("set the owner of", path, e))
+    }
+}
+
+impl<F: Fs> Writer<F> {
+    /// A writer to another filesystem than the host's, where everything belongs to this process.
+    #[must_use]
+    pub fn on(fs: F) -> Self {
+        Self { fs, owner: None, fault: crate::fault::point }
+    }
+
+    /// The same writer with another hook than [`crate::fault::point`] at each named step: tests crash there.
+    #[must_use]
+    pub fn with_fault(self, fault: fn(&'static str)) -> Self {
+        Self { fault, ..self }
+    }
+
+    /// The fault hook, for those who have steps of their own.
+    #[must_use]
+    pub fn fault(&self) -> fn(&'static str) {
+        self.fault
+    }
+
+    /// Gives `path` the content `bytes`, whatever was there. The fault hook is called with `point` three times:
+    /// before anything, with the bytes fsynced under a temporary name, and after the rename before the folder is
+    /// fsynced.
+    ///
+    /// # Errors
+    /// When a step fails; the old content is then still there, or the new one is there and may not be durable.
+    pub fn replace(&self, path: &Path, bytes: &[u8], mode: u32, point: &'static str) -> Result<(), DurableError> {
+        (self.fault)(point);
+        let temporary = self.write_temporary(path, bytes, mode)?;
+        (self.fault)(point);
+        self.fs.rename(&temporary, path).map_err(|e| DurableError::new("put in place", path, e))?;
+        (self.fault)(point);
+        self.sync_folder_of(path)
+    }
+
+    /// Makes `path` with the content `bytes`; what is there already stays.
+    ///
+    /// # Errors
+    /// [`DurableError::already_exists`] when something is there, or any step that fails.
+    pub fn create(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), DurableError> {
+        let temporary = self.write_temporary(path, bytes, mode)?;
+        let linked = self.fs.link(&temporary, path).map_err(|e| DurableError::new("create", path, e));
+        self.fs.remove(&temporary).map_err(|e| DurableError::new("remove", &temporary, e))?;
+        linked.and_then(|()| self.sync_folder_of(path))
+    }
+
+    /// Removes a file; one that is not there is fine.
+    ///
+    /// # Errors
+    /// When it is there and stays.
+    pub fn remove(&self, path: &Path) -> Result<(), DurableError> {
+        match self.fs.remove(path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(DurableError::new("remove", path, e)),
+            // Also where it is gone: whoever removed it may not have come to the sync.
+            _ => match self.sync_folder_of(path) {
+                Err(e) if e.source.kind() == ErrorKind::NotFound => Ok(()),
+                other => other,
+            },
+        }
+    }
+
+    /// Opens `path`, a log that its owner appends to, made with `mode` when missing, never through a symbolic link.
+    /// Its name is durable then, whoever made it.
+    ///
+    /// # Errors
+    /// When it cannot be opened, owned or made durable.
+    pub fn open_log(&self, path: &Path, mode: u32) -> Result<Box<dyn log::File>, DurableError> {
+        let file = match self.fs.open(path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => self.fs.create_new(path, Access { mode, owner: self.owner }),
+            other => other,
+        };
+        let file = file.map_err(|e| DurableError::new("open", path, e))?;
+        self.sync_folder_of(path)?;
         Ok(file)
     }
 
@@ -177,23 +215,20 @@ impl Writer {
         name.push(".tmp");
         let temporary = path.with_file_name(name);
         let failed = |doing| move |e| DurableError::new(doing, path, e);
-        match std::fs::remove_file(&temporary) {
+        match self.fs.remove(&temporary) {
             Err(e) if e.kind() != ErrorKind::NotFound => return Err(failed("clear the way for")(e)),
             _ => {}
         }
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary).map_err(failed("write"))?;
-        file.set_permissions(std::fs::Permissions::from_mode(mode)).map_err(failed("set the mode of"))?;
-        self.own(&file, path)?;
-        file.write_all(bytes).map_err(failed("write"))?;
-        file.sync_all().map_err(failed("sync"))?;
+        let access = Access { mode, owner: self.owner };
+        let file = self.fs.create_new(&temporary, access).map_err(failed("write"))?;
+        file.write_all_at(bytes, 0).map_err(failed("write"))?;
+        file.sync().map_err(failed("sync"))?;
         Ok(temporary)
     }
 
-    fn own(&self, file: &impl AsFd, path: &Path) -> Result<(), DurableError> {
-        let Some((user, group)) = self.owner else { return Ok(()) };
-        std::os::unix::fs::fchown(file, Some(user), Some(group))
-            .map_err(|e| DurableError::new("set the owner of", path, e))
+    fn sync_folder_of(&self, path: &Path) -> Result<(), DurableError> {
+        let folder = folder_of(path);
+        self.fs.sync_dir(folder).map_err(|e| DurableError::new("sync the folder", folder, e))
     }
 }
 
@@ -212,16 +247,11 @@ pub fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, DurableError
     Ok(bytes)
 }
 
-fn no_follow() -> i32 {
-    i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0)
-}
-
-fn sync_folder_of(path: &Path) -> Result<(), DurableError> {
-    let folder = match path.parent() {
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
-    };
-    File::open(folder).and_then(|file| file.sync_all()).map_err(|e| DurableError::new("sync the folder", folder, e))
+    }
 }
 
 #[cfg(test)]
@@ -229,6 +259,8 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+    use crate::log::ModelFs;
+    use crate::log::model::crashes::{Dice, Ran, crash_at_every_call};
 
     thread_local! { static STEPS_LEFT: Cell<u32> = const { Cell::new(0) }; }
 
@@ -307,5 +339,63 @@ mod tests {
         std::os::unix::fs::symlink("/etc", dir.join("tokens")).unwrap();
         assert!(writer.folder(&dir.join("tokens"), STATE_FOLDER).is_err(), "a planted link");
         std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    /// Replaces, makes and removes one file; what it may hold afterwards.
+    fn live(fs: &ModelFs, may_be: &mut Vec<Option<Vec<u8>>>, dice: &mut Dice, steps: u32) {
+        let (writer, path) = (Writer::on(fs.clone()), Path::new("/state/key.pem"));
+        for _ in 0..steps {
+            let bytes = vec![u8::try_from(dice.below(256)).unwrap(); usize::try_from(dice.below(3_000)).unwrap()];
+            let (will_be, result) = match dice.below(8) {
+                0 => (None, writer.remove(path)),
+                1 => {
+                    let result = writer.create(path, &bytes, PRIVATE);
+                    if result.as_ref().is_err_and(DurableError::already_exists) {
+                        continue;
+                    }
+                    (Some(bytes), result)
+                }
+                2 => {
+                    fs.fail_sync_at(1 + dice.below(3));
+                    continue;
+                }
+                3 => {
+                    let more = dice.below(3_000);
+                    fs.room((dice.below(2) == 0).then(|| fs.taken() + more));
+                    continue;
+                }
+                _ => (Some(bytes.clone()), writer.replace(path, &bytes, PRIVATE, "p")),
+            };
+            if result.is_ok() {
+                may_be.clear();
+            }
+            may_be.push(will_be);
+        }
+    }
+
+    #[test]
+    fn small_files_are_old_or_new_through_a_crash_at_every_call() {
+        crash_at_every_call("small files", 20, |seed, at| {
+            let (mut dice, fs) = (Dice::new(seed), ModelFs::new(seed ^ at));
+            fs.short_writes(seed.is_multiple_of(2));
+            fs.create_dir(Path::new("/state")).unwrap();
+            let (begun, mut may_be) = (fs.calls(), vec![None]);
+            fs.power_off_at(at);
+            live(&fs, &mut may_be, &mut dice, 14);
+            let ran = Ran::of(&fs, begun);
+            for _ in 0..3 {
+                fs.room(None);
+                if dice.below(3) == 0 {
+                    fs.kill()
+                } else {
+                    fs.power_loss()
+                }
+                let found = fs.read(Path::new("/state/key.pem")).ok();
+                assert!(may_be.contains(&found), "{found:?} is none of {may_be:?}");
+                fs.power_off_at(1 + dice.below(20));
+                live(&fs, &mut may_be, &mut dice, 6);
+            }
+            ran
+        });
     }
 }

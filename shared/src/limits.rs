@@ -37,6 +37,9 @@ pub const CHECKPOINTS_MAX: usize = 10_000;
 /// Reasons of holes kept per lane; a hole without one reads as `damage`.
 pub const HOLES_MAX: usize = 64;
 
+/// Loss records remembered per lane until they are acked; one more makes the oldest count as heard.
+pub const TOLD_MAX: usize = 64;
+
 /// Aggregators remembered per lane in marks, to tell `elsewhere` from `unknown`.
 pub const DELIVERIES_MAX: usize = 8;
 

@@ -104,6 +104,26 @@ fn stray_segment_of_another_log_does_not_take_over() {
 }
 
 #[test]
+fn segment_under_a_name_that_is_not_its_own_is_not_read_as_one() {
+    for name in ["ffffffffffffffff.seg", "fffffffffffffff8.seg", "8000000000000000.seg", "0000000000000008.seg"] {
+        for header in [true, false] {
+            let fs = ModelFs::new(1);
+            let log = made(&fs, 12, 4);
+            let mut bytes = Vec::new();
+            fs.damage(&path(log.active_first()), |file| bytes.clone_from(file));
+            if !header {
+                bytes[..64].fill(0);
+            }
+            fs.create(&Path::new(DIR).join(name), 0).unwrap().write_all_at(&bytes, 0).unwrap();
+            assert!(verify(&fs, Path::new(DIR), &mut |_| {}).is_ok());
+            let seen = open(&fs);
+            assert_eq!(seen.log.committed(), log.committed(), "{name}");
+            assert_eq!(read(&fs, log.committed()).0, (0..12).collect::<Vec<_>>(), "{name}");
+        }
+    }
+}
+
+#[test]
 fn page_that_does_not_read_costs_its_own_records_and_continuity() {
     let fs = ModelFs::new(1);
     let log = made(&fs, 14, 100);

@@ -22,11 +22,13 @@
 //! names, 256 KiB per reader. No thread and no timer: when no sync runs, sync now; what arrives meanwhile
 //! shares the next one. The owner's loop gives that by itself.
 
+mod digest;
 mod fs;
 mod index;
 #[cfg(any(test, feature = "model"))]
-mod model;
+pub mod model;
 mod quarantine;
+mod quota;
 mod read;
 mod recovery;
 mod segment;
@@ -36,11 +38,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use fs::{File, Fs, RealFs};
+pub use digest::{SegmentDigest, segment_digests};
+pub(crate) use fs::no_follow;
+pub use fs::{Access, File, FileReader, Fs, RealFs};
 pub use index::{Index, IndexError, LogNumber};
 #[cfg(any(test, feature = "model"))]
 pub use model::ModelFs;
-pub use read::{Entry, Reader, segment_states};
+pub use quota::Quota;
+pub use read::{Entry, Reader, segment_header, segment_states};
 pub use recovery::{Damage, Opened, Report, Verified, verify};
 pub use segment::{Found, Kind, Record, SEGMENT_HEADER_LEN, Scanner, SegmentHeader, record_len};
 
@@ -48,6 +53,13 @@ use crate::fault;
 use crate::limits::SEGMENT_RESERVE_BYTES;
 use crate::time::Clock;
 use segment::encode_record;
+
+/// A large group is written in pieces of this size as it comes together, while they are in the processor's cache. It
+/// stays in memory until it is synced: what a failed sync takes with it is written again from there. (Small in tests,
+/// whose groups are.)
+const PIECE_BYTES: usize = if cfg!(test) { 2 << 10 } else { 256 << 10 };
+/// Room for pending records that is kept between commits in any case.
+const BUFFER_BYTES_KEPT: usize = 1 << 20;
 
 /// How a log is laid out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,17 +108,28 @@ pub struct Log {
     committed: u64,
     buffer: Vec<u8>,
     pending: Vec<Pending>,
+    /// Bytes of the buffer that stand in the active file already, not synced.
+    written: usize,
     /// The active file failed once: nothing more is written to it.
     distrusted: bool,
+    /// Of what is committed in the active segment, when the owner asked for it.
+    digest: Option<digest::Running>,
+    /// Bytes at the end of a segment that are kept for seals.
+    kept_free: u64,
+    quota: Option<Quota>,
+    /// What the quota knows of this log.
+    counted: u64,
 }
 
 pub(super) fn segment_name(first: u64) -> String {
     format!("{first:016x}.seg")
 }
 
+/// Where a segment of this name begins. No log comes near 2^63 bytes: a name that says so is none of ours, and what
+/// is added to a log offset does not wrap.
 pub(super) fn segment_first(name: &str) -> Option<u64> {
     let hex = name.strip_suffix(".seg").filter(|hex| hex.len() == 16)?;
-    u64::from_str_radix(hex, 16).ok()
+    u64::from_str_radix(hex, 16).ok().filter(|first| *first <= u64::MAX >> 1)
 }
 
 impl Log {
@@ -168,6 +191,25 @@ impl Log {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
+    /// Counts this log in a quota from now on: no segment is made that would pass it.
+    pub fn stand_under(&mut self, quota: Quota) {
+        (self.quota, self.counted) = (Some(quota), 0);
+        self.count();
+    }
+
+    /// Tells the quota what the segments take.
+    fn count(&mut self) {
+        if let Some(quota) = &self.quota {
+            let bytes = self.bytes();
+            quota.count(self.counted, bytes);
+            self.counted = bytes;
+        }
+    }
+
+    fn quota_left(&self) -> u64 {
+        self.quota.as_ref().map_or(u64::MAX, Quota::left)
+    }
+
     /// How many segments there are.
     #[must_use]
     pub fn segments(&self) -> usize {
@@ -181,17 +223,47 @@ impl Log {
         Some((self.segments.front()?.first, second.first))
     }
 
+    /// Log offsets at which the segments begin, the oldest first.
+    pub fn firsts(&self) -> impl Iterator<Item = u64> {
+        self.segments.iter().map(|segment| segment.first)
+    }
+
+    /// Keeps the digest of the active segment from now on. What it holds already is read once.
+    ///
+    /// # Errors
+    /// The segment cannot be read.
+    pub fn keep_digest(&mut self) -> io::Result<()> {
+        let mut running = digest::Running::new(self.active_first());
+        if !running.read_to(self.fs.as_ref(), &self.dir, self.committed)? {
+            return Err(io::Error::other("the active segment does not read back"));
+        }
+        self.digest = Some(running);
+        Ok(())
+    }
+
+    /// The digest of what is committed in the active segment; `None` unless it is kept.
+    #[must_use]
+    pub fn digest(&self) -> Option<SegmentDigest> {
+        self.digest.as_ref().map(digest::Running::value)
+    }
+
+    /// From now on this much room at the end of a segment is kept for marks and seals, besides what always is.
+    pub fn keep_free(&mut self, bytes: u64) {
+        self.kept_free = bytes;
+    }
+
     /// Bytes that a new segment sets aside for a state of this size.
     #[must_use]
     pub fn segment_size(&self, state_len: usize, need: usize) -> u64 {
-        let fixed = SEGMENT_HEADER_LEN + record_len(state_len) + SEGMENT_RESERVE_BYTES;
+        let fixed = SEGMENT_HEADER_LEN + record_len(state_len) + SEGMENT_RESERVE_BYTES + self.kept_free;
         self.options.segment_bytes.max(8 * state_len as u64).max(fixed + record_len(need))
     }
 
     fn room(&self, kind: Kind) -> u64 {
         let Some(active) = self.segments.back() else { return 0 };
         let used = SEGMENT_HEADER_LEN + (self.end() - active.first);
-        let reserve = if matches!(kind, Kind::Mark | Kind::Seal) { 0 } else { SEGMENT_RESERVE_BYTES };
+        let kept = SEGMENT_RESERVE_BYTES + self.kept_free;
+        let reserve = if matches!(kind, Kind::Mark | Kind::Seal) { 0 } else { kept };
         active.bytes.saturating_sub(used).saturating_sub(reserve)
     }
 
@@ -211,6 +283,7 @@ impl Log {
             return Err(AppendError::SegmentFull);
         }
         self.take(kind, false, payload);
+        self.write_piece();
         Ok(())
     }
 
@@ -226,6 +299,7 @@ impl Log {
         for (i, (kind, payload)) in records.iter().enumerate() {
             self.take(*kind, i + 1 < records.len(), &[payload]);
         }
+        self.write_piece();
         Ok(())
     }
 
@@ -235,6 +309,28 @@ impl Log {
         let len: usize = payload.iter().map(|part| part.len()).sum();
         encode_record(&mut self.buffer, &self.id, offset, self.committed, (kind, continues), payload);
         self.pending.push(Pending { kind, continues, offset, payload: start..start + len });
+    }
+
+    /// Writes what has come together once it is worth a call. The commit finds out what became of it.
+    fn write_piece(&mut self) {
+        if !self.distrusted && self.buffer.len() - self.written >= PIECE_BYTES {
+            self.write_pending();
+        }
+    }
+
+    /// Writes the rest of what is pending to the active file, which is distrusted when it refuses.
+    fn write_pending(&mut self) {
+        let rest = self.buffer.get(self.written..).unwrap_or_default();
+        let position = self.committed - self.active_first() + SEGMENT_HEADER_LEN + self.written as u64;
+        match self.active.write_all_at(rest, position) {
+            Ok(()) => self.written = self.buffer.len(),
+            Err(error) => self.distrust(&error),
+        }
+    }
+
+    fn distrust(&mut self, error: &io::Error) {
+        tracing::error!(log = %self.dir.display(), %error, "a commit failed; its records go to a new segment");
+        self.distrusted = true;
     }
 
     /// Bytes taken and not yet committed.
@@ -257,14 +353,14 @@ impl Log {
         let [write, sync, done] = self.options.points;
         if !self.distrusted {
             fault::point(write);
-            let position = self.committed - self.active_first() + SEGMENT_HEADER_LEN;
-            let result = self.active.write_all_at(&self.buffer, position).and_then(|()| {
-                fault::point(sync);
-                self.active.sync()
-            });
-            if let Err(error) = result {
-                tracing::error!(log = %self.dir.display(), %error, "a commit failed; its records go to a new segment");
-                self.distrusted = true;
+            self.write_pending();
+        }
+        if !self.distrusted {
+            fault::point(sync);
+            if let Err(error) = self.active.sync() {
+                self.distrust(&error);
+            } else if let Some(digest) = self.digest.as_mut() {
+                digest.take(&self.buffer);
             }
         }
         if self.distrusted {
@@ -273,8 +369,10 @@ impl Log {
         fault::point(done);
         self.committed = self.end();
         let offsets = self.pending.drain(..).map(|pending| pending.offset).collect();
+        // The next group is often as large.
+        self.buffer.shrink_to(self.buffer.len().max(BUFFER_BYTES_KEPT));
         self.buffer.clear();
-        self.buffer.shrink_to(1 << 20);
+        self.written = 0;
         Ok(offsets)
     }
 
@@ -287,11 +385,15 @@ impl Log {
             let payload = old.get(record.payload.clone()).unwrap_or_default();
             self.take(record.kind, record.continues, &[payload]);
         }
-        let made = self.make_segment(self.segment_size(state.len(), self.buffer.len()));
-        match made {
+        // Where little is left to take it is smaller than others: what waits must not wait for more.
+        let least = SEGMENT_HEADER_LEN + self.buffer.len() as u64 + SEGMENT_RESERVE_BYTES + self.kept_free;
+        let size = self.segment_size(state.len(), self.buffer.len()).min(self.quota_left()).max(least);
+        let (failed, used) = (self.active_first(), SEGMENT_HEADER_LEN + (self.committed - self.active_first()));
+        match self.make_segment(size) {
             Ok(()) => {
                 self.pending.remove(0);
                 self.distrusted = false;
+                self.give_back(failed, used);
                 Ok(())
             }
             Err(error) => {
@@ -305,6 +407,9 @@ impl Log {
     fn make_segment(&mut self, bytes: u64) -> io::Result<()> {
         let first = self.committed;
         let (file, path) = (self.dir.join(segment_name(first)), self.dir.join("next.tmp"));
+        if bytes > self.quota_left() {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
         let active = self.fs.create(&path, bytes)?;
         let header = SegmentHeader { log_id: self.id, first, created_at: self.clock.now() };
         let written = active
@@ -321,10 +426,27 @@ impl Log {
             return Err(error);
         }
         self.active = active;
+        if let Some(digest) = self.digest.as_mut() {
+            *digest = digest::Running::new(first);
+            digest.take(&self.buffer);
+        }
         // A segment in which nothing was ever committed has been renamed over.
         self.segments.pop_back_if(|last| last.first == first);
         self.segments.push_back(Segment { first, bytes });
+        self.count();
         Ok(())
+    }
+
+    /// Cuts the segment that came before the active one, if it is the one that begins at `first`, to the bytes that
+    /// it used.
+    fn give_back(&mut self, first: u64, used: u64) {
+        let finished = self.segments.len().saturating_sub(2);
+        if let Some(segment) = self.segments.get_mut(finished).filter(|segment| segment.first == first)
+            && self.fs.open(&self.dir.join(segment_name(first))).and_then(|file| file.cut(used, 0)).is_ok()
+        {
+            segment.bytes = used;
+        }
+        self.count();
     }
 
     /// Begins a new segment with `state`, which covers everything before it. Nothing may be pending. The room
@@ -345,12 +467,7 @@ impl Log {
         }
         self.buffer.clear();
         made?;
-        let finished = self.segments.len().saturating_sub(2);
-        if let Some(segment) = self.segments.get_mut(finished).filter(|segment| segment.first == old)
-            && self.fs.open(&self.dir.join(segment_name(old))).and_then(|file| file.cut(used, 0)).is_ok()
-        {
-            segment.bytes = used;
-        }
+        self.give_back(old, used);
         Ok(())
     }
 
@@ -368,6 +485,7 @@ impl Log {
                 _ => {}
             }
             freed += self.segments.pop_front().map_or(0, |segment| segment.bytes);
+            self.count();
         }
         if freed > 0 {
             self.fs.sync_dir(&self.dir)?;

@@ -1,9 +1,11 @@
 //! A filesystem in memory that is as unkind as the rules of disks allow: for tests of whatever stands on a log.
 //!
 //! What was not synced may be lost, whole or by sectors of 512 bytes, in any order; names in a folder that was
-//! not synced may be the old or the new ones, each on its own; the power goes at any call. A sync can fail
-//! once, and then what it should have written is clean in memory and will never reach the disk, as on Linux.
-//! Everything is decided by the seed.
+//! not synced may be the old or the new ones, each on its own, so that of a rename from one folder to another
+//! either half may be missing, and of a folder that was made everything below it; the power goes at any call, and
+//! of a write at which it goes the cache has a part. A sync can fail once, and then what it should have written is
+//! clean in memory and will never reach the disk, as on Linux. Reads and writes may be short, writes interrupted;
+//! one that meets the end of the room is short before it is refused. Everything is decided by the seed.
 //!
 //! ```text
 //! kill()        the program is gone, the page cache is not
@@ -15,14 +17,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::fs::{File, Fs};
+use super::fs::{Access, File, Fs};
+
+pub mod crashes;
+mod file;
 
 /// What a disk writes in one piece.
 const SECTOR: usize = 512;
 
-/// `ENOENT`, `EIO`, `ENOSPC` as Linux numbers them (errno-base.h).
+/// Error numbers of Linux (errno-base.h).
 const ENOENT: i32 = 2;
+const EINTR: i32 = 4;
 const EIO: i32 = 5;
+const EEXIST: i32 = 17;
+const ENOTDIR: i32 = 20;
 const ENOSPC: i32 = 28;
 
 enum Change {
@@ -41,6 +49,7 @@ struct Inode {
 }
 
 enum NameChange {
+    MakeDir(PathBuf),
     Link(PathBuf, usize),
     Unlink(PathBuf),
     Rename(PathBuf, PathBuf, usize),
@@ -56,19 +65,27 @@ struct Faults {
     /// Nothing more fits while more than this is taken.
     room: Option<u64>,
     short_reads: bool,
+    short_writes: bool,
     /// Inode and byte: a read that meets it fails.
     bad: Vec<(usize, u64)>,
+}
+
+/// Which names lead where.
+#[derive(Clone, Default)]
+struct Names {
+    files: BTreeMap<PathBuf, usize>,
+    dirs: BTreeSet<PathBuf>,
 }
 
 #[derive(Default)]
 struct Disk {
     inodes: Vec<Inode>,
-    names: BTreeMap<PathBuf, usize>,
-    durable_names: BTreeMap<PathBuf, usize>,
+    names: Names,
+    durable: Names,
     unsynced: Vec<NameChange>,
-    dirs: BTreeSet<PathBuf>,
     faults: Faults,
     calls: u64,
+    trace: u64,
     down: bool,
     random: u64,
 }
@@ -108,12 +125,17 @@ impl Disk {
         (self.random >> 11) % below.max(1)
     }
 
-    /// Every call that changes something comes by here: false when the power goes in the midst of it.
-    fn call(&mut self) -> io::Result<bool> {
+    /// Every call that changes something comes by here: false when the power goes in the midst of it. `what` and
+    /// `size` tell it from others.
+    fn call(&mut self, what: u8, size: u64) -> io::Result<bool> {
         if self.down {
             return Err(io::Error::other("the power is off"));
         }
         self.calls += 1;
+        // FNV-1a, over numbers in place of bytes.
+        for part in [u64::from(what), size] {
+            self.trace = (self.trace ^ part).wrapping_mul(0x0100_0000_01b3);
+        }
         if let Some(left) = self.faults.power_at.as_mut() {
             *left = left.saturating_sub(1);
             self.down = *left == 0;
@@ -130,7 +152,7 @@ impl Disk {
     }
 
     fn taken(&self) -> u64 {
-        let linked: BTreeSet<usize> = self.names.values().copied().collect();
+        let linked: BTreeSet<usize> = self.names.files.values().copied().collect();
         linked.into_iter().filter_map(|inode| self.inodes.get(inode)).map(|inode| inode.cache.len() as u64).sum()
     }
 
@@ -145,11 +167,25 @@ impl Disk {
         self.inodes.get_mut(inode).ok_or_else(|| errno(ENOENT))
     }
 
-    fn write(&mut self, inode: usize, at: usize, bytes: &[u8]) -> io::Result<()> {
+    /// How many of `bytes` go to a file in one call that is not disturbed.
+    fn accepted(&mut self, inode: usize, at: usize, bytes: &[u8]) -> io::Result<usize> {
         let grows = (at + bytes.len()).saturating_sub(self.inode(inode)?.cache.len());
-        if grows > 0 {
-            self.fits(grows)?;
+        let room = self.faults.room.map_or(u64::MAX, |room| room.saturating_sub(self.taken()));
+        let fits = bytes.len() - grows.saturating_sub(usize::try_from(room).unwrap_or(usize::MAX));
+        if fits == 0 && !bytes.is_empty() {
+            return Err(errno(ENOSPC));
         }
+        if !self.faults.short_writes {
+            return Ok(fits);
+        }
+        match self.random(8) {
+            0 => Err(errno(EINTR)),
+            1 | 2 => Ok(usize::try_from(1 + self.random(fits as u64)).unwrap_or(fits).min(fits)),
+            _ => Ok(fits),
+        }
+    }
+
+    fn write(&mut self, inode: usize, at: usize, bytes: &[u8]) -> io::Result<()> {
         let file = self.inode(inode)?;
         put(&mut file.cache, at, bytes);
         file.unsynced.push(Change::Write { at, bytes: bytes.to_vec() });
@@ -214,28 +250,71 @@ impl Disk {
         }
     }
 
-    fn apply(names: &mut BTreeMap<PathBuf, usize>, change: &NameChange) {
+    fn change(&mut self, change: NameChange) {
+        self.names.apply(&change);
+        self.unsynced.push(change);
+    }
+
+    /// A new, empty inode.
+    fn inode_of(&mut self, path: &Path) -> usize {
+        self.inodes.push(Inode::default());
+        let inode = self.inodes.len() - 1;
+        self.change(NameChange::Link(path.to_path_buf(), inode));
+        inode
+    }
+
+    /// Whether there is a folder for `path`, and room for a name.
+    fn has_place(&self, path: &Path) -> io::Result<()> {
+        if !path.parent().is_some_and(|above| self.names.has_dir(above)) {
+            return Err(errno(ENOENT));
+        }
+        self.fits(1)
+    }
+}
+
+impl Names {
+    fn has_dir(&self, dir: &Path) -> bool {
+        dir.parent().is_none() || self.dirs.contains(dir)
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        self.files.contains_key(path) || self.dirs.contains(path)
+    }
+
+    fn apply(&mut self, change: &NameChange) {
         match change {
+            NameChange::MakeDir(dir) => {
+                self.dirs.insert(dir.clone());
+            }
             NameChange::Link(path, inode) => {
-                names.insert(path.clone(), *inode);
+                self.files.insert(path.clone(), *inode);
             }
             NameChange::Unlink(path) => {
-                names.remove(path);
+                self.files.remove(path);
             }
             NameChange::Rename(from, to, inode) => {
-                names.remove(from);
-                names.insert(to.clone(), *inode);
+                self.files.remove(from);
+                self.files.insert(to.clone(), *inode);
             }
         }
     }
 
-    fn rename_all(&mut self, change: NameChange) {
-        Self::apply(&mut self.names, &change);
-        self.unsynced.push(change);
+    /// Forgets what no folder leads to.
+    fn drop_orphans(&mut self) {
+        // What leads to a folder comes before it.
+        for dir in std::mem::take(&mut self.dirs) {
+            if dir.parent().is_some_and(|above| self.has_dir(above)) {
+                self.dirs.insert(dir);
+            }
+        }
+        let files = std::mem::take(&mut self.files).into_iter();
+        self.files = files.filter(|(path, _)| path.parent().is_some_and(|above| self.has_dir(above))).collect();
     }
+}
 
-    fn in_dir(change: &NameChange, dir: &Path) -> bool {
-        let (NameChange::Link(path, _) | NameChange::Unlink(path) | NameChange::Rename(_, path, _)) = change;
+impl NameChange {
+    fn is_in(&self, dir: &Path) -> bool {
+        let (Self::MakeDir(path) | Self::Link(path, _) | Self::Unlink(path) | Self::Rename(_, path, _)) = self;
         path.parent() == Some(dir)
     }
 }
@@ -255,6 +334,12 @@ impl ModelFs {
         lock(&self.0).calls
     }
 
+    /// A number that is another one where other calls were made: which, in what order, of how many bytes.
+    #[must_use]
+    pub fn trace(&self) -> u64 {
+        lock(&self.0).trace
+    }
+
     /// The power goes at the `n`th call from now, from 1; that call may still have had its effect.
     pub fn power_off_at(&self, n: u64) {
         lock(&self.0).faults.power_at = Some(n.max(1));
@@ -264,6 +349,14 @@ impl ModelFs {
     #[must_use]
     pub fn is_down(&self) -> bool {
         lock(&self.0).down
+    }
+
+    /// That the power is on, for those who need not have noticed.
+    ///
+    /// # Errors
+    /// It is off.
+    pub fn up(&self) -> io::Result<()> {
+        lock(&self.0).up()
     }
 
     /// The `n`th sync of a file or folder from now, from 1, fails, once.
@@ -287,6 +380,11 @@ impl ModelFs {
         lock(&self.0).faults.short_reads = short;
     }
 
+    /// Writes take fewer bytes than they are given, or are interrupted, at random.
+    pub fn short_writes(&self, short: bool) {
+        lock(&self.0).faults.short_writes = short;
+    }
+
     /// The program is gone and may come again; what the kernel was told is still in its cache.
     pub fn kill(&self) {
         let mut disk = lock(&self.0);
@@ -300,10 +398,11 @@ impl ModelFs {
         (disk.down, disk.faults.power_at, disk.faults.sync_at) = (false, None, None);
         for change in std::mem::take(&mut disk.unsynced) {
             if disk.random(2) == 0 {
-                Disk::apply(&mut disk.durable_names, &change);
+                disk.durable.apply(&change);
             }
         }
-        disk.names = disk.durable_names.clone();
+        disk.durable.drop_orphans();
+        disk.names = disk.durable.clone();
         for inode in 0..disk.inodes.len() {
             disk.settle(inode);
         }
@@ -315,7 +414,7 @@ impl ModelFs {
     /// Changes a file as a failing disk would: in the cache and on the disk, and nobody is told.
     pub fn damage(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
         let mut disk = lock(&self.0);
-        if let Some(inode) = disk.names.get(path).copied()
+        if let Some(inode) = disk.names.files.get(path).copied()
             && let Ok(file) = disk.inode(inode)
         {
             change(&mut file.cache);
@@ -327,7 +426,7 @@ impl ModelFs {
     /// From now on reads that meet this byte of the file fail.
     pub fn bad_byte(&self, path: &Path, at: u64) {
         let mut disk = lock(&self.0);
-        if let Some(inode) = disk.names.get(path).copied() {
+        if let Some(inode) = disk.names.files.get(path).copied() {
             disk.faults.bad.push((inode, at));
         }
     }
@@ -336,14 +435,14 @@ impl ModelFs {
     #[must_use]
     pub fn files(&self, dir: &Path) -> Vec<(PathBuf, usize)> {
         let disk = lock(&self.0);
-        let under = disk.names.iter().filter(|(path, _)| path.starts_with(dir));
+        let under = disk.names.files.iter().filter(|(path, _)| path.starts_with(dir));
         under.map(|(path, inode)| (path.clone(), disk.inodes.get(*inode).map_or(0, |file| file.cache.len()))).collect()
     }
 
     fn handle(&self, path: &Path) -> io::Result<Box<dyn File>> {
         let disk = lock(&self.0);
         disk.up()?;
-        let inode = disk.names.get(path).copied().ok_or_else(|| errno(ENOENT))?;
+        let inode = disk.names.files.get(path).copied().ok_or_else(|| errno(ENOENT))?;
         Ok(Box::new(ModelFile { disk: Arc::clone(&self.0), inode }))
     }
 }
@@ -351,12 +450,31 @@ impl ModelFs {
 impl Fs for ModelFs {
     fn create(&self, path: &Path, allocate: u64) -> io::Result<Box<dyn File>> {
         let mut disk = lock(&self.0);
-        let on = disk.call()?;
+        let on = disk.call(b'c', allocate)?;
+        disk.has_place(path)?;
         let size = usize::try_from(allocate).map_err(io::Error::other)?;
         disk.fits(size)?;
-        let inode = disk.inodes.len();
-        disk.inodes.push(Inode { cache: vec![0; size], disk: Vec::new(), unsynced: vec![Change::Size(size)] });
-        disk.rename_all(NameChange::Link(path.to_path_buf(), inode));
+        let inode = match disk.names.files.get(path).copied() {
+            Some(inode) => inode,
+            None => disk.inode_of(path),
+        };
+        let file = disk.inode(inode)?;
+        file.cache = vec![0; size];
+        file.unsynced.extend([Change::Size(0), Change::Size(size)]);
+        if !on {
+            return Err(Disk::off());
+        }
+        Ok(Box::new(ModelFile { disk: Arc::clone(&self.0), inode }))
+    }
+
+    fn create_new(&self, path: &Path, _: Access) -> io::Result<Box<dyn File>> {
+        let mut disk = lock(&self.0);
+        let on = disk.call(b'n', 0)?;
+        if disk.names.has(path) {
+            return Err(errno(EEXIST));
+        }
+        disk.has_place(path)?;
+        let inode = disk.inode_of(path);
         if !on {
             return Err(Disk::off());
         }
@@ -374,106 +492,79 @@ impl Fs for ModelFs {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let disk = lock(&self.0);
         disk.up()?;
-        let paths = disk.names.keys().chain(&disk.dirs).filter(|path| path.parent() == Some(dir));
+        if !disk.names.has_dir(dir) {
+            return Err(errno(if disk.names.has(dir) { ENOTDIR } else { ENOENT }));
+        }
+        let paths = disk.names.files.keys().chain(&disk.names.dirs).filter(|path| path.parent() == Some(dir));
         Ok(paths.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
     }
 
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+    fn make_dir(&self, dir: &Path) -> io::Result<()> {
         let mut disk = lock(&self.0);
-        disk.up()?;
-        disk.dirs.insert(dir.to_path_buf());
-        Ok(())
+        let on = disk.call(b'd', 0)?;
+        if disk.names.has(dir) {
+            return Err(errno(EEXIST));
+        }
+        disk.has_place(dir)?;
+        disk.change(NameChange::MakeDir(dir.to_path_buf()));
+        if on { Ok(()) } else { Err(Disk::off()) }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut disk = lock(&self.0);
-        let on = disk.call()?;
-        let inode = disk.names.get(from).copied().ok_or_else(|| errno(ENOENT))?;
-        disk.rename_all(NameChange::Rename(from.to_path_buf(), to.to_path_buf(), inode));
+        let on = disk.call(b'r', 0)?;
+        let inode = disk.names.files.get(from).copied().ok_or_else(|| errno(ENOENT))?;
+        if !to.parent().is_some_and(|above| disk.names.has_dir(above)) {
+            return Err(errno(ENOENT));
+        }
+        if from.parent() == to.parent() {
+            disk.change(NameChange::Rename(from.to_path_buf(), to.to_path_buf(), inode));
+        } else {
+            // Each folder has its half of it.
+            disk.change(NameChange::Link(to.to_path_buf(), inode));
+            disk.change(NameChange::Unlink(from.to_path_buf()));
+        }
+        if on { Ok(()) } else { Err(Disk::off()) }
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut disk = lock(&self.0);
+        let on = disk.call(b'l', 0)?;
+        let inode = disk.names.files.get(from).copied().ok_or_else(|| errno(ENOENT))?;
+        if disk.names.has(to) {
+            return Err(errno(EEXIST));
+        }
+        disk.has_place(to)?;
+        disk.change(NameChange::Link(to.to_path_buf(), inode));
         if on { Ok(()) } else { Err(Disk::off()) }
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut disk = lock(&self.0);
-        let on = disk.call()?;
-        if !disk.names.contains_key(path) {
+        let on = disk.call(b'u', 0)?;
+        if !disk.names.files.contains_key(path) {
             return Err(errno(ENOENT));
         }
-        disk.rename_all(NameChange::Unlink(path.to_path_buf()));
+        disk.change(NameChange::Unlink(path.to_path_buf()));
         if on { Ok(()) } else { Err(Disk::off()) }
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut disk = lock(&self.0);
-        if !disk.call()? {
+        if !disk.call(b'f', 0)? {
             return Err(Disk::off());
         }
         let disk = &mut *disk;
+        if !disk.names.has_dir(dir) {
+            return Err(errno(ENOENT));
+        }
         if disk.sync_fails() {
             return Err(errno(EIO));
         }
-        let (done, left) = std::mem::take(&mut disk.unsynced).into_iter().partition(|change| Disk::in_dir(change, dir));
+        let (done, left) = std::mem::take(&mut disk.unsynced).into_iter().partition(|change| change.is_in(dir));
         disk.unsynced = left;
         let done: Vec<NameChange> = done;
-        done.iter().for_each(|change| Disk::apply(&mut disk.durable_names, change));
+        done.iter().for_each(|change| disk.durable.apply(change));
         Ok(())
-    }
-}
-
-impl File for ModelFile {
-    fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
-        let mut disk = lock(&self.disk);
-        disk.up()?;
-        let want = if disk.faults.short_reads { 1 + disk.random(buf.len() as u64) } else { buf.len() as u64 };
-        let want = usize::try_from(want).unwrap_or(buf.len()).min(buf.len());
-        let end = at + want as u64;
-        if disk.faults.bad.iter().any(|(inode, byte)| *inode == self.inode && (at..end).contains(byte)) {
-            return Err(errno(EIO));
-        }
-        let file = disk.inode(self.inode)?;
-        let from = usize::try_from(at).unwrap_or(usize::MAX).min(file.cache.len());
-        let bytes = file.cache.get(from..).unwrap_or_default();
-        let got = bytes.len().min(want);
-        if let (Some(to), Some(from)) = (buf.get_mut(..got), bytes.get(..got)) {
-            to.copy_from_slice(from);
-        }
-        Ok(got)
-    }
-
-    fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
-        let mut disk = lock(&self.disk);
-        let on = disk.call()?;
-        let at = usize::try_from(at).map_err(io::Error::other)?;
-        disk.write(self.inode, at, bytes)?;
-        if on { Ok(()) } else { Err(Disk::off()) }
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let mut disk = lock(&self.disk);
-        if !disk.call()? {
-            return Err(Disk::off());
-        }
-        disk.sync(self.inode)
-    }
-
-    fn cut(&self, len: u64, allocate: u64) -> io::Result<()> {
-        let mut disk = lock(&self.disk);
-        let on = disk.call()?;
-        let (len, size) = (usize::try_from(len).unwrap_or(0), usize::try_from(allocate.max(len)).unwrap_or(0));
-        let grows = size.saturating_sub(disk.inode(self.inode)?.cache.len());
-        if grows > 0 {
-            disk.fits(grows)?;
-        }
-        let file = disk.inode(self.inode)?;
-        file.cache.truncate(len);
-        file.cache.resize(size, 0);
-        file.unsynced.extend([Change::Size(len), Change::Size(size)]);
-        if on { Ok(()) } else { Err(Disk::off()) }
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        let mut disk = lock(&self.disk);
-        disk.up()?;
-        Ok(disk.inode(self.inode)?.cache.len() as u64)
     }
 }

@@ -84,7 +84,7 @@ impl Reader {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return self.enter(limit),
             Err(error) => return Err(error),
         };
-        let Some(header) = SegmentHeader::read(file.as_ref())? else {
+        let Some(header) = SegmentHeader::read(file.as_ref())?.filter(|header| header.first == first) else {
             let gap = (self.at, next.unwrap_or(limit).min(limit));
             self.at = gap.1;
             return Ok(Some(gap));
@@ -135,6 +135,15 @@ impl Reader {
     }
 }
 
+/// The header of the segment that begins at log offset `first`; `None` when its file has none that reads.
+///
+/// # Errors
+/// The file cannot be opened or read.
+pub fn segment_header(fs: &dyn Fs, dir: &Path, first: u64) -> io::Result<Option<SegmentHeader>> {
+    let header = SegmentHeader::read(fs.open_read(&dir.join(segment_name(first)))?.as_ref())?;
+    Ok(header.filter(|header| header.first == first))
+}
+
 /// The first log offset and the state of every segment whose state reads, oldest first.
 ///
 /// # Errors
@@ -146,7 +155,7 @@ pub fn segment_states(fs: &dyn Fs, dir: &Path, visit: &mut dyn FnMut(u64, &[u8])
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        let Some(header) = SegmentHeader::read(file.as_ref())? else { continue };
+        let Some(header) = SegmentHeader::read(file.as_ref())?.filter(|header| header.first == first) else { continue };
         if let Some(Found::Record(record)) = Scanner::new(file, &header, 0, u64::MAX)?.find_next()
             && record.kind == Kind::State
         {

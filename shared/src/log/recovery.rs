@@ -102,7 +102,10 @@ pub(super) fn open(
     rewrite(active.as_ref(), place(tail.proven.max(newest_first).min(tail.end)), place(tail.end))?;
     active.sync()?;
     fs.sync_dir(dir)?;
-    let segments = candidates.iter().map(|candidate| Segment { first: candidate.header.first, bytes: candidate.size });
+    let segments = candidates.iter().enumerate().map(|(i, candidate)| {
+        let bytes = candidates.get(i + 1).map_or(candidate.size, |next| shorten(fs.as_ref(), dir, candidate, next));
+        Segment { first: candidate.header.first, bytes }
+    });
     let log = Log {
         dir: dir.to_path_buf(),
         clock,
@@ -113,7 +116,12 @@ pub(super) fn open(
         committed: tail.end,
         buffer: Vec::new(),
         pending: Vec::new(),
+        written: 0,
         distrusted,
+        digest: None,
+        kept_free: 0,
+        quota: None,
+        counted: 0,
         fs: Arc::clone(&fs),
     };
     Ok(Opened { log, report })
@@ -142,7 +150,12 @@ fn create(
         committed: 0,
         buffer: Vec::new(),
         pending: Vec::new(),
+        written: 0,
         distrusted: false,
+        digest: None,
+        kept_free: 0,
+        quota: None,
+        counted: 0,
     };
     let state = fresh();
     super::encode_record(&mut log.buffer, &log.id, 0, 0, (Kind::State, false), &[&state]);
@@ -233,6 +246,15 @@ fn replay_start(fs: &dyn Fs, dir: &Path, candidates: &[Candidate]) -> usize {
         }
     };
     candidates.iter().rposition(|candidate| reads(candidate).is_some()).unwrap_or(0)
+}
+
+/// Gives back what a finished segment set aside and did not use: it may have been given back before, and a power loss
+/// have undone that. Returns its size.
+fn shorten(fs: &dyn Fs, dir: &Path, segment: &Candidate, next: &Candidate) -> u64 {
+    let used = SEGMENT_HEADER_LEN + (next.header.first - segment.header.first);
+    let is_longer = segment.size > used;
+    let cut = || fs.open(&dir.join(&segment.name)).and_then(|file| file.cut(used, 0));
+    if is_longer && cut().is_ok() { used } else { segment.size }
 }
 
 /// Writes `[from, to)` of a file over itself.

@@ -222,8 +222,8 @@ impl File for FailingFile {
     fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
         self.0.read_at(buf, at)
     }
-    fn write_all_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, at)
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
+        self.0.write_at(bytes, at)
     }
     fn sync(&self) -> io::Result<()> {
         if self.1.swap(false, Ordering::SeqCst) { Err(io::Error::from_raw_os_error(5)) } else { self.0.sync() }
@@ -253,8 +253,14 @@ impl Fs for Failing {
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         RealFs.list(dir)
     }
-    fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        RealFs.create_dir(dir)
+    fn create_new(&self, path: &Path, access: Access) -> io::Result<Box<dyn File>> {
+        RealFs.create_new(path, access)
+    }
+    fn make_dir(&self, dir: &Path) -> io::Result<()> {
+        RealFs.make_dir(dir)
+    }
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        RealFs.link(from, to)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         RealFs.rename(from, to)

@@ -16,6 +16,7 @@ pub mod identity;
 pub mod limits;
 pub mod log;
 pub mod logging;
+pub mod owner;
 pub mod printable;
 pub mod protocol;
 pub mod record;

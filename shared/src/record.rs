@@ -58,7 +58,7 @@ pub enum LossReason {
     FrameUnreadable = 8,
     /// Journal bytes did not read back as they were written.
     JournalDamage = 9,
-    /// The journal gave up a segment before every required sink had it.
+    /// The journal gave up a segment before a sink of best effort had it.
     Expired = 10,
 }
 

@@ -72,8 +72,10 @@ fn transport() -> TransportConfig {
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
-        // Lanes are served in order of their priority, not in turns.
-        .send_fairness(false)
+        // Lane streams share the link packet by packet. A stream that is served until it runs empty would keep the
+        // others waiting for the backlog of its lane; by priority a backlog of high would silence bulk. Which frame is
+        // next is decided before it gets here.
+        .send_fairness(true)
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_idle_timeout(IDLE_TIMEOUT.try_into().ok());
     transport
@@ -155,8 +157,6 @@ impl Link {
         let connection = self.state.0.clone();
         tokio::spawn(async move {
             let Ok(mut stream) = connection.open_uni().await else { return };
-            let priority = Lane::ALL.len().saturating_sub(lane.index());
-            stream.set_priority(i32::try_from(priority).unwrap_or(0)).unwrap_or_default();
             let mut head = vec![lane as u8];
             while let Some(LaneWrite { resend, frame }) = frames.recv().await {
                 if resend {

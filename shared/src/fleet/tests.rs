@@ -61,6 +61,12 @@ fn a_host_of_no_group_gets_the_defaults() {
 }
 
 #[test]
+fn high_and_normal_block_and_bulk_drops_oldest_where_nothing_is_said() {
+    let loaded = resolved("version: 1\ndefaults:\n  sources: {}\n", &host("db-1", &[]));
+    assert_eq!(loaded.config.spool.on_full, [OnFull::Block, OnFull::Block, OnFull::DropOldest]);
+}
+
+#[test]
 fn what_this_version_cannot_run_is_a_warning_with_a_line_and_stops_nothing() {
     let loaded = resolved(FULL, &host("WEB-7", &[("role", "Web")]));
     assert_eq!(loaded.config.groups, ["web"]);

@@ -4,8 +4,8 @@
 //! [`AgentSession::poll`]: messages, frames to write, questions and orders to the spool, the end.
 //!
 //! Invariants: a frame is written only after every Resume came and showed no fork; `sent ≤ limit`, in bytes;
-//! per lane one frame at most is held here; while a frame of a more urgent lane waits for credit, none of
-//! another lane is written; `acked ≤ sent`, per chain.
+//! per lane one frame at most is held here, behind the one that is being written; while the frame whose turn it is
+//! (`turns.rs`) waits for credit, none of a less urgent lane is written; `acked ≤ sent`, per chain.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use super::agent_output::{After, AgentEnd, AgentOutput};
 use super::hello::{AgentHello, AggregatorHello, ChainSummary, GoAway, GoAwayReason, VersionRange};
 use super::lane::PerLane;
 use super::message::{Ack, Message, Reject, RejectReason, Resume, Want};
+use super::turns::{Claim, Turns};
 use crate::enroll::RenewRequest;
 use crate::frame::{self, Frame, FrameKind};
 use crate::identity::{AgentId, Epoch, FrameHash, Lane};
@@ -62,14 +63,14 @@ enum Hand {
     Asked { news: bool },
     /// Waits for its turn and for credit.
     Held(Frame),
-    /// Being written.
-    Writing,
 }
 
 #[derive(Default, Debug)]
 struct LaneState {
     after: After,
     hand: Hand,
+    /// The transport has a frame of this lane that it has not taken whole.
+    writing: bool,
     /// Bytes of the frames that were ready one after the other: what stood in line foretells what still does.
     streak: u64,
     /// A Reject was read since the last frame was written.
@@ -80,6 +81,17 @@ struct LaneState {
     strikes: Option<(Epoch, u64, u32, RejectReason)>,
 }
 
+impl LaneState {
+    fn claim(&self) -> Claim {
+        match &self.hand {
+            _ if self.writing => Claim::Between,
+            Hand::Held(frame) => Claim::Waits(len(frame)),
+            Hand::Wanted | Hand::Asked { .. } if self.streak > 0 => Claim::Between,
+            Hand::Empty | Hand::Wanted | Hand::Asked { .. } => Claim::None,
+        }
+    }
+}
+
 /// The agent's end of one session.
 #[derive(Debug)]
 pub struct AgentSession {
@@ -88,6 +100,7 @@ pub struct AgentSession {
     aggregator: AgentId,
     chains: Vec<Chain>,
     lanes: PerLane<LaneState>,
+    turns: Turns,
     sent: u64,
     limit: u64,
     /// The highest limit that was asked for.
@@ -115,6 +128,7 @@ impl AgentSession {
             aggregator: AgentId::default(),
             chains,
             lanes: PerLane::default(),
+            turns: Turns::default(),
             sent: 0,
             limit: CREDIT_BASE_BYTES,
             asked: 0,
@@ -149,14 +163,18 @@ impl AgentSession {
         match state.hand {
             Hand::Empty => state.hand = Hand::Wanted,
             Hand::Asked { .. } => state.hand = Hand::Asked { news: true },
-            Hand::Wanted | Hand::Held(_) | Hand::Writing => {}
+            Hand::Wanted | Hand::Held(_) => {}
         }
     }
 
     /// The answer to [`AgentOutput::Fetch`]; none: nothing is committed behind `after`.
     pub fn handle_frame(&mut self, lane: Lane, answer: Option<Frame>) {
+        let ended = self.stage == Stage::Ended;
         let state = self.lanes.of_mut(lane);
         let Hand::Asked { news } = state.hand else { return };
+        if ended {
+            return;
+        }
         if std::mem::take(&mut state.void) {
             state.hand = Hand::Wanted;
             return;
@@ -193,9 +211,8 @@ impl AgentSession {
 
     /// The answer to [`AgentOutput::HashOf`]; none when the spool does not know (the frame is in a hole).
     pub fn handle_hash(&mut self, lane: Lane, epoch: Epoch, ours: Option<FrameHash>) {
-        let Some(chain) = self.chains.iter_mut().find(|c| (c.summary.lane, c.summary.epoch) == (lane, epoch)) else {
-            return;
-        };
+        let chain = self.chains.iter_mut().find(|c| (c.summary.lane, c.summary.epoch) == (lane, epoch));
+        let Some(chain) = chain.filter(|_| self.stage != Stage::Ended) else { return };
         if let Some(theirs) = chain.disputed.take() {
             // In a hole nothing can be compared, and nothing of it is left to be lost: the loss frame counts it.
             let through = chain.resumed.unwrap_or(0);
@@ -205,10 +222,7 @@ impl AgentSession {
 
     /// The frame of [`AgentOutput::Write`] has been taken by the transport.
     pub fn handle_written(&mut self, lane: Lane) {
-        let state = self.lanes.of_mut(lane);
-        if matches!(state.hand, Hand::Writing) {
-            state.hand = Hand::Wanted;
-        }
+        self.lanes.of_mut(lane).writing = false;
     }
 
     /// Asks for a new certificate.
@@ -382,15 +396,14 @@ impl AgentSession {
         match state.hand {
             // The answer that is under way belongs to the old place.
             Hand::Asked { .. } => state.void = true,
-            // The transport says when the frame in its hands is done.
-            Hand::Writing => {}
             Hand::Empty | Hand::Wanted | Hand::Held(_) => state.hand = Hand::Wanted,
         }
     }
 
-    /// The most urgent frame in hand, if credit covers it; else a wish for more.
+    /// The frame whose turn it is, if credit covers it; else a wish for more.
     fn write(&mut self) -> Option<AgentOutput> {
-        let lane = Lane::ALL.into_iter().find(|&lane| matches!(self.lanes.of(lane).hand, Hand::Held(_)))?;
+        let claims = PerLane::new(|lane| self.lanes.of(lane).claim());
+        let lane = self.turns.next(&claims)?;
         let queued: u64 = Lane::ALL.into_iter().map(|lane| self.queued(lane)).fold(0, u64::saturating_add);
         let state = self.lanes.of_mut(lane);
         let Hand::Held(frame) = &state.hand else { return None };
@@ -405,13 +418,15 @@ impl AgentSession {
         if need > self.limit {
             return None;
         }
-        let Hand::Held(frame) = std::mem::replace(&mut state.hand, Hand::Writing) else { return None };
+        let Hand::Held(frame) = std::mem::replace(&mut state.hand, Hand::Wanted) else { return None };
+        state.writing = true;
         let header = frame.header();
         let (epoch, last) = (header.chain.epoch, header.next_sequence().saturating_sub(1));
         state.after = Some((epoch, last));
         state.streak = state.streak.saturating_add(len(&frame));
         let resend = std::mem::take(&mut state.resend);
         self.sent = need;
+        self.turns.wrote(lane, len(&frame), &claims);
         if let Some(chain) = self.chains.iter_mut().find(|c| (c.summary.lane, c.summary.epoch) == (lane, epoch)) {
             chain.sent = chain.sent.max(last);
         }
@@ -428,7 +443,8 @@ impl AgentSession {
 
     /// With nothing to send, credit beyond the base window goes back to those who wait for it.
     fn give_back(&mut self) -> Option<AgentOutput> {
-        let idle = Lane::ALL.into_iter().all(|lane| matches!(self.lanes.of(lane).hand, Hand::Empty));
+        let idle = |lane: Lane| matches!(self.lanes.of(lane).hand, Hand::Empty) && !self.lanes.of(lane).writing;
+        let idle = Lane::ALL.into_iter().all(idle);
         let enough = self.limit.min(self.sent + CREDIT_BASE_BYTES);
         if !idle || (enough == self.limit && self.asked <= self.limit) {
             return None;

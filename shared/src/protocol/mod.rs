@@ -39,6 +39,10 @@
 //! it, writes the resend marker. The second Reject in one place puts the frame into the agent's quarantine, and
 //! a loss frame takes its place.
 //!
+//! **Turns.** The most urgent lane with a frame goes first; a lane that has had eight times the bytes of what waits in
+//! less urgent ones lets one frame of them go. Lane streams share the link packet by packet, so that a frame that was
+//! let go waits for no more than its own length of another lane.
+//!
 //! **Acks** are cumulative and come only after the journal synced.
 //!
 //! **Credit** is one number, the frame bytes that a session may send in its life. It starts at 32 KiB and
@@ -59,6 +63,7 @@ mod lane;
 mod message;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub use agent::{AgentSession, WELCOME_TIMEOUT};
 pub use agent_output::{After, AgentEnd, AgentOutput};

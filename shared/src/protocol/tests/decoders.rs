@@ -10,7 +10,7 @@ use crate::limits::{CHAINS_MAX, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::protocol::*;
 use crate::time::Timestamp;
 
-fn hello() -> AgentHello {
+pub fn hello() -> AgentHello {
     let summary = ChainSummary {
         epoch: Epoch(0x0102_0304_0506_0708),
         lane: Lane::Normal,

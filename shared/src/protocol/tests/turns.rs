@@ -1,12 +1,14 @@
 //! Credit and turns: bounds hold, nobody starves, urgent frames go first.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::decoders::hello;
 use super::model::Rng;
 use super::pair::World;
-use crate::identity::Lane;
+use crate::identity::{AgentId, Epoch, FrameHash, Lane};
 use crate::limits::{CREDIT_BUDGET_BYTES_MIN, FRAME_BYTES_MAX};
 use crate::protocol::*;
+use crate::time::Timestamp;
 
 #[test]
 fn hundred_sessions_share_the_smallest_budget_and_none_starves() {
@@ -88,6 +90,52 @@ fn waiting_high_frame_goes_before_the_next_of_another_lane() {
     assert_eq!(world.written, [Lane::Bulk, Lane::High, Lane::Bulk, Lane::Bulk, Lane::Bulk]);
 }
 
+/// Lets everything under way arrive, a little at a time, until so many frames were written.
+fn step_until_written(world: &mut World, frames: usize) {
+    for round in 0..100_000_u64 {
+        if world.written.len() >= frames {
+            return;
+        }
+        world.pump(0);
+        world.deliver(0, round % 8, 60_000);
+        if round % 40 == 0 {
+            world.commit(0);
+            world.wake();
+        }
+    }
+    panic!("{} of {frames} frames were written", world.written.len());
+}
+
+#[test]
+fn backlogs_share_the_link_by_urgency_and_a_high_frame_passes_them_all() {
+    // With frames beyond the base window credit is short all the time; small ones never wait for it.
+    for padding in [1_000, 60_000] {
+        let mut world = World::new(1, 1, 1);
+        world.settle(0, 0);
+        world.cut(0);
+        for _ in 0..200 {
+            world.seal(0, Lane::Bulk, 1, padding);
+            world.seal(0, Lane::Normal, 1, padding);
+        }
+        // The link is back.
+        world.connect(0, 0);
+        world.written.clear();
+        for _ in 0..10 {
+            let before = world.written.len();
+            world.seal(0, Lane::High, 1, 2_000);
+            step_until_written(&mut world, before + 12);
+            let high = world.written.iter().skip(before).position(|lane| *lane == Lane::High);
+            // What was in the transport's hands, and what went while the spool answered.
+            assert!(high.is_some_and(|at| at <= 3), "frames of {padding}: {:?}", &world.written[before..]);
+        }
+        let count = |lane| world.written.iter().filter(|written| **written == lane).count();
+        let (normal, bulk) = (count(Lane::Normal), count(Lane::Bulk));
+        assert!(bulk * 12 >= normal && bulk * 4 <= normal, "frames of {padding}: {normal} of normal, {bulk} of bulk");
+        world.settle(0, 0);
+        assert!(world.spools[0].is_acked());
+    }
+}
+
 #[test]
 fn frames_beyond_the_credit_end_the_session() {
     let mut world = World::new(1, 1, 1);
@@ -107,7 +155,7 @@ fn session_that_sits_on_credit_while_others_wait_is_ended() {
     let budget = &mut world.budgets[0];
     let agent = |limit| Message::Want(Want { known: crate::limits::CREDIT_BASE_BYTES, limit });
     let link = world.links[0].as_mut().unwrap();
-    let wall = crate::time::Timestamp(0);
+    let wall = Timestamp(0);
     link.ingest.handle_message(agent(FRAME_BYTES_MAX), &world.journals[0], wall, world.now);
     link.ingest.balance(budget);
     let later = world.now + STALL_TIMEOUT + Duration::from_secs(1);
@@ -162,5 +210,29 @@ fn budget_never_exceeds_its_total_and_serves_every_wish() {
         }
         assert!(wants.iter().all(Option::is_none), "seed {seed}: a wish is never served");
         assert_eq!((budget.in_use(), budget.waiting()), (0, 0), "seed {seed}");
+    }
+}
+
+#[test]
+fn nothing_follows_the_end_when_an_answer_of_the_spool_comes_late() {
+    for forked in [false, true] {
+        let mut session = AgentSession::new(hello(), Instant::now());
+        session.handle_message(Message::AggregatorHello(AggregatorHello {
+            aggregator: AgentId([2; 16]),
+            protocol: VersionRange::OURS,
+            frame_versions: frame_versions(),
+            capabilities: Vec::new(),
+            wall_time: Timestamp(7),
+            renew_only: false,
+        }));
+        let (epoch, lane, head) = (Epoch(0x0102_0304_0506_0708), Lane::Normal, FrameHash([3; 32]));
+        session.handle_message(Message::Resume(Resume { epoch, lane, through: 5, head }));
+        session.close();
+        let said: Vec<AgentOutput> = std::iter::from_fn(|| session.poll()).collect();
+        assert!(said.iter().any(|output| matches!(output, AgentOutput::HashOf { sequence: 5, .. })), "{said:?}");
+        assert!(matches!(said.last(), Some(AgentOutput::End(AgentEnd::Closed))), "{said:?}");
+        session.handle_hash(lane, epoch, Some(if forked { FrameHash([4; 32]) } else { head }));
+        session.handle_frame(lane, None);
+        assert!(session.poll().is_none());
     }
 }

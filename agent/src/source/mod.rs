@@ -11,6 +11,7 @@
 
 pub mod file;
 pub mod health;
+pub mod packet;
 #[cfg(test)]
 mod scratch;
 pub mod wake;

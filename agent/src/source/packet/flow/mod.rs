@@ -1,0 +1,284 @@
+//! Flows: packets between the same two ends come in, a record comes out when they begin to matter, while they last and
+//! when they end.
+//!
+//! In: decoded packets, in the order of capture; their times are the only clock. Out: [`Told`] of flows, and of what
+//! dissectors understood, with endpoints and Community ID.
+//!
+//! Bounds: [`Settings::flows_max`] flows, [`Settings::held_bytes_max`] bytes that conversations hold in all. At the
+//! first the flow that was silent longest goes, one that nobody answered before all others; at the second the
+//! conversation that holds most in the flow at hand. Every flow that goes before its time is counted in [`Evicted`];
+//! one that was more than a question without an answer is told, too, with `end_reason` `evicted`.
+
+mod conversation;
+mod entry;
+pub mod key;
+mod lists;
+mod record;
+pub mod stream;
+pub mod tcp;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use shared::time::Timestamp;
+
+use self::conversation::Ports;
+use self::entry::{Entry, Kind};
+use self::key::{Key, Path};
+use self::lists::{Lists, Place};
+use super::dissect::{Side, Told};
+use super::{Packet, Transport};
+
+/// How the table is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Most flows.
+    pub flows_max: usize,
+    /// Most bytes that all conversations hold.
+    pub held_bytes_max: usize,
+    /// A flow that lasts is told again after this.
+    pub update_interval: Duration,
+    /// Addresses of this host, for the direction of a flow.
+    pub local: Vec<IpAddr>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            flows_max: 32_768,
+            held_bytes_max: 8 << 20,
+            update_interval: Duration::from_secs(300),
+            local: Vec::new(),
+        }
+    }
+}
+
+/// Flows that went before their time.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Evicted {
+    /// Flows that were forgotten to make room.
+    pub flows: u64,
+    /// Of these, questions without an answer: they are told nowhere else.
+    pub untold: u64,
+    /// Conversations that were given up because all of them held too much.
+    pub conversations: u64,
+}
+
+/// Where records go.
+pub type Out<'a> = &'a mut dyn FnMut(Told);
+
+/// The flows that last.
+pub struct Table {
+    settings: Settings,
+    index: HashMap<Key, u32>,
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+    lists: Lists,
+    held_bytes: usize,
+    evicted: Evicted,
+    now: Timestamp,
+}
+
+/// Why a flow is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Why {
+    /// It lasts.
+    Update,
+    /// Both ends, or one of them, ended it.
+    Closed,
+    /// Nothing came for its time.
+    Silent,
+    /// The table is full.
+    Evicted,
+    /// The capture ends.
+    Finished,
+}
+
+impl Table {
+    /// An empty table.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let (index, entries, free, lists) = (HashMap::new(), Vec::new(), Vec::new(), Lists::default());
+        let (held_bytes, evicted, now) = (0, Evicted::default(), Timestamp(i64::MIN));
+        Self { settings, index, entries, free, lists, held_bytes, evicted, now }
+    }
+
+    /// Flows that last.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// No flow lasts.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Bytes that conversations hold.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// What went before its time since this was asked last.
+    pub fn take_evicted(&mut self) -> Evicted {
+        std::mem::take(&mut self.evicted)
+    }
+
+    /// Takes a packet. One without IP belongs to no flow.
+    pub fn packet(&mut self, packet: &Packet<'_>, out: Out<'_>) {
+        self.expire(packet.at, out);
+        let Some(ip) = &packet.ip else { return };
+        let path = Path::of(ip, &packet.transport);
+        let key = path.key();
+        let at = match self.index.get(&key).copied() {
+            Some(at) if self.begins_anew(at, packet) => {
+                self.end(at, Why::Closed, out);
+                self.open(key, path, packet, out)
+            }
+            Some(at) => at,
+            None => self.open(key, path, packet, out),
+        };
+        self.count(at, &path, packet, out);
+    }
+
+    /// A SYN on the ports of a connection that is over begins another one.
+    fn begins_anew(&self, at: u32, packet: &Packet<'_>) -> bool {
+        let Transport::Tcp(tcp) = &packet.transport else { return false };
+        let fresh = tcp.flags & (tcp::SYN | tcp::ACK) == tcp::SYN;
+        fresh
+            && self.entry(at).is_some_and(|entry| match &entry.kind {
+                Kind::Tcp(connection) => connection.is_over(),
+                Kind::Other => false,
+            })
+    }
+
+    fn entry(&self, at: u32) -> Option<&Entry> {
+        self.entries.get(at as usize)
+    }
+
+    fn open(&mut self, key: Key, path: Path, packet: &Packet<'_>, out: Out<'_>) -> u32 {
+        if self.index.len() >= self.settings.flows_max {
+            self.evict(out);
+        }
+        let entry = Entry::new(key, path, packet);
+        let at = match self.free.pop() {
+            Some(at) => {
+                if let Some(place) = self.entries.get_mut(at as usize) {
+                    *place = entry;
+                }
+                at
+            }
+            None => {
+                self.entries.push(entry);
+                u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        self.index.insert(key, at);
+        at
+    }
+
+    fn count(&mut self, at: u32, path: &Path, packet: &Packet<'_>, out: Out<'_>) {
+        let Some(entry) = self.entries.get_mut(at as usize) else { return };
+        let side = entry.count(path, packet);
+        let ports = Ports { client: entry.path.source.port, server: entry.path.destination.port };
+        let (path, vlan) = (entry.path, entry.vlan);
+        let local = &self.settings.local;
+        let mut protocol = entry.protocol;
+        if let Some(conversation) = entry.conversation(&packet.transport) {
+            let before = conversation.held_bytes();
+            let mut tell = |mut told: Told| {
+                record::address(&mut told, &path, vlan, local);
+                out(told);
+            };
+            match &packet.transport {
+                Transport::Tcp(tcp) => conversation.segment(side, ports, packet.at, tcp, &mut tell),
+                Transport::Udp(udp) => conversation.datagram(side, ports, packet.at, udp, &mut tell),
+                _ => {}
+            }
+            protocol = conversation.protocol();
+            let mut held = conversation.held_bytes();
+            if self.held_bytes + held > before + self.settings.held_bytes_max && held > 0 {
+                conversation.end(packet.at, &mut tell);
+                self.evicted.conversations += 1;
+            }
+            if conversation.is_over() {
+                entry.conversation = None;
+                held = 0;
+            }
+            self.held_bytes = (self.held_bytes + held).saturating_sub(before);
+        }
+        entry.protocol = protocol;
+        let due = entry.told_at.plus(self.settings.update_interval);
+        if packet.at >= due {
+            entry.told_at = packet.at;
+            out(record::flow(entry, Why::Update, local));
+        }
+        self.lists.put(at, entry.patience(), packet.at, &mut self.entries);
+    }
+
+    /// Ends flows that were silent for their time at `now`. Time that goes back ends nothing.
+    pub fn expire(&mut self, now: Timestamp, out: Out<'_>) {
+        self.now = self.now.max(now);
+        for patience in lists::ALL {
+            while let Some(at) = self.lists.oldest(*patience) {
+                let Some(entry) = self.entry(at) else { break };
+                if self.now.since(entry.last_at) < patience.time() {
+                    break;
+                }
+                let why = if entry.is_over() { Why::Closed } else { Why::Silent };
+                self.end(at, why, out);
+            }
+        }
+    }
+
+    /// Ends everything: the capture is over.
+    pub fn finish(&mut self, out: Out<'_>) {
+        for patience in lists::ALL {
+            while let Some(at) = self.lists.oldest(*patience) {
+                let why = if self.entry(at).is_some_and(Entry::is_over) { Why::Closed } else { Why::Finished };
+                self.end(at, why, out);
+            }
+        }
+    }
+
+    fn evict(&mut self, out: Out<'_>) {
+        let oldest = lists::ALL.iter().find_map(|patience| self.lists.oldest(*patience));
+        let Some(at) = oldest else { return };
+        self.evicted.flows += 1;
+        self.end(at, Why::Evicted, out);
+    }
+
+    fn end(&mut self, at: u32, why: Why, out: Out<'_>) {
+        self.lists.take(at, &mut self.entries);
+        let Some(entry) = self.entries.get_mut(at as usize) else { return };
+        let local = &self.settings.local;
+        let (path, vlan) = (entry.path, entry.vlan);
+        if let Some(mut conversation) = entry.conversation.take() {
+            self.held_bytes = self.held_bytes.saturating_sub(conversation.held_bytes());
+            conversation.end(entry.last_at, &mut |mut told: Told| {
+                record::address(&mut told, &path, vlan, local);
+                out(told);
+            });
+            entry.protocol = conversation.protocol().or(entry.protocol);
+        }
+        if why == Why::Evicted && entry.is_unanswered() {
+            self.evicted.untold += 1;
+        } else {
+            out(record::flow(entry, why, local));
+        }
+        self.index.remove(&entry.key);
+        entry.place = Place::default();
+        self.free.push(at);
+    }
+}
+
+/// The side that a path is sent from, for a flow whose client is at the source of `client`.
+fn side(path: &Path, client: &Path) -> Side {
+    Key::side(path, client.source)
+}
+
+#[cfg(test)]
+mod tests;

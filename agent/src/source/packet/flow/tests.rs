@@ -1,0 +1,128 @@
+use super::super::{Flaws, Ip, Link, TUNNELS_MAX, Tcp, Tunnel, Udp};
+use super::*;
+
+fn packet<'a>(source: [u8; 4], destination: [u8; 4], at_ms: i64, transport: Transport<'a>) -> Packet<'a> {
+    let (protocol, len) = match &transport {
+        Transport::Tcp(tcp) => (key::TCP, 40 + tcp.payload_len),
+        Transport::Udp(udp) => (key::UDP, 28 + udp.payload_len),
+        _ => (key::ICMP, 28),
+    };
+    let ip = Ip {
+        source: IpAddr::from(source),
+        destination: IpAddr::from(destination),
+        protocol,
+        ttl: 64,
+        total_len: len,
+        payload_len: len - 20,
+    };
+    let (at, tunnels) = (Timestamp(at_ms * 1_000_000), [Tunnel::None; TUNNELS_MAX]);
+    let (link, flaws) = (Link::default(), Flaws::default());
+    Packet { at, frames: 1, wire_len: len + 14, link, ip: Some(ip), transport, tunnels, flaws }
+}
+
+fn tcp(ports: (u16, u16), flags: u8, sequence: u32, payload: &[u8]) -> Transport<'_> {
+    Transport::Tcp(Tcp {
+        source: ports.0,
+        destination: ports.1,
+        sequence,
+        acknowledgment: 0,
+        flags,
+        window: 100,
+        options: &[],
+        payload_len: u32::try_from(payload.len()).unwrap(),
+        payload,
+    })
+}
+
+fn udp(ports: (u16, u16), payload: &[u8]) -> Transport<'_> {
+    let payload_len = u32::try_from(payload.len()).unwrap();
+    Transport::Udp(Udp { source: ports.0, destination: ports.1, payload_len, payload })
+}
+
+fn value<'a>(told: &'a Told, key: &str) -> Option<&'a shared::record::Value> {
+    told.fields.iter().find(|(known, _)| known == key).map(|(_, value)| value)
+}
+
+fn number(told: &Told, key: &str) -> u64 {
+    match value(told, key) {
+        Some(shared::record::Value::U64(number)) => *number,
+        other => panic!("{key}: {other:?}"),
+    }
+}
+
+const A: [u8; 4] = [192, 0, 2, 1];
+const B: [u8; 4] = [192, 0, 2, 2];
+
+#[test]
+fn connection_is_one_record_from_client_to_server() {
+    let (mut table, mut told) = (Table::new(Settings::default()), Vec::new());
+    let mut out = |record| told.push(record);
+    for (source, destination, at, transport) in [
+        (A, B, 0, tcp((40_000, 22), tcp::SYN, 9, b"")),
+        (B, A, 1, tcp((22, 40_000), tcp::SYN | tcp::ACK, 99, b"")),
+        (A, B, 2, tcp((40_000, 22), tcp::ACK, 10, b"hello")),
+        (B, A, 3, tcp((22, 40_000), tcp::ACK | tcp::FIN, 100, b"")),
+        (A, B, 4, tcp((40_000, 22), tcp::ACK | tcp::FIN, 15, b"")),
+    ] {
+        table.packet(&packet(source, destination, at, transport), &mut out);
+    }
+    table.expire(Timestamp(6_000_000_000), &mut out);
+    assert!(table.is_empty());
+    let [flow] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!(flow.activity, 2);
+    assert_eq!((number(flow, "traffic.packets_out"), number(flow, "traffic.bytes_in")), (3, 80));
+    assert_eq!((number(flow, "unmapped.payload_bytes_out"), number(flow, "src_endpoint.port")), (5, 40_000));
+}
+
+#[test]
+fn flow_that_is_seen_from_its_answer_on_still_has_its_client() {
+    let (mut table, mut told) = (Table::new(Settings::default()), Vec::new());
+    table.packet(&packet(B, A, 0, tcp((22, 40_000), tcp::SYN | tcp::ACK, 9, b"")), &mut |record| told.push(record));
+    table.packet(&packet(B, A, 0, udp((53, 40_001), b"answer")), &mut |record| told.push(record));
+    table.finish(&mut |record| told.push(record));
+    assert_eq!(told.iter().map(|flow| number(flow, "src_endpoint.port")).collect::<Vec<_>>().len(), 2);
+    assert!(told.iter().all(|flow| number(flow, "src_endpoint.port") >= 40_000), "{told:?}");
+}
+
+#[test]
+fn flow_that_lasts_is_told_while_it_does_and_silence_ends_it() {
+    let settings = Settings { update_interval: Duration::from_secs(10), ..Settings::default() };
+    let (mut table, mut told) = (Table::new(settings), Vec::new());
+    for second in 0..25 {
+        table.packet(&packet(A, B, second * 1000, udp((40_000, 9), b"x")), &mut |record| told.push(record));
+    }
+    assert_eq!(told.len(), 2);
+    table.expire(Timestamp(200_000_000_000), &mut |record| told.push(record));
+    assert_eq!(told.len(), 3);
+    let reason = value(&told[2], "unmapped.end_reason");
+    assert_eq!(
+        (number(&told[2], "traffic.packets_out"), reason),
+        (25, Some(&shared::record::Value::String("timeout".into())))
+    );
+}
+
+#[test]
+fn flood_of_questions_costs_bounded_room_and_leaves_connections_alone() {
+    let settings = Settings { flows_max: 100, ..Settings::default() };
+    let (mut table, mut told) = (Table::new(settings), Vec::new());
+    let mut out = |record| told.push(record);
+    table.packet(&packet(A, B, 0, tcp((40_000, 22), tcp::SYN, 9, b"")), &mut out);
+    table.packet(&packet(B, A, 0, tcp((22, 40_000), tcp::SYN | tcp::ACK, 99, b"")), &mut out);
+    for number in 0..10_000_u32 {
+        let [_, x, y, z] = number.to_be_bytes();
+        table.packet(&packet([10, x, y, z], B, 1, tcp((1, 80), tcp::SYN, 9, b"")), &mut out);
+        assert!(table.len() <= 100);
+    }
+    let evicted = table.take_evicted();
+    assert_eq!((evicted.flows, evicted.untold), (10_000 - 99, 10_000 - 99));
+    table.finish(&mut out);
+    assert_eq!(told.len(), 100, "the connection, and what was left of the flood");
+    assert!(told.iter().any(|flow| number(flow, "dst_endpoint.port") == 22));
+}
+
+#[test]
+fn entry_is_small_enough_for_the_table_to_keep_its_bound() {
+    // 32,768 flows in 24 MiB: 768 bytes each, with their place in the index and a connection's state.
+    let entry = size_of::<Entry>() + size_of::<tcp::Connection>() + 2 * size_of::<(Key, u32)>();
+    assert!(entry <= 640, "{entry}");
+}

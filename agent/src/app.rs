@@ -131,7 +131,8 @@ fn open_spool(config: &SpoolConfig, stop: &Stop) -> Option<Spool> {
     None
 }
 
-fn lock(state_dir: &Path, writer: &Writer) -> Result<std::fs::File, Exit> {
+/// The right to change what is in a state folder, until dropped.
+pub(crate) fn lock(state_dir: &Path, writer: &Writer) -> Result<std::fs::File, Exit> {
     use rustix::fs::{FlockOperation, flock};
     let path = state_dir.join("lock");
     let refuse = |error: String| Exit::new(Reason::CannotCreate, error);

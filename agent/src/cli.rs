@@ -88,6 +88,8 @@ pub enum Command {
     Spool(SpoolCommand),
     /// What the file source would read of these files, once, as NDJSON
     Read(ReadArgs),
+    /// The network records of capture files (pcap, pcapng), as NDJSON
+    Pcap(PcapArgs),
     /// Show the effective configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -145,7 +147,7 @@ pub enum SpoolCommand {
     /// The records of the frames, as NDJSON
     Dump(LaneArgs),
     /// Read everything and check checksums and chains
-    Verify,
+    Verify(SpoolVerifyArgs),
 }
 
 /// Which lanes a command looks at.
@@ -156,10 +158,26 @@ pub struct LaneArgs {
     pub lane: Option<Lane>,
 }
 
+/// Arguments of `spool verify`.
+#[derive(Debug, Default, Args)]
+pub struct SpoolVerifyArgs {
+    /// Make the index anew from the segments first; not while the agent runs
+    #[arg(long)]
+    pub repair: bool,
+}
+
 /// Arguments of `read`.
 #[derive(Debug, Args)]
 pub struct ReadArgs {
     /// The files, read once from their beginning
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// Arguments of `pcap`.
+#[derive(Debug, Args)]
+pub struct PcapArgs {
+    /// The capture files, each on its own
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 }
@@ -220,6 +238,7 @@ pub fn run(cli: &Cli) -> Result<(), Exit> {
         Command::Status => command::status::run(options, stdout()),
         Command::Spool(command) => command::spool::run(options, command, stdout()),
         Command::Read(arguments) => command::read::run(options, arguments, stdout()),
+        Command::Pcap(arguments) => command::pcap::run(options, arguments, stdout()),
         Command::Config(ConfigCommand::Show) => command::config::show(options, stdout()),
         Command::Completion(arguments) => command::completion::run(arguments, stdout()),
     }

@@ -199,7 +199,10 @@ where
 }
 
 /// Whether a line asks for what we have.
-fn requested(line: &[u8]) -> Result<(), String> {
+///
+/// # Errors
+/// What is wrong with it, for the person who asked.
+pub fn requested(line: &[u8]) -> Result<(), String> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     if line.len() > REQUEST_BYTES_MAX {
         return Err(format!("the request has more than {REQUEST_BYTES_MAX} bytes"));

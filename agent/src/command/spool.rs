@@ -6,15 +6,19 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use shared::batch::Body;
 use shared::check::Outcome;
+use shared::durable::Writer;
 use shared::exit::{Exit, Reason};
 use shared::identity::Lane;
-use shared::record;
+use shared::owner::may_write_in;
 use shared::table::{Output, Table};
 
+use super::plain;
+use crate::app;
 use crate::cli::{LaneArgs, Options, SpoolCommand};
-use crate::config;
+use crate::config::{self, Config};
 use crate::handover::flag;
 use crate::spool::offline::{self, EpochStat, FrameRow, LaneStat, OfflineError, SpooledRecord};
+use crate::spool::{Rebuilt, rebuild_index};
 
 impl From<OfflineError> for Exit {
     fn from(error: OfflineError) -> Self {
@@ -31,13 +35,14 @@ impl From<OfflineError> for Exit {
 /// Exit code 65 when something does not read as it was written, 74 when there is no spool or it cannot be read, 78 for a wrong
 /// configuration; the writer's.
 pub fn run(options: &Options, command: &SpoolCommand, out: impl Write) -> Result<(), Exit> {
-    let spool = config::load(options.config_path())?.config.spool_dir();
+    let config = config::load(options.config_path())?.config;
+    let spool = config.spool_dir();
     let output = options.rows()?;
     match command {
         SpoolCommand::Stat => stat(&spool, output, out),
         SpoolCommand::Ls(LaneArgs { lane }) => list(&spool, *lane, output, out),
         SpoolCommand::Dump(LaneArgs { lane }) => dump(&spool, *lane, output, out),
-        SpoolCommand::Verify => verify(&spool, output, out),
+        SpoolCommand::Verify(arguments) => verify(&config, arguments.repair, output, out),
     }
 }
 
@@ -174,35 +179,35 @@ fn cells(record: &SpooledRecord<'_>) -> [Value; 11] {
     ]
 }
 
-/// A field of a typed record as JSON; bytes as base64, moments as RFC 3339.
-fn plain(value: &record::Value) -> Value {
-    match value {
-        record::Value::Null => Value::Null,
-        record::Value::Bool(value) => (*value).into(),
-        record::Value::I64(value) => (*value).into(),
-        record::Value::U64(value) => (*value).into(),
-        record::Value::F64(value) => (*value).into(),
-        record::Value::String(value) => value.as_str().into(),
-        record::Value::Bytes(value) => json!({ "base64": data_encoding::BASE64.encode(value) }),
-        record::Value::Ip(value) => value.to_string().into(),
-        record::Value::Time(value) => value.to_string().into(),
-        record::Value::List(values) => values.iter().map(plain).collect(),
-        record::Value::Map(values) => {
-            Value::Object(values.iter().map(|(key, value)| (key.clone(), plain(value))).collect())
-        }
-    }
-}
-
-fn verify(spool: &Path, output: Output, out: impl Write) -> Result<(), Exit> {
+fn verify(config: &Config, repair: bool, output: Output, out: impl Write) -> Result<(), Exit> {
+    // The lock is kept: no agent starts while the spool is read.
+    let rebuilt = repair.then(|| rebuild(config)).transpose()?;
     let mut table = Table::new(out, output, &["lane", "outcome", "part", "detail"]);
+    if let Some((_lock, Rebuilt { checkpoints, places })) = &rebuilt {
+        let detail = format!("made anew from the segments: {checkpoints} checkpoints, {places} places of frames");
+        table.row([Value::Null, "ok".into(), "index".into(), detail.into()])?;
+    }
     let mut damaged = false;
-    for finding in offline::verify(spool)? {
+    for finding in offline::verify(&config.spool_dir())? {
         damaged |= finding.outcome == Outcome::Fail;
         let lane = finding.lane.map_or(Value::Null, |lane| lane.name().into());
         table.row([lane, finding.outcome.name().into(), finding.part.into(), finding.detail.into()])?;
     }
     table.finish()?;
     if damaged { Err(Exit::silent(Reason::Data)) } else { Ok(()) }
+}
+
+/// Makes the index anew, with the lock that a running agent holds.
+fn rebuild(config: &Config) -> Result<(std::fs::File, Rebuilt), Exit> {
+    let cannot = |error: &dyn std::fmt::Display| Exit::new(Reason::CannotCreate, error);
+    // A spool that is not there is not made, nor a lock for it.
+    offline::glance(&config.spool_dir())?;
+    may_write_in(&config.state_dir).map_err(|error| cannot(&error))?;
+    let writer = Writer::for_owner_of(&config.state_dir).map_err(|error| cannot(&error))?;
+    let lock = app::lock(&config.state_dir, &writer)
+        .map_err(|exit| Exit::new(Reason::Unavailable, format_args!("{exit}; stop the agent before --repair")))?;
+    let rebuilt = rebuild_index(&config.spool_dir())?;
+    Ok((lock, rebuilt))
 }
 
 #[cfg(test)]
@@ -213,6 +218,7 @@ mod tests {
 
     use super::super::scratch::Scratch;
     use super::*;
+    use crate::cli::SpoolVerifyArgs;
     use crate::handover::{Chunk, Lines, Outlet, SourceIndex};
     use crate::spool::{OnFull, Spool, SpoolConfig};
 
@@ -311,16 +317,34 @@ mod tests {
     #[test]
     fn verify_is_65_for_damage_only() {
         let (scratch, options) = scratch("spool-verify", "ndjson");
-        let (text, result) = output(&options, &SpoolCommand::Verify);
+        let (text, result) = output(&options, &SpoolCommand::Verify(SpoolVerifyArgs::default()));
         assert!(result.is_ok() && rows(&text).iter().all(|row| row["outcome"] == "ok"), "{text}");
         let segment = scratch.path("s/spool/high/0000000000000000.seg");
         let mut bytes = std::fs::read(&segment).unwrap();
         bytes[100] ^= 1;
         std::fs::write(&segment, bytes).unwrap();
-        let (text, result) = output(&options, &SpoolCommand::Verify);
+        let (text, result) = output(&options, &SpoolCommand::Verify(SpoolVerifyArgs::default()));
         let exit = result.unwrap_err();
         assert_eq!((exit.reason, exit.message), (Reason::Data, None));
         assert!(rows(&text).iter().any(|row| row["outcome"] == "fail" && row["lane"] == "high"), "{text}");
+    }
+
+    #[test]
+    fn repair_makes_the_index_anew_and_is_refused_while_an_agent_has_the_lock() {
+        let (scratch, options) = scratch("spool-repair", "ndjson");
+        let repair = SpoolCommand::Verify(SpoolVerifyArgs { repair: true });
+        std::fs::remove_dir_all(scratch.path("s/spool/index")).unwrap();
+        let (text, result) = output(&options, &repair);
+        assert!(result.is_ok(), "{text}");
+        let row = &rows(&text)[0];
+        assert!(row["part"] == "index" && row["detail"].as_str().unwrap().contains("made anew"), "{text}");
+        assert!(scratch.path("s/spool/index").is_dir());
+        let running = app::lock(&scratch.path("s"), &Writer::for_owner_of(&scratch.path("s")).unwrap()).unwrap();
+        let exit = output(&options, &repair).1.unwrap_err();
+        assert_eq!(exit.reason, Reason::Unavailable);
+        assert!(exit.message.unwrap().contains("stop the agent before --repair"));
+        drop(running);
+        assert!(output(&options, &repair).1.is_ok());
     }
 
     #[test]
@@ -335,7 +359,7 @@ mod tests {
 
     #[test]
     fn every_value_of_a_field_has_a_plain_form() {
-        use record::Value as Field;
+        use shared::record::Value as Field;
         let fields = Field::Map(vec![
             ("a".into(), Field::List(vec![Field::Null, Field::Bool(true), Field::I64(-1), Field::U64(u64::MAX)])),
             ("b".into(), Field::Bytes(vec![0xff])),

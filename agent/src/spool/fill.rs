@@ -13,7 +13,7 @@ use shared::identity::Lane;
 use shared::limits::FRAME_RAW_BYTES_SEAL;
 use shared::record::{LossReason, Value};
 
-use super::checkpoints::{ROW_LEN, Row};
+use super::checkpoints::Row;
 use super::lane::SpoolLane;
 use super::worker::Worker;
 use super::{OnFull, seal_age};
@@ -30,6 +30,15 @@ const TYPED_BYTES: usize = 16 << 10;
 /// Origins remembered; a host with more files than this makes some again.
 const ORIGINS_MAX: usize = 1_024;
 
+/// A sealed frame on its way into the log.
+pub(super) struct Parked {
+    pub(super) frame: Frame,
+    /// Its checkpoints.
+    pub(super) rows: Vec<Row>,
+    /// Refused records that its loss records count.
+    pub(super) told: u64,
+}
+
 /// One lane's batch on its way into a frame.
 pub(super) struct Filling {
     pub(super) lane: SpoolLane,
@@ -39,8 +48,8 @@ pub(super) struct Filling {
     pub(super) opened: Option<Instant>,
     pub(super) due: Option<Instant>,
     pub(super) last_record: Option<Instant>,
-    /// A sealed frame, and its checkpoints, that found no room.
-    pub(super) parked: Option<(Frame, Vec<Row>)>,
+    /// What found no room.
+    pub(super) parked: Option<Parked>,
     /// Chunks that were taken in the turn in which the frame was parked: at most one queue full.
     pub(super) waiting: VecDeque<Chunk>,
     pub(super) on_full: OnFull,
@@ -48,8 +57,8 @@ pub(super) struct Filling {
     pub(super) observed_before: u64,
     /// Records that this thread made itself.
     pub(super) said: u64,
-    /// Records refused since a loss record said so.
-    pub(super) refused: u64,
+    /// Refused records that loss records in the batch count.
+    pub(super) telling: u64,
     pub(super) ack_due: bool,
     pub(super) last_mark: Instant,
     pub(super) released: bool,
@@ -111,7 +120,7 @@ impl Worker {
         if count < 2 {
             // No source may hand over a line that a frame cannot hold.
             tracing::error!(bytes = chunk.lines.bytes.len(), "a line is larger than a frame; it is lost");
-            self.lanes.get_mut(chunk.lane.index()).into_iter().for_each(|filling| filling.refuse(1));
+            self.lanes.get_mut(chunk.lane.index()).into_iter().for_each(|filling| filling.lane.refuse(1));
             return;
         }
         let (mut first, mut second) = (Lines::default(), Lines::default());
@@ -130,39 +139,45 @@ impl Worker {
         waiting.into_iter().for_each(|chunk| self.take_lines(chunk, now));
     }
 
-    /// A record of the agent's own. One that finds no room is counted as refused.
-    pub(super) fn take_typed(&mut self, lane: Lane, origin: Origin, fields: &[(String, Value)], now: Instant) {
+    /// A record of the agent's own; whether it was taken. One that finds no room is counted as refused.
+    pub(super) fn take_typed(&mut self, lane: Lane, origin: Origin, fields: &[(String, Value)], now: Instant) -> bool {
         let (read_at, origin) = (self.clock.now(), Arc::new(origin));
         if self.lanes.get(lane.index()).is_some_and(|filling| !filling.batch.has_room(&origin, 1, TYPED_BYTES)) {
             self.seal(lane.index());
         }
-        let Some(filling) = self.lanes.get_mut(lane.index()) else { return };
+        let Some(filling) = self.lanes.get_mut(lane.index()) else { return false };
         filling.opened(now);
         let taken = filling.batch.has_room(&origin, 1, TYPED_BYTES) && {
             let index = filling.batch.origin(&origin);
             filling.batch.push_typed(index, read_at, fields)
         };
         if !taken {
-            filling.refuse(1);
+            filling.lane.refuse(1);
         }
+        taken
     }
 
-    /// Records that were refused since the last time this was said, lane by lane.
+    /// Records that were refused and of which nobody was told, lane by lane.
     pub(super) fn take_refused(&mut self, now: Instant) {
         for lane in Lane::ALL {
             let Some(filling) = self.lanes.get_mut(lane.index()).filter(|filling| filling.parked.is_none()) else {
                 continue;
             };
-            let count = std::mem::take(&mut filling.refused);
-            if count > 0 {
-                filling.said += 1;
-                let fields = [
-                    ("picket.record".to_owned(), Value::String("loss".to_owned())),
-                    ("reason".to_owned(), Value::String(LossReason::SpoolFull.name().to_owned())),
-                    ("count".to_owned(), Value::U64(count)),
-                ];
-                let origin = Origin { source: "picket".to_owned(), kind: "loss".to_owned(), ..Origin::default() };
-                self.take_typed(lane, origin, &fields, now);
+            let count = filling.lane.state.untold.saturating_sub(filling.telling);
+            if count == 0 {
+                continue;
+            }
+            filling.said += 1;
+            let fields = [
+                ("picket.record".to_owned(), Value::String("loss".to_owned())),
+                ("reason".to_owned(), Value::String(LossReason::SpoolFull.name().to_owned())),
+                ("count".to_owned(), Value::U64(count)),
+            ];
+            let origin = Origin { source: "picket".to_owned(), kind: "loss".to_owned(), ..Origin::default() };
+            if self.take_typed(lane, origin, &fields, now)
+                && let Some(filling) = self.filling(lane)
+            {
+                filling.telling += count;
             }
         }
     }
@@ -231,7 +246,7 @@ impl Worker {
             return;
         }
         if filling.batch.is_empty() && !filling.rows.is_empty() {
-            let need = filling.rows.len() * (ROW_LEN + 24);
+            let need = filling.lane.need(0, filling.rows.len(), 0);
             let (fits, by) = (filling.lane.fits(need), filling.lane.growth(need));
             if !fits && !self.may_grow(lane, by) {
                 // They ride with the next frame.
@@ -261,13 +276,14 @@ impl Worker {
         match sealed {
             Ok(frame) => {
                 filling.batch.clear();
-                filling.parked = Some((frame, rows));
+                filling.parked = Some(Parked { frame, rows, told: std::mem::take(&mut filling.telling) });
                 self.store_parked(lane);
             }
             // Batches are bounded below what a frame takes; if that ever fails the lines must not vanish quietly.
             Err(error) => {
                 tracing::error!(%error, records = filling.batch.records(), "a batch could not be sealed; its records are lost");
-                filling.refuse(u64::from(filling.batch.records()));
+                filling.lane.refuse(u64::from(filling.batch.records()));
+                filling.telling = 0;
                 filling.batch.clear();
             }
         }
@@ -275,16 +291,9 @@ impl Worker {
 }
 
 impl Filling {
-    /// Counts records that get no number.
-    pub(super) fn refuse(&mut self, count: u64) {
-        *self.lane.state.books.refused.entry(LossReason::SpoolFull).or_default() += count;
-        self.refused += count;
-        self.lane.settle();
-    }
-
     /// Records in memory that no frame holds, or whose frame found no room.
     pub(super) fn held(&self) -> u64 {
-        let parked = self.parked.as_ref().map_or(0, |(frame, _)| u64::from(frame.header().records));
+        let parked = self.parked.as_ref().map_or(0, |parked| u64::from(parked.frame.header().records));
         let waiting: u64 = self.waiting.iter().map(|chunk| chunk.lines.marks.len() as u64).sum();
         u64::from(self.batch.records()) + parked + waiting
     }

@@ -19,11 +19,13 @@ use super::state::{Acked, EpochState, LaneState};
 use crate::fingerprint::FileId;
 
 /// A frame index entry is noted once per this many bytes of log.
-const INDEX_STRIDE_BYTES: u64 = 1 << 20;
+pub(super) const INDEX_STRIDE_BYTES: u64 = 1 << 20;
 /// Frames kept in memory after their commit, so that the uplink need not read them back.
 const RECENT_BYTES_MAX: usize = 512 << 10;
 /// Places of the chain that are remembered from when they go out until they are acked.
 const SENT_MAX: usize = 4_096;
+/// Room that a mark may take.
+pub(super) const MARK_BYTES: usize = 32 << 10;
 /// Epochs with unacked frames per lane; the oldest is sealed again into the current one beyond it.
 pub(super) const EPOCHS_MAX: usize = 16;
 
@@ -78,6 +80,8 @@ pub struct SpoolLane {
     pub(super) cursor: Option<Cursor>,
     pub(super) clock: Clock,
     staged: Vec<Staged>,
+    /// Records were refused since a mark or a state said so.
+    unmarked: bool,
     recent: VecDeque<Frame>,
     recent_bytes: usize,
     noted_at: u64,
@@ -86,12 +90,16 @@ pub struct SpoolLane {
 }
 
 fn encode_state(state: &LaneState, rows: &[Row]) -> Vec<u8> {
-    let text = serde_json::to_vec(state).expect("numbers and strings always encode as JSON");
+    let text = encode_mark(state);
     let mut out = Vec::with_capacity(4 + text.len() + rows.len() * ROW_LEN);
     out.extend_from_slice(&u32::try_from(text.len()).unwrap_or(0).to_le_bytes());
     out.extend_from_slice(&text);
     rows.iter().for_each(|row| out.extend_from_slice(&row.to_bytes()));
     out
+}
+
+fn encode_mark(state: &LaneState) -> Vec<u8> {
+    serde_json::to_vec(state).expect("numbers and strings always encode as JSON")
 }
 
 /// The inverse of `encode_state`; `None` when it is not one.
@@ -208,6 +216,7 @@ impl SpoolLane {
             cursor: None,
             clock,
             staged: Vec::new(),
+            unmarked: false,
             recent: VecDeque::new(),
             recent_bytes: 0,
             noted_at: 0,
@@ -311,6 +320,7 @@ impl SpoolLane {
         let state = encode_state(&self.committed, &self.rows()?);
         let first = self.log.committed();
         self.log.roll(&state, need)?;
+        self.unmarked &= self.committed.books != self.state.books;
         self.starts.retain(|start| start.first != first);
         self.starts.extend(start_of(first, &self.committed));
         Ok(())
@@ -328,28 +338,49 @@ impl SpoolLane {
         self.staged.push(Staged::Frame(frame));
     }
 
-    /// Bytes that a frame and its checkpoints take in the log, with room to spare.
+    /// Bytes that checkpoints take in the log behind a frame of this size, with room to spare; and the mark that
+    /// says what was refused before them, or is counted in the frame.
     #[must_use]
-    pub fn need(frame: &Frame, rows: &[Row]) -> usize {
-        frame.bytes().len() + rows.len() * (ROW_LEN + 24)
+    pub fn need(&self, frame_len: usize, rows: usize, told: u64) -> usize {
+        frame_len + rows * (ROW_LEN + 24) + if told > 0 || self.unmarked { MARK_BYTES } else { 0 }
     }
 
-    /// Appends a frame and its checkpoints as one: after a crash all of it is there, or nothing. A frame that was sealed for a place
-    /// which another one has taken since (a fork came between) gets a new header.
+    /// Counts records that get no number. No checkpoint behind them becomes durable before the count.
+    pub fn refuse(&mut self, count: u64) {
+        self.state.refuse(count);
+        self.unmarked = true;
+        self.settle();
+    }
+
+    /// Appends a frame and its checkpoints as one: after a crash all of it is there, or nothing. Its loss records
+    /// count `told` of what was refused. A frame that was sealed for a place which another one has taken since (a
+    /// fork came between) gets a new header.
     ///
     /// # Errors
     /// No room could be made; nothing was taken.
-    pub fn append(&mut self, frame: &Frame, rows: &[Row]) -> io::Result<()> {
-        self.make_room(Self::need(frame, rows))?;
+    pub fn append(&mut self, frame: &Frame, rows: &[Row], told: u64) -> io::Result<()> {
+        self.make_room(self.need(frame.bytes().len(), rows.len(), told))?;
         let (place, header) = (self.next_place(), frame.header());
         let stands = header.chain == place.chain && header.sequence == place.sequence && header.prev == place.prev;
         let frame = if stands { frame.clone() } else { frame.reseal(&place).map_err(io::Error::other)? };
         let encoded: Vec<[u8; ROW_LEN]> = rows.iter().map(|row| row.to_bytes()).collect();
         let mut unit: Vec<(Kind, &[u8])> = vec![(Kind::Frame, frame.bytes())];
         unit.extend(encoded.iter().map(|row| (Kind::Checkpoint, row.as_slice())));
+        let marked = (told > 0 || self.unmarked).then(|| {
+            let mut behind = self.state.clone();
+            behind.appended(frame.header(), frame.hash());
+            behind.tell(told);
+            behind
+        });
+        let mark = marked.as_ref().map(encode_mark);
+        unit.extend(mark.iter().map(|text| (Kind::Mark, text.as_slice())));
         self.log.append_unit(&unit).map_err(io::Error::other)?;
         self.staged(frame);
         self.staged.extend(rows.iter().copied().map(Staged::Row));
+        if let Some(behind) = marked {
+            (self.state, self.unmarked) = (behind, false);
+            self.staged.push(Staged::Mark);
+        }
         Ok(())
     }
 
@@ -358,7 +389,10 @@ impl SpoolLane {
     /// # Errors
     /// No room could be made.
     pub fn append_row(&mut self, row: Row) -> io::Result<()> {
-        self.make_room(ROW_LEN)?;
+        self.make_room(self.need(0, 1, 0))?;
+        if self.unmarked && !self.mark() {
+            return Err(io::Error::other("there is no room to say what was refused before it"));
+        }
         self.log.append(Kind::Checkpoint, &[&row.to_bytes()]).map_err(io::Error::other)?;
         self.staged.push(Staged::Row(row));
         Ok(())
@@ -367,10 +401,10 @@ impl SpoolLane {
     /// Appends a mark with everything that acks, holes and the books changed. Left out when even the reserve
     /// of the segment is used up: the next segment's state says the same.
     pub fn mark(&mut self) -> bool {
-        let text = serde_json::to_vec(&self.state).expect("numbers and strings always encode as JSON");
-        let fits = self.log.append(Kind::Mark, &[&text]).is_ok();
+        let fits = self.log.append(Kind::Mark, &[&encode_mark(&self.state)]).is_ok();
         if fits {
             self.staged.push(Staged::Mark);
+            self.unmarked = false;
         }
         fits
     }

@@ -65,7 +65,7 @@ impl Bench {
     fn frames(&mut self, count: u32) {
         for _ in 0..count {
             let frame = self.seal();
-            self.lane.append(&frame, &[]).unwrap();
+            self.lane.append(&frame, &[], 0).unwrap();
             self.lane.commit().unwrap();
         }
     }
@@ -117,7 +117,7 @@ fn frame_that_was_sealed_before_a_fork_stands_behind_it() {
     bench.frames(3);
     let (parked, old) = (bench.seal(), bench.epoch());
     bench.lane.fork(old, &mut bench.sealer).unwrap();
-    bench.lane.append(&parked, &[]).unwrap();
+    bench.lane.append(&parked, &[], 0).unwrap();
     bench.lane.commit().unwrap();
     bench.frames(1);
     assert_eq!(bench.lane.epochs().iter().filter(|state| state.epoch == old).count(), 0, "the old epoch is over");
@@ -193,7 +193,7 @@ fn more_holes_than_are_remembered_keep_the_books_and_the_marks_small() {
 fn checkpoints_outlive_an_index_that_fails() {
     let mut bench = open(&ModelFs::new(1)).unwrap();
     let frame = bench.seal();
-    bench.lane.append(&frame, &[row(77)]).unwrap();
+    bench.lane.append(&frame, &[row(77)], 0).unwrap();
     bench.lane.commit().unwrap();
     bench.table.lose_index();
     bench.frames(60);
@@ -214,7 +214,7 @@ fn full_disk_still_takes_acks_and_gives_its_segments_back() {
     fs.room(Some(0));
     while let Ok(()) = {
         let frame = bench.seal();
-        bench.lane.append(&frame, &[]).and_then(|()| bench.lane.commit().map(|_| ()))
+        bench.lane.append(&frame, &[], 0).and_then(|()| bench.lane.commit().map(|_| ()))
     } {}
     let (epoch, before) = (bench.epoch(), fs.taken());
     for through in 2..bench.lane.epochs()[0].next_sequence {
@@ -241,7 +241,7 @@ fn acks_of_more_frames_than_are_remembered_read_nothing_back() {
         batch.push_line(origin, Timestamp(1), Line { bytes: b"x", offset: n, full_size: 1, flags: 0 });
         let sealer = &mut bench.sealer;
         let frame = batch.with_columns(&HostContext::default(), |n, columns| sealer.data(&place, n, columns)).unwrap();
-        bench.lane.append(&frame, &[]).unwrap();
+        bench.lane.append(&frame, &[], 0).unwrap();
     }
     bench.lane.commit().unwrap();
     assert_eq!(bench.drain(), (count, 0));

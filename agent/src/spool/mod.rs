@@ -22,6 +22,7 @@ mod lane;
 pub mod offline;
 mod port;
 mod read;
+mod repair;
 mod retention;
 mod state;
 mod worker;
@@ -42,6 +43,7 @@ use tokio::sync::watch;
 pub use checkpoints::Table;
 pub use inbox::{Inbox, SpoolOutlet};
 pub use port::{After, LaneStatus, SpoolPort, SpoolStatus};
+pub use repair::{Rebuilt, rebuild_index};
 
 use lane::{LaneConfig, SpoolLane};
 use worker::Worker;

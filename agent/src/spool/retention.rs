@@ -9,14 +9,11 @@ use shared::frame::{Frame, FrameKind, GenesisReason, Sealer};
 use shared::identity::Epoch;
 use shared::record::LossReason;
 
-use super::lane::{SpoolLane, Start};
+use super::lane::{MARK_BYTES, SpoolLane, Start};
 use super::state::Acked;
 
 /// What a fork seals again between two commits.
 const FORK_GROUP_BYTES: usize = 1 << 20;
-
-/// Room that a mark may take.
-const MARK_BYTES: usize = 32 << 10;
 
 impl SpoolLane {
     /// Whether every frame before `start` is acked. Epochs that began later do not matter, nor those that are
@@ -113,6 +110,7 @@ impl SpoolLane {
                 let again = frame.reseal(&self.next_place()).map_err(io::Error::other)?;
                 self.make_room(again.bytes().len())?;
                 self.stage(again)?;
+                self.state.tell_again(epoch, header.sequence);
                 // The same records under new numbers: they are in the books once.
                 self.state.books.sealed = self.state.books.sealed.saturating_sub(u64::from(header.records));
             }

@@ -4,14 +4,15 @@
 //! form is JSON: small, readable in a dump, and a later version may add fields.
 //!
 //! Invariants: epochs stand oldest first and the last one is current; within an epoch
-//! `acked.through < next_sequence`; `sealed = spooled + acked + Σ lost` over all lanes of time.
+//! `acked.through < next_sequence`; `sealed = spooled + acked + Σ lost` over all lanes of time; of what was refused
+//! each record is either untold, or counted by a loss record in a frame, and untold again when that frame is lost.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use shared::frame::{Header, PreviousEpoch};
 use shared::identity::{AgentId, Epoch, FrameHash};
-use shared::limits::{DELIVERIES_MAX, HOLES_MAX};
+use shared::limits::{DELIVERIES_MAX, HOLES_MAX, TOLD_MAX};
 use shared::record::LossReason;
 
 /// What an aggregator has acked of an epoch.
@@ -185,6 +186,17 @@ impl Books {
     }
 }
 
+/// A frame with a loss record that nobody has acked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Told {
+    /// Where it stands.
+    pub epoch: Epoch,
+    /// Its sequence.
+    pub sequence: u64,
+    /// Records that were refused, as it says.
+    pub count: u64,
+}
+
 /// Everything that a lane knows beside its frames and checkpoints.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -195,6 +207,10 @@ pub struct LaneState {
     pub epochs: Vec<EpochState>,
     /// The books.
     pub books: Books,
+    /// Of what was refused, records that no loss record counts.
+    pub untold: u64,
+    /// Loss records on their way, oldest first.
+    pub told: Vec<Told>,
     /// The last record of a clean stop.
     pub clean: bool,
 }
@@ -251,6 +267,7 @@ impl LaneState {
         let delivered = (to - from).saturating_sub(state.lost_between(from, to));
         state.acked = acked;
         state.holes.retain(|hole| hole.end() > acked.through + 1);
+        self.told.retain(|told| told.epoch != epoch || told.sequence > acked.through);
         self.books.acked += delivered;
         let current = self.epochs.len().saturating_sub(1);
         let mut index = 0;
@@ -276,8 +293,35 @@ impl LaneState {
         if let Some(state) = self.epoch_mut(epoch) {
             state.add_hole(hole);
             *self.books.lost.entry(hole.reason).or_default() += hole.records;
+            let again = self.told.extract_if(.., |told| told.epoch == epoch && hole.holds(told.sequence));
+            self.untold += again.map(|told| told.count).sum::<u64>();
         }
         self.forget_holes();
+    }
+
+    /// Counts records that get no number.
+    pub fn refuse(&mut self, count: u64) {
+        *self.books.refused.entry(LossReason::SpoolFull).or_default() += count;
+        self.untold += count;
+    }
+
+    /// The last frame has a loss record that counts `count` of what was refused.
+    pub fn tell(&mut self, count: u64) {
+        self.untold = self.untold.saturating_sub(count);
+        let Some(current) = self.epochs.last().filter(|_| count > 0) else { return };
+        self.told.push(Told { epoch: current.epoch, sequence: current.next_sequence - 1, count });
+        if self.told.len() > TOLD_MAX {
+            self.told.remove(0);
+        }
+    }
+
+    /// The last frame was sealed again from `sequence` of `epoch`.
+    pub fn tell_again(&mut self, epoch: Epoch, sequence: u64) {
+        let Some(current) = self.epochs.last() else { return };
+        let (to, at) = (current.epoch, current.next_sequence - 1);
+        for told in self.told.iter_mut().filter(|told| told.epoch == epoch && told.sequence == sequence) {
+            (told.epoch, told.sequence) = (to, at);
+        }
     }
 
     /// Records that were lost in an epoch that is given up for the current one: they leave a hole in this one, so
@@ -352,6 +396,24 @@ mod tests {
         }
         assert_eq!(epoch.holes.len(), 1);
         assert_eq!(epoch.holes[0].span, 200);
+    }
+
+    #[test]
+    fn loss_record_in_a_frame_that_is_lost_is_told_again() {
+        let mut lane = lane();
+        lane.refuse(7);
+        lane.tell(5);
+        assert_eq!((lane.untold, lane.told.len()), (2, 1));
+        let hole = Hole { sequence: 9, span: 2, first_record: 81, records: 20, reason: LossReason::DropOldest };
+        lane.lose(Epoch(1), hole);
+        assert_eq!((lane.untold, lane.told.len()), (7, 0));
+        lane.epochs.push(EpochState { next_sequence: 4, ..EpochState::new(Epoch(2)) });
+        lane.tell(7);
+        lane.lose(Epoch(1), Hole { sequence: 3, span: 1, ..hole });
+        assert!(lane.ack(Epoch(2), acked(2, 1)));
+        assert_eq!(lane.untold, 0, "another epoch, and an ack before it");
+        assert!(lane.ack(Epoch(2), acked(3, 1)));
+        assert!(lane.told.is_empty());
     }
 
     #[test]

@@ -152,6 +152,15 @@ pub(super) async fn committed(port: &SpoolPort, lane: Lane, records: u64) {
     }
 }
 
+/// Bytes of all files in a folder and those below it.
+fn files_bytes(dir: &Path) -> u64 {
+    let bytes = |entry: std::fs::DirEntry| match entry.metadata().unwrap() {
+        metadata if metadata.is_dir() => files_bytes(&entry.path()),
+        metadata => metadata.len(),
+    };
+    std::fs::read_dir(dir).unwrap().map(|entry| bytes(entry.unwrap())).sum()
+}
+
 fn assert_books(status: &SpoolStatus) {
     for (name, lane) in &status.lanes {
         let lost: u64 = lane.lost.values().sum();
@@ -245,6 +254,8 @@ fn full_lane_that_blocks_waits_and_goes_on_after_acks() {
         }
         let status = port.status().await.unwrap();
         assert!(status.bytes <= status.max_bytes, "{status:?}");
+        let files = files_bytes(&dir.0);
+        assert!(files <= status.max_bytes, "{files} bytes of logs, index and quarantine");
         assert_books(&status);
         let mut taker = Taker::default();
         let mut after = None;

@@ -11,12 +11,13 @@ use shared::batch::{Batch, Origin};
 use shared::fault;
 use shared::frame::Sealer;
 use shared::identity::{AgentId, Epoch, Lane};
+use shared::log::Quota;
 use shared::protocol::{ChainSummary, Delivery};
 use shared::time::Clock;
 use tokio::sync::watch;
 
 use super::checkpoints::Table;
-use super::fill::{Filling, RELEASE_AFTER};
+use super::fill::{Filling, Parked, RELEASE_AFTER};
 use super::inbox::{Inbox, Item, Taken};
 use super::lane::{EPOCHS_MAX, SpoolLane};
 use super::port::{LaneStatus, Request, SpoolStatus};
@@ -50,6 +51,8 @@ pub(super) struct Worker {
     told: u64,
     /// Bytes in quarantine, of all lanes.
     quarantined: u64,
+    /// What the logs may take together.
+    quota: Quota,
 }
 
 impl Worker {
@@ -75,7 +78,7 @@ impl Worker {
                 parked: None,
                 waiting: VecDeque::new(),
                 said: 0,
-                refused: 0,
+                telling: 0,
                 on_full,
                 ack_due: false,
                 last_mark: now,
@@ -85,11 +88,14 @@ impl Worker {
         let generation = table.generation();
         let shelves = Lane::ALL.into_iter().map(|lane| super::lane_dir(&config, lane)).chain([config.dir.clone()]);
         let quarantined = shelves.map(|dir| folder_bytes(&dir.join("quarantine"))).sum();
+        let (quota, mut lanes) = (Quota::new(config.max_bytes), lanes.collect::<Vec<Filling>>());
+        lanes.iter_mut().for_each(|filling| filling.lane.log.stand_under(quota.clone()));
         Self {
             news: true,
             told: 0,
             quarantined,
-            lanes: lanes.collect(),
+            quota,
+            lanes,
             config,
             inbox,
             table,
@@ -119,6 +125,7 @@ impl Worker {
     /// Everything that came in, what is due, one commit per lane, then the answers.
     fn turn(&mut self, taken: Taken) {
         let now = self.clock.instant();
+        self.quota.set_max(self.config.max_bytes.saturating_sub(self.bytes_beside()));
         let taken_any = !taken.items.is_empty();
         for item in taken.items {
             match item {
@@ -171,15 +178,21 @@ impl Worker {
         dues.chain(releases).chain(self.retry).chain([self.health_at]).min().unwrap_or(self.health_at)
     }
 
-    fn total_bytes(&self) -> u64 {
-        let index = self.table.with_index(|index| index.bytes()).unwrap_or(0);
-        self.lanes.iter().map(|filling| filling.lane.log.bytes()).sum::<u64>() + index + self.quarantined
+    /// Bytes beside the logs: the index and what lies in quarantine.
+    fn bytes_beside(&self) -> u64 {
+        self.table.with_index(|index| index.bytes()).unwrap_or(0) + self.quarantined
     }
 
-    /// Whether a lane may make another segment.
+    fn total_bytes(&self) -> u64 {
+        self.lanes.iter().map(|filling| filling.lane.log.bytes()).sum::<u64>() + self.bytes_beside()
+    }
+
+    /// Whether a lane may make another segment. Two are kept for what has to go on at any level: a file that fails
+    /// is followed by another, an epoch that forked is sealed again.
     pub(super) fn may_grow(&self, lane: usize, by: u64) -> bool {
         let Some(filling) = self.lanes.get(lane) else { return false };
-        let level = self.config.max_bytes / 100 * level_percent(filling.lane.lane);
+        let max = self.config.max_bytes;
+        let level = (max / 100 * level_percent(filling.lane.lane)).min(max.saturating_sub(2 * filling.lane.growth(0)));
         self.total_bytes() + by <= level
     }
 
@@ -187,8 +200,8 @@ impl Worker {
     pub(super) fn store_parked(&mut self, lane: usize) {
         loop {
             let Some(filling) = self.lanes.get(lane) else { return };
-            let Some((frame, rows)) = filling.parked.as_ref() else { return };
-            let need = SpoolLane::need(frame, rows);
+            let Some(Parked { frame, rows, told }) = filling.parked.as_ref() else { return };
+            let need = filling.lane.need(frame.bytes().len(), rows.len(), *told);
             let grows = !filling.lane.fits(need);
             if grows && !self.may_grow(lane, self.lanes.get(lane).map_or(0, |f| f.lane.growth(need))) {
                 if !self.give_way(lane) {
@@ -197,8 +210,8 @@ impl Worker {
                 continue;
             }
             let Some(filling) = self.lanes.get_mut(lane) else { return };
-            let Some((frame, rows)) = filling.parked.take() else { return };
-            match filling.lane.append(&frame, &rows) {
+            let Some(parked) = filling.parked.take() else { return };
+            match filling.lane.append(&parked.frame, &parked.rows, parked.told) {
                 Ok(()) => {
                     self.error = None;
                     self.unblock(lane);
@@ -210,7 +223,7 @@ impl Worker {
                     }
                     self.error = Some(error.to_string());
                     if let Some(filling) = self.lanes.get_mut(lane) {
-                        filling.parked = Some((frame, rows));
+                        filling.parked = Some(parked);
                     }
                     if !self.give_way(lane) {
                         return;
@@ -238,9 +251,9 @@ impl Worker {
             match filling.lane.drop_oldest() {
                 Ok(true) => return true,
                 Ok(false) => {
-                    let Some((frame, rows)) = filling.parked.take() else { return false };
+                    let Some(Parked { frame, rows, .. }) = filling.parked.take() else { return false };
                     let count = u64::from(frame.header().records);
-                    filling.refuse(count);
+                    filling.lane.refuse(count);
                     tracing::error!(
                         records = count,
                         "the spool is full and the lane has nothing left to drop; records are lost"
@@ -457,5 +470,9 @@ fn folder_bytes(dir: &std::path::Path) -> u64 {
     files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
 }
 
+#[cfg(test)]
+mod crashes;
+#[cfg(test)]
+mod levels;
 #[cfg(test)]
 mod tests;

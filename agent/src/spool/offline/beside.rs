@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use shared::log::{File, Fs, RealFs};
+use shared::log::{Access, File, Fs, RealFs};
 
 /// The host's filesystem, reading only.
 #[derive(Debug, Default)]
@@ -47,7 +47,15 @@ impl Fs for Beside {
         RealFs.list(dir)
     }
 
-    fn create_dir(&self, _: &Path) -> io::Result<()> {
+    fn create_new(&self, _: &Path, _: Access) -> io::Result<Box<dyn File>> {
+        refused()
+    }
+
+    fn make_dir(&self, _: &Path) -> io::Result<()> {
+        refused()
+    }
+
+    fn link(&self, _: &Path, _: &Path) -> io::Result<()> {
         refused()
     }
 
@@ -72,7 +80,7 @@ impl File for Gone {
         Ok(0)
     }
 
-    fn write_all_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+    fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
         refused()
     }
 

@@ -113,10 +113,10 @@ pub struct LaneStat {
 }
 
 /// What a pass over one lane's log found.
-struct Scan {
+pub(in crate::spool) struct Scan {
     verified: Verified,
     state: LaneState,
-    rows: BTreeMap<FileId, Row>,
+    pub(in crate::spool) rows: BTreeMap<FileId, Row>,
     /// Segments went while it read.
     changed: bool,
 }
@@ -157,7 +157,7 @@ fn scan(spool: &Path, lane: Lane, visit: &mut dyn FnMut(&Record<'_>)) -> Result<
 }
 
 /// As [`scan`], begun again with a fresh `start()` while segments go under it.
-fn scan_whole<T>(
+pub(in crate::spool) fn scan_whole<T>(
     spool: &Path,
     lane: Lane,
     start: impl Fn() -> T,

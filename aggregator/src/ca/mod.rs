@@ -27,6 +27,7 @@ pub mod enrollment;
 pub mod init;
 pub mod lock;
 pub mod roster;
+pub mod signature;
 pub mod token;
 
 use std::path::{Path, PathBuf};
@@ -43,6 +44,8 @@ use shared::tls::{
     Authorities, Certificate, CertificateError, Credentials, DialName, KeyHash, NAMES_MAX, Role, TlsError,
     certificates_in_pem, key_hash, key_in_pem, random, to_pem,
 };
+
+use self::signature::{SignError, Signer};
 
 /// Life of an authority.
 pub const AUTHORITY_LIFE: Duration = Duration::from_secs(3_653 * 86_400);
@@ -81,6 +84,9 @@ pub enum CaError {
     /// A certificate could not be put to use.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A key that cannot sign.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// The system gives no random bytes.
     #[error("cannot make a key or a serial: {0}")]
     Random(#[from] std::io::Error),
@@ -161,6 +167,26 @@ impl Authority {
     #[must_use]
     pub fn key_hash(&self) -> KeyHash {
         self.key_hash
+    }
+
+    /// What signs in its name, for the journal's seals.
+    ///
+    /// # Errors
+    /// [`CaError::Sign`]: its key is not one that Picket makes.
+    pub fn signer(&self) -> Result<Signer, CaError> {
+        Ok(Signer::from_pkcs8(&self.issuer.key().serialize_der())?)
+    }
+
+    /// The name of the key in the certificate that lies in `state_dir`; the key itself need not be there.
+    ///
+    /// # Errors
+    /// [`CaError::File`], [`CaError::Content`].
+    pub fn key_hash_in(state_dir: &Path) -> Result<KeyHash, CaError> {
+        let path = certificate_path(state_dir);
+        let found = certificates_in_pem(&read_bounded(&path, PEM_BYTES_MAX)?);
+        found
+            .and_then(|found| key_hash(found.first().map_or(&[], Vec::as_slice)))
+            .map_err(|error| CaError::Content { path, why: error.to_string() })
     }
 
     /// Its certificate, in DER.

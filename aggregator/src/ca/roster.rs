@@ -10,7 +10,8 @@
 //!
 //! Invariants:
 //! - What was answered with `Ok` is there after a crash. What has no newline at the end was never answered: it is
-//!   cut.
+//!   cut. The last line may have been read from memory only (the sync failed, or never came): opening writes it
+//!   again and syncs before anybody is told of it.
 //! - A damaged line in between takes nothing else with it: it stays in the file, is counted, and a person is told,
 //!   since it may have been a revocation. A line of a kind that this version does not know stays too.
 //! - Only the holder of [`StateLock`] changes the file; anybody may read it.
@@ -18,14 +19,14 @@
 //! Limits: [`AGENTS_MAX`] agents, lines of [`LINE_BYTES_MAX`].
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use shared::durable::{DurableError, PRIVATE, Writer};
 use shared::enroll::{HOSTNAME_BYTES_MAX, TokenId};
 use shared::identity::AgentId;
+use shared::log::{File, FileReader, Fs, RealFs};
 use shared::time::Timestamp;
 use shared::tls::{KeyHash, Revocations, Serial};
 
@@ -183,6 +184,15 @@ pub struct Found {
     pub ignored_lines: u64,
 }
 
+/// The whole lines of a file.
+#[derive(Default)]
+struct Whole {
+    /// Bytes that they take.
+    length: u64,
+    /// The last of them; of one that is too long to be ours, its end.
+    last: Vec<u8>,
+}
+
 /// The agents in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Book {
@@ -266,10 +276,20 @@ impl Book {
         self.agents.len() >= AGENTS_MAX && !self.agents.contains_key(&agent)
     }
 
-    /// Reads lines to the end. Returns how many bytes stand in whole lines.
-    fn read(&mut self, source: impl Read, found: &mut Found) -> std::io::Result<u64> {
+    /// Reads a roster to the end: the agents, what is in it beside them, and how many bytes its whole lines take.
+    ///
+    /// # Errors
+    /// The source does not read.
+    pub fn of(source: impl Read) -> std::io::Result<(Self, Found, u64)> {
+        let (mut book, mut found) = (Self::default(), Found::default());
+        let whole = book.read(source, &mut found)?;
+        Ok((book, found, whole.length))
+    }
+
+    /// Reads lines to the end.
+    fn read(&mut self, source: impl Read, found: &mut Found) -> std::io::Result<Whole> {
         let mut source = BufReader::new(source);
-        let (mut whole, mut line) = (0u64, Vec::new());
+        let (mut whole, mut line) = (Whole::default(), Vec::new());
         loop {
             line.clear();
             let limit = LINE_BYTES_MAX as u64;
@@ -290,26 +310,32 @@ impl Book {
                 found.torn_bytes = length;
                 return Ok(whole);
             }
-            whole += length;
+            whole.length += length;
             match parse(&line).filter(|_| !overlong) {
                 None => found.damaged_lines += 1,
                 Some(change) => found.ignored_lines += u64::from(!self.apply(change)),
             }
+            std::mem::swap(&mut whole.last, &mut line);
         }
     }
 }
 
 /// The roster on disk, and the same in memory.
-#[derive(Debug)]
 pub struct Roster {
     book: Book,
     found: Found,
     path: PathBuf,
-    file: File,
+    file: Box<dyn File>,
     length: u64,
     trusted: bool,
-    writer: Writer,
+    fault: fn(&'static str),
     revocations: Revocations,
+}
+
+impl std::fmt::Debug for Roster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Roster").field("path", &self.path).field("length", &self.length).finish_non_exhaustive()
+    }
 }
 
 impl Roster {
@@ -324,22 +350,27 @@ impl Roster {
         revocations: Revocations,
         _lock: &StateLock,
     ) -> Result<Self, RosterError> {
+        Self::open_on(state_dir, &writer, revocations)
+    }
+
+    fn open_on<F: Fs>(state_dir: &Path, writer: &Writer<F>, revocations: Revocations) -> Result<Self, RosterError> {
         let path = path(state_dir);
-        let file = writer.open_append(&path, PRIVATE)?;
+        let file = writer.open_log(&path, PRIVATE)?;
         let failed = |doing| {
             let path = &path;
             move |e| DurableError::new(doing, path, e)
         };
         let (mut book, mut found) = (Book::default(), Found::default());
-        let length = book.read(&file, &mut found).map_err(failed("read"))?;
+        let Whole { length, last } = book.read(FileReader::new(file.as_ref()), &mut found).map_err(failed("read"))?;
         if found.torn_bytes > 0 {
-            file.set_len(length).map_err(failed("cut"))?;
-            file.sync_all().map_err(failed("sync"))?;
+            file.cut(length, 0).map_err(failed("cut"))?;
         }
+        file.write_all_at(&last, length - last.len() as u64).map_err(failed("write"))?;
+        file.sync().map_err(failed("sync"))?;
         for entry in book.agents().filter(|entry| entry.revoked.is_some()) {
             revocations.insert(entry.agent);
         }
-        Ok(Self { book, found, path, file, length, trusted: true, writer, revocations })
+        Ok(Self { book, found, path, file, length, trusted: true, fault: writer.fault(), revocations })
     }
 
     /// Reads the roster of `state_dir` without a lock and changes nothing: for commands that show it.
@@ -348,10 +379,10 @@ impl Roster {
     /// [`RosterError::File`].
     pub fn view(state_dir: &Path) -> Result<(Book, Found), RosterError> {
         let path = path(state_dir);
-        let (mut book, mut found) = (Book::default(), Found::default());
-        match File::open(&path).and_then(|file| book.read(file, &mut found)) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(DurableError::new("read", &path, e).into()),
-            _ => Ok((book, found)),
+        match RealFs.open_read(&path).and_then(|file| Book::of(FileReader::new(file.as_ref()))) {
+            Ok((book, found, _)) => Ok((book, found)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok((Book::default(), Found::default())),
+            Err(e) => Err(DurableError::new("read", &path, e).into()),
         }
     }
 
@@ -393,17 +424,17 @@ impl Roster {
         let revoked = matches!(change, Change::Revoked { .. });
         let failed = |doing, path: &Path, e| RosterError::File(DurableError::new(doing, path, e));
         let line = line(&change).map_err(|e| failed("write", &self.path, e))?;
-        self.writer.at("roster.append");
-        if let Err(e) = self.file.write_all(&line) {
-            self.trusted = self.file.set_len(self.length).is_ok();
+        (self.fault)("roster.append");
+        if let Err(e) = self.file.write_all_at(&line, self.length) {
+            self.trusted = self.file.cut(self.length, 0).is_ok();
             return Err(failed("write", &self.path, e));
         }
-        self.writer.at("roster.written");
-        if let Err(e) = self.file.sync_data() {
+        (self.fault)("roster.written");
+        if let Err(e) = self.file.sync() {
             self.trusted = false;
             return Err(failed("sync", &self.path, e));
         }
-        self.writer.at("roster.synced");
+        (self.fault)("roster.synced");
         self.length += line.len() as u64;
         self.book.apply(change);
         if revoked {
@@ -476,5 +507,7 @@ fn parse(line: &[u8]) -> Option<Change> {
     serde_json::from_slice(json).ok()
 }
 
+#[cfg(test)]
+mod crashes;
 #[cfg(test)]
 mod tests;

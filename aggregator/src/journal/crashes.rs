@@ -1,5 +1,5 @@
 //! The journal under a crash at every call: what was acked is there, once and in order; a position that anybody
-//! saw never names another frame. `PICKET_SEEDS` asks for more traces.
+//! saw never names another frame.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use shared::batch::{Batch, HostContext, Line, Origin};
 use shared::frame::{Frame, FrameKind, LossNotice, Opener, Place, Sealer};
 use shared::identity::{AgentId, ChainId, Epoch, FrameHash, Lane};
+use shared::log::model::crashes::{Dice, Ran, crash_at_every_call};
 use shared::log::{Fs, ModelFs};
 use shared::protocol::{Absent, ChainState, JournalEntry, Placing, place};
 use shared::record::LossReason;
@@ -18,17 +19,8 @@ use super::*;
 
 const DIR: &str = "/journal";
 const SEGMENT_BYTES: u64 = 80 << 10;
-
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % bound.max(1)
-    }
-}
+/// Little enough to stand at it now and then.
+const MAX_BYTES: u64 = 5 * SEGMENT_BYTES;
 
 fn received() -> Received {
     Received { at: Timestamp::from_seconds(9), peer: "192.0.2.1:1".parse().unwrap(), serial: vec![1] }
@@ -65,6 +57,8 @@ fn config(max_bytes: u64) -> JournalConfig {
         block_interval: Duration::from_secs(5),
         aggregator: AgentId([9; 16]),
         host: HostContext::default(),
+        signer: Signer::of_tests(),
+        floor: 0,
     }
 }
 
@@ -76,7 +70,8 @@ impl Life {
     fn open(fs: &ModelFs, known: &mut Known) -> io::Result<Self> {
         let manual = ManualClock::new(Timestamp::from_seconds(20));
         let disk: Arc<dyn Fs> = Arc::new(fs.clone());
-        let journal = Journal::open_on(disk, config(16 * SEGMENT_BYTES), SEGMENT_BYTES, Clock::Manual(manual))?;
+        let journal = Journal::open_on(disk, config(MAX_BYTES), SEGMENT_BYTES, Clock::Manual(manual))?;
+        fs.up()?;
         for (chain, acked) in &known.acked {
             let has = journal.chains().books(*chain).expect("an acked chain is known").state;
             assert!(has.through >= acked.through, "{chain:?}: {acked:?} was acked, there is {has:?}");
@@ -121,6 +116,7 @@ impl Life {
         }
         let next = self.journal.committed_numbers().0;
         assert!(position < next);
+        self.check_seals();
         let lowest = lowest.min(next);
         assert!(lowest <= known.trimmed.max(1), "from {lowest} is left, {} may be trimmed", known.trimmed);
         if known.trimmed == 0 {
@@ -130,7 +126,70 @@ impl Life {
         }
     }
 
-    fn frame(&mut self, chain: ChainId, state: ChainState, random: &mut Random) -> Frame {
+    /// What is vouched for is what is there: every seal, the chain of seals, and what went.
+    fn check_seals(&self) {
+        let (disk, dir): (Arc<dyn Fs>, _) = (Arc::new(self.fs.clone()), self.journal.dir());
+        let firsts: Vec<u64> = self.journal.log.firsts().collect();
+        let mut known: Option<Seal> = None;
+        let mut told: Vec<u64> = Vec::new();
+        let (mut sealed, mut retired, mut holes) = (Vec::new(), 0, Vec::new());
+        let mut reader = shared::log::Reader::new(Arc::clone(&disk), dir, firsts[0]);
+        let mut opener = Opener::default();
+        while let Some(entry) = reader.next(self.journal.committed_offset()).unwrap() {
+            let record = match entry {
+                shared::log::Entry::Record(record) => record,
+                shared::log::Entry::Gap { from, to } => {
+                    holes.push((from, to));
+                    known = None;
+                    continue;
+                }
+            };
+            match record.kind {
+                Kind::State => {
+                    let ledger = sealing::ledger_of(record.payload).unwrap();
+                    assert!(known.is_none() || ledger.last == known, "the state says what came before it");
+                    retired = ledger.retired.map_or(0, |retirement| retirement.through).max(retired);
+                    known = ledger.last;
+                }
+                Kind::Seal => {
+                    let (seal, heads) = Seal::parse(record.payload).unwrap();
+                    let said = seal.statement;
+                    assert!(seal.holds() && heads.len() == said.heads as usize);
+                    assert_eq!(said.number, known.as_ref().map_or(0, |seal| seal.statement.number) + 1);
+                    assert_eq!(said.previous, known.as_ref().map_or([0; 32], Seal::hash));
+                    if firsts.contains(&said.digest.first) {
+                        let ends = [said.digest.end];
+                        let found = shared::log::segment_digests(disk.as_ref(), dir, said.digest.first, &ends).unwrap();
+                        assert_eq!(found, [Some(said.digest)], "seal {} is for other bytes", said.number);
+                    }
+                    sealed.extend([said.digest.end, record.end()]);
+                    known = Some(seal);
+                }
+                Kind::Mark => {
+                    let (retirement, rest) = Retirement::decode(record.payload).unwrap();
+                    assert!(retirement.holds() && rest.is_empty() && retirement.through > retired);
+                    retired = retirement.through;
+                }
+                Kind::Frame => {
+                    let (wrap, bytes) = Wrap::split(record.payload).unwrap();
+                    let frame = Frame::parse(bytes.to_vec()).unwrap();
+                    own_records(&wrap, &frame, &mut opener, &mut |fields| {
+                        told.extend(sealing::copy_number(fields));
+                    });
+                }
+                Kind::Checkpoint => {}
+            }
+        }
+        assert!(told.windows(2).all(|pair| pair[0] < pair[1]), "copies of seals go out once: {told:?}");
+        assert!(firsts[0] <= retired, "segments below {} went, {retired} was said", firsts[0]);
+        assert!(holes.iter().all(|(_, to)| *to <= retired), "{holes:?} went, {retired} was said");
+        for end in firsts.iter().skip(1).filter(|end| **end > retired) {
+            let owed = self.journal.evidence.owes(*end);
+            assert!(sealed.contains(end) || owed, "the segment that ends at {end} has no seal: {sealed:?}");
+        }
+    }
+
+    fn frame(&mut self, chain: ChainId, state: ChainState, random: &mut Dice) -> Frame {
         if state.through == 0 {
             let notice = GenesisNotice { reason: GenesisReason::NewSpool, previous: None };
             return self.sealer.genesis(chain, Timestamp(1), &notice).unwrap();
@@ -162,7 +221,7 @@ impl Life {
         batch.with_columns(&HostContext::default(), |n, columns| sealer.data(&place, n, columns)).unwrap()
     }
 
-    fn append(&mut self, random: &mut Random) -> Result<(), JournalError> {
+    fn append(&mut self, random: &mut Dice) -> Result<(), JournalError> {
         let chain = chain(1 + u8::try_from(random.below(3)).unwrap());
         let before = self.views.get(&chain).copied().unwrap_or(ChainState::EMPTY);
         let frame = self.frame(chain, before, random);
@@ -181,7 +240,7 @@ impl Life {
         Ok(())
     }
 
-    fn absent(&mut self, random: &mut Random) -> Result<(), JournalError> {
+    fn absent(&mut self, random: &mut Dice) -> Result<(), JournalError> {
         let chain = chain(1 + u8::try_from(random.below(3)).unwrap());
         let before = self.views.get(&chain).copied().unwrap_or(ChainState::EMPTY);
         let after = ChainState {
@@ -209,8 +268,8 @@ impl Life {
         }
     }
 
-    fn step(&mut self, known: &mut Known, random: &mut Random) -> Result<(), JournalError> {
-        match random.below(24) {
+    fn step(&mut self, known: &mut Known, random: &mut Dice) -> Result<(), JournalError> {
+        match random.below(25) {
             0..=12 => self.append(random),
             13 => self.absent(random),
             14..=18 => self.commit(known),
@@ -230,8 +289,9 @@ impl Life {
                 self.journal.trim(required, random.below(2) == 0)?;
                 Ok(())
             }
+            23 => Ok(self.journal.seal_end()?),
             _ => {
-                if self.journal.pending_bytes() == 0 {
+                if self.journal.pending_bytes() == 0 && !self.fs.is_down() {
                     self.check(known);
                 }
                 Ok(())
@@ -239,10 +299,17 @@ impl Life {
         }
     }
 
-    fn live(&mut self, known: &mut Known, random: &mut Random, steps: u32) {
+    fn live(&mut self, known: &mut Known, random: &mut Dice, steps: u32) {
         for _ in 0..steps {
             let result = self.step(known, random);
             self.note(known);
+            assert!(
+                self.fs.taken() <= MAX_BYTES,
+                "{} bytes of {MAX_BYTES} ({}): {:?}",
+                self.fs.taken(),
+                self.journal.bytes(),
+                self.fs.files(Path::new(DIR))
+            );
             if result.is_err() && self.fs.is_down() {
                 return;
             }
@@ -250,15 +317,17 @@ impl Life {
     }
 }
 
-fn run(seed: u64, at: u64) -> u64 {
-    let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1);
+fn run(seed: u64, at: u64) -> Ran {
+    let mut random = Dice::new(seed);
     let (fs, mut known) = (ModelFs::new(seed ^ at), Known::default());
+    fs.short_reads(seed.is_multiple_of(3));
+    fs.short_writes(seed.is_multiple_of(2));
     let begun = fs.calls();
     fs.power_off_at(at);
     if let Ok(mut life) = Life::open(&fs, &mut known) {
         life.live(&mut known, &mut random, 80);
     }
-    let calls = fs.calls() - begun;
+    let ran = Ran::of(&fs, begun);
     for steps in [30, 15] {
         fs.room(None);
         if random.below(3) == 0 {
@@ -266,28 +335,20 @@ fn run(seed: u64, at: u64) -> u64 {
         } else {
             fs.power_loss()
         }
-        let mut life = Life::open(&fs, &mut known).expect("a journal opens after any crash");
-        fs.power_off_at(1 + random.below(60));
-        life.live(&mut known, &mut random, steps);
+        // Opening may meet the next crash.
+        fs.power_off_at(1 + random.below(70));
+        match Life::open(&fs, &mut known) {
+            Ok(mut life) => life.live(&mut known, &mut random, steps),
+            Err(error) => assert!(fs.is_down(), "a journal opens after any crash: {error}"),
+        }
     }
     fs.room(None);
     fs.power_loss();
     Life::open(&fs, &mut known).expect("a journal opens after any crash");
-    calls
+    ran
 }
 
 #[test]
 fn journal_keeps_its_promises_through_a_crash_at_every_call() {
-    let seeds = std::env::var("PICKET_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5);
-    for seed in 1..=seeds {
-        let mut at = 1;
-        loop {
-            let calls = std::panic::catch_unwind(|| run(seed, at));
-            let calls = calls.unwrap_or_else(|_| panic!("seed {seed}, power off at call {at}"));
-            at += 1;
-            if at > calls + 1 {
-                break;
-            }
-        }
-    }
+    crash_at_every_call("journal", 5, run);
 }

@@ -34,9 +34,13 @@ impl<T> Mailbox<T> {
         if state.closed {
             return false;
         }
+        // Who takes letters takes all of them, and waits only for the first.
+        let is_first = state.letters.is_empty();
         state.letters.push_back(letter);
         drop(state);
-        self.arrived.notify_one();
+        if is_first {
+            self.arrived.notify_one();
+        }
         true
     }
 

@@ -5,16 +5,24 @@
 //!
 //! Invariants:
 //! - Nothing is acked before the `fdatasync` that covers it returned: [`ChainTable`] changes only then.
-//! - Positions rise by one per frame and are never used twice.
+//! - Positions rise, by one per frame, and are never used twice: a journal that was deleted, or restored from an older
+//!   copy, goes on behind the furthest cursor of its sinks ([`JournalConfig::floor`]), so that they take what is new.
 //! - The journal is cut into blocks: a cut ends one when [`JournalConfig::block_interval`] or [`BLOCK_BYTES`] have
 //!   passed since the last and something came in between. Cursors of sinks stand at cuts.
-//! - `max_bytes` is hard. At it, segments that every required sink has passed go, oldest first; when there is
-//!   none the journal takes nothing more and the agents spool.
+//! - A finished segment ends with a seal of the aggregator, and nothing goes before it is said so, signed (`sealing`).
+//! - `max_bytes` is hard. At it, segments that every required sink has passed go, oldest first, even younger than
+//!   `retain`: counted, and said as a record. When there is none the journal takes nothing more and the agents spool;
+//!   one segment is left for what the aggregator says itself.
 
 mod chains;
+mod fold;
+mod ledger;
 mod mailbox;
+mod notices;
 pub mod offline;
 mod reader;
+mod seal;
+mod sealing;
 mod worker;
 mod wrap;
 
@@ -25,16 +33,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shared::batch::{Batch, HostContext, Origin};
-use shared::frame::{Frame, FrameKind, GenesisNotice, GenesisReason, Header, Place, PreviousEpoch, Sealer};
+use shared::frame::{Frame, FrameKind, GenesisNotice, GenesisReason, Place, PreviousEpoch, Sealer};
 use shared::identity::{AgentId, ChainId, Epoch, Lane};
-use shared::log::{Fs, Kind, Log, Options, RealFs, Record};
-use shared::protocol::{Absent, ChainState, JournalEntry};
+use shared::log::{Fs, Kind, Log, Options, Quota, RealFs, Record};
+use shared::protocol::{ChainState, JournalEntry};
 use shared::record::Value;
 use shared::time::{Clock, Timestamp};
 
+use crate::ca::signature::Signer;
 use chains::CHAIN_LEN;
 pub use chains::{ChainBooks, ChainTable};
-pub use reader::{JournalReader, Journaled};
+use fold::{absent_of, absent_record, count, fold, own_records};
+use ledger::{LEDGER_BYTES_MAX, Ledger};
+pub use reader::{Behind, JournalReader, Journaled};
+pub use seal::{Covered, RetiredFor, Retirement, Seal, SealHead, Statement};
+use sealing::Evidence;
 pub use worker::{JournalHandle, JournalRequest, JournalStatus, JournalThread};
 pub use wrap::{Received, Wrap};
 
@@ -66,7 +79,14 @@ pub struct JournalConfig {
     pub aggregator: AgentId,
     /// What its own frames say of its host.
     pub host: HostContext,
+    /// The key of its seals.
+    pub signer: Arc<Signer>,
+    /// The highest position up to which a sink has everything; the next frame's is above it.
+    pub floor: u64,
 }
+
+/// The highest floor: far above any that is real, far below where positions would wrap.
+const FLOOR_MAX: u64 = 1 << 62;
 
 /// Where a segment begins.
 #[derive(Clone, Copy, Debug)]
@@ -89,15 +109,19 @@ struct Numbers {
     received_at: Timestamp,
 }
 
-const STATE_VERSION: u8 = 1;
+/// A state is its numbers, the ledger of seals behind its length, and the chains; version 1 has no ledger.
+const STATE_VERSION: u8 = 2;
 const STATE_HEAD_LEN: usize = 33;
 
 impl Numbers {
-    fn encode(&self, chains: &ChainTable) -> Vec<u8> {
+    fn encode(&self, ledger: &Ledger, chains: &ChainTable) -> Vec<u8> {
         let mut out = vec![STATE_VERSION];
         for number in [self.position, self.records, self.own_epoch.0, self.received_at.0.cast_unsigned()] {
             out.extend_from_slice(&number.to_le_bytes());
         }
+        let ledger = ledger.encode();
+        out.extend_from_slice(&u16::try_from(ledger.len()).unwrap_or(0).to_le_bytes());
+        out.extend_from_slice(&ledger);
         chains.encode(&mut out);
         out
     }
@@ -112,13 +136,18 @@ impl Numbers {
             own_epoch: Epoch(numbers.next()?),
             received_at: Timestamp(numbers.next()?.cast_signed()),
         };
-        (version == STATE_VERSION).then_some((numbers, chains))
+        match version {
+            1 => Some((numbers, chains)),
+            STATE_VERSION => ledger::prefixed(chains).map(|(_, chains)| (numbers, chains)),
+            _ => None,
+        }
     }
 }
 
 /// The journal, owned by its thread.
 pub struct Journal {
     config: JournalConfig,
+    fs: Arc<dyn Fs>,
     log: Log,
     chains: Arc<ChainTable>,
     numbers: Numbers,
@@ -127,9 +156,20 @@ pub struct Journal {
     starts: VecDeque<Start>,
     sealer: Sealer,
     batch: Batch,
+    evidence: Evidence,
     clock: Clock,
     block_began: Option<Instant>,
     block_bytes: u64,
+    went_back: Option<WentBack>,
+}
+
+/// The journal stood behind its sinks when it was opened: it was deleted, or an older copy of it was put in its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WentBack {
+    /// Position of the next frame, as found.
+    pub found: u64,
+    /// The furthest cursor.
+    pub floor: u64,
 }
 
 /// What takes no more: the disk refuses, or `max_bytes` is reached and no sink has let go of anything.
@@ -148,20 +188,6 @@ pub enum JournalError {
     Disk(#[from] io::Error),
 }
 
-/// What a journaled frame adds to its chain. The same when it is appended and when it is read again at start.
-fn count(books: &mut ChainBooks, header: &Header, after: ChainState, received_at: Timestamp) {
-    if after.through <= books.state.through {
-        return;
-    }
-    let records = after.next_record.saturating_sub(books.state.next_record);
-    match header.kind {
-        FrameKind::Loss => books.lost += records,
-        FrameKind::Data | FrameKind::Genesis => books.journaled += records,
-    }
-    books.state = after;
-    books.last_received = received_at;
-}
-
 impl Journal {
     /// Opens the journal, whatever the disk's state, or makes one.
     ///
@@ -178,7 +204,9 @@ impl Journal {
     /// As [`Journal::open`].
     pub fn open_on(fs: Arc<dyn Fs>, config: JournalConfig, segment_bytes: u64, clock: Clock) -> io::Result<Self> {
         let chains = Arc::new(ChainTable::default());
-        let mut numbers = Numbers { position: 1, records: 0, own_epoch: Epoch::random(), received_at: Timestamp(0) };
+        let floor = config.floor.min(FLOOR_MAX);
+        let mut numbers =
+            Numbers { position: floor + 1, records: 0, own_epoch: Epoch::random(), received_at: Timestamp(0) };
         let fresh = numbers;
         let options = Options {
             segment_bytes,
@@ -186,10 +214,16 @@ impl Journal {
             points: ["journal.write", "journal.sync", "journal.committed"],
         };
         let mut opener = shared::frame::Opener::default();
-        let mut visit = |record: &Record<'_>| fold(&mut numbers, &chains, record, &mut opener);
-        let opened = Log::open(Arc::clone(&fs), &config.dir, options, clock.clone(), &mut visit, &|| {
-            fresh.encode(&ChainTable::default())
+        let mut evidence = Evidence::new(Arc::clone(&config.signer), config.aggregator);
+        let mut visit = |record: &Record<'_>| {
+            fold(&mut numbers, &chains, record, &mut opener);
+            evidence.fold(record);
+        };
+        let mut opened = Log::open(Arc::clone(&fs), &config.dir, options, clock.clone(), &mut visit, &|| {
+            fresh.encode(&Ledger::default(), &ChainTable::default())
         })?;
+        evidence.opened(&fs, &mut opened.log);
+        opened.log.stand_under(Quota::new(config.max_bytes));
         let mut starts = VecDeque::new();
         shared::log::segment_states(fs.as_ref(), &config.dir, &mut |first, payload| {
             starts.extend(Numbers::decode(payload).map(|(numbers, _)| Start {
@@ -200,6 +234,7 @@ impl Journal {
         })?;
         let mut journal = Self {
             config,
+            fs,
             log: opened.log,
             chains,
             numbers,
@@ -208,9 +243,11 @@ impl Journal {
             starts,
             sealer: Sealer::new()?,
             batch: Batch::default(),
+            evidence,
             clock,
             block_began: None,
             block_bytes: 0,
+            went_back: None,
         };
         journal.begin(&opened.report)?;
         Ok(journal)
@@ -218,6 +255,7 @@ impl Journal {
 
     /// Without proof of continuity positions and the own chain might be used twice: both jump.
     fn begin(&mut self, report: &shared::log::Report) -> io::Result<()> {
+        self.finish_retirement()?;
         if !report.continuity {
             tracing::error!(damage = ?report.damage, foreign = ?report.foreign, "the journal was damaged; the frames on both sides are served, what is missing shows in gaps");
             // No frame takes fewer bytes than this: whatever the missing files held stays unused. Of a journal of
@@ -227,14 +265,57 @@ impl Journal {
             let previous = std::mem::replace(&mut self.numbers.own_epoch, Epoch::random());
             self.committed = self.numbers;
             self.roll(0)?;
-            return self.own_genesis(GenesisReason::Continuity, Some(previous));
+            self.own_genesis(GenesisReason::Continuity, Some(previous))?;
         }
+        self.pass_floor(report)?;
         if self.own_books().state.through == 0 {
             self.own_genesis(GenesisReason::NewSpool, None)?;
         }
         // What came after the last cut of the run before belongs to a block that is cut soon.
         self.block_began = Some(self.clock.instant());
         Ok(())
+    }
+
+    /// What stands at or below a cursor no sink would take: positions go on above it.
+    fn pass_floor(&mut self, report: &shared::log::Report) -> io::Result<()> {
+        let floor = self.config.floor.min(FLOOR_MAX);
+        let found = if report.created { 1 } else { self.numbers.position };
+        if found > floor {
+            return Ok(());
+        }
+        tracing::error!(
+            found,
+            cursor = floor,
+            "the journal stands behind its sinks: it was deleted, or an older copy was put in its place; it goes on behind their cursors, and what it held is lost here"
+        );
+        if self.numbers.position <= floor {
+            // What an older copy says next under its own epoch it has said before.
+            let previous = std::mem::replace(&mut self.numbers.own_epoch, Epoch::random());
+            self.numbers.position = floor + 1;
+            self.committed = self.numbers;
+            self.roll(0)?;
+            self.own_genesis(GenesisReason::Continuity, Some(previous))?;
+        } else if self.own_books().state.through == 0 {
+            self.own_genesis(GenesisReason::NewSpool, None)?;
+        }
+        let went_back = WentBack { found, floor };
+        self.went_back = Some(went_back);
+        if let Err(error) = self.say(notices::went_back(went_back)) {
+            tracing::error!(%error, "there is no room to say so as a record");
+        }
+        self.commit().map(|_| ())
+    }
+
+    /// Whether it stood behind its sinks when it was opened.
+    #[must_use]
+    pub fn went_back(&self) -> Option<WentBack> {
+        self.went_back
+    }
+
+    /// Position of the first frame that is left, as far as that is known, and when the last before it was received.
+    #[must_use]
+    pub fn begins(&self) -> Option<(u64, Timestamp)> {
+        self.starts.front().map(|start| (start.position, start.received_at))
     }
 
     fn own_chain(&self) -> ChainId {
@@ -309,6 +390,7 @@ impl Journal {
     }
 
     fn append_frame(&mut self, frame: &Frame, after: ChainState, received: Received) -> Result<(), JournalError> {
+        self.settle();
         let (header, at) = (frame.header(), received.at);
         let mut books = self.books(header.chain);
         self.put(frame, received, false)?;
@@ -322,6 +404,7 @@ impl Journal {
     /// # Errors
     /// As [`Journal::append`].
     pub fn say(&mut self, record: OwnRecord) -> Result<(), JournalError> {
+        self.settle();
         self.say_as(&record, false)
     }
 
@@ -354,6 +437,7 @@ impl Journal {
         let own = header.chain.agent == self.config.aggregator;
         self.make_room(head.len() + frame.bytes().len(), own)?;
         self.log.append(Kind::Frame, &[&head, frame.bytes()]).map_err(io::Error::other)?;
+        self.evidence.note(&wrap, header);
         self.numbers.position += 1;
         self.numbers.received_at = at;
         if header.kind == FrameKind::Data {
@@ -381,7 +465,8 @@ impl Journal {
     /// One segment is kept for what the aggregator says itself: without a cut no sink goes on, and without a sink
     /// that goes on nothing comes free.
     fn make_room(&mut self, len: usize, own: bool) -> Result<(), JournalError> {
-        let state_len = self.chains.len() * CHAIN_LEN + STATE_HEAD_LEN;
+        self.keep_seal_room();
+        let state_len = self.state_len();
         let spare = if own { 0 } else { self.log.segment_size(state_len, 0) };
         let full = JournalError::Full { max_bytes: self.config.max_bytes };
         if self.log.fits(Kind::Frame, len) {
@@ -395,13 +480,9 @@ impl Journal {
         Ok(self.roll(len)?)
     }
 
-    fn roll(&mut self, need: usize) -> io::Result<()> {
-        let first = self.log.committed();
-        self.log.roll(&self.committed.encode(&self.chains), need)?;
-        self.starts.retain(|start| start.first != first);
-        let Numbers { position, received_at, .. } = self.committed;
-        self.starts.push_back(Start { first, position, received_at });
-        Ok(())
+    /// Bytes of a state, at most.
+    fn state_len(&self) -> usize {
+        STATE_HEAD_LEN + 2 + LEDGER_BYTES_MAX + self.chains.len() * CHAIN_LEN
     }
 
     /// Bytes appended and not yet committed.
@@ -419,11 +500,14 @@ impl Journal {
             return Ok(false);
         }
         let (committed, chains, segment) = (self.committed, &self.chains, self.log.active_first());
-        self.log.commit(&|| committed.encode(chains))?;
-        if self.log.active_first() != segment {
+        let (ledger, before) = (&self.evidence.ledger, self.log.digest());
+        self.log.commit(&|| committed.encode(ledger, chains))?;
+        let moved = self.log.active_first() != segment;
+        if moved {
             let Numbers { position, received_at, .. } = committed;
             self.starts.push_back(Start { first: self.log.active_first(), position, received_at });
         }
+        self.evidence.committed(before, moved, &self.chains);
         self.committed = self.numbers;
         self.chains.apply(std::mem::take(&mut self.staged));
         Ok(true)
@@ -445,120 +529,8 @@ impl Journal {
             ("picket.record".to_owned(), Value::String("cut".to_owned())),
             ("config".to_owned(), Value::String(config.to_owned())),
         ];
+        self.settle();
         self.say_as(&record, true)
-    }
-
-    /// Lets finished segments go that every required sink has passed: those older than `retain`, and, at
-    /// `max_bytes`, younger ones as well. Returns how many younger than `retain` went.
-    ///
-    /// # Errors
-    /// A file cannot be unlinked.
-    pub fn trim(&mut self, required: u64, full: bool) -> io::Result<u64> {
-        let mut sacrificed = 0;
-        while let Some((_, end)) = self.log.oldest_finished() {
-            // The oldest segments may have no start: their state does not read.
-            let Some(next) = self.starts.iter().find(|start| start.first >= end).copied() else { break };
-            let old = self.clock.now().since(next.received_at) > self.config.retain;
-            if next.position > required || !(old || full) {
-                break;
-            }
-            let trimmed = self.log.trim(next.first);
-            let oldest = self.log.oldest();
-            self.starts.retain(|start| start.first >= oldest);
-            trimmed?;
-            if !old {
-                sacrificed += 1;
-                break;
-            }
-        }
-        Ok(sacrificed)
-    }
-}
-
-fn absent_record(absent: &Absent) -> OwnRecord {
-    let text = |key: &str, value: String| (key.to_owned(), Value::String(value));
-    let number = |key: &str, value: u64| (key.to_owned(), Value::U64(value));
-    let mut record = vec![
-        text("picket.record", "absent".to_owned()),
-        text("agent", absent.chain.agent.to_string()),
-        text("lane", absent.chain.lane.to_string()),
-        text("epoch", absent.chain.epoch.to_string()),
-        number("sequence", absent.before.through + 1),
-        number("through", absent.after.through),
-        number("first_record", absent.before.next_record),
-        number("records", absent.after.next_record.saturating_sub(absent.before.next_record)),
-        text("head", absent.after.head.to_string()),
-    ];
-    let place = absent.elsewhere.map_or("unknown".to_owned(), |aggregator| aggregator.to_string());
-    record.push(text("elsewhere", place));
-    record
-}
-
-/// The absent range that an own record tells of: the chain, the prefix behind it, and how many records.
-fn absent_of(fields: &[(&str, Value)]) -> Option<(ChainId, ChainState, u64)> {
-    let field = |name: &str| fields.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
-    let text = |name: &str| match field(name)? {
-        Value::String(text) => Some(text.as_str()),
-        _ => None,
-    };
-    let number = |name: &str| match field(name)? {
-        Value::U64(number) => Some(*number),
-        _ => None,
-    };
-    if text("picket.record")? != "absent" {
-        return None;
-    }
-    let agent = text("agent")?.parse().ok()?;
-    let chain = ChainId { agent, lane: text("lane")?.parse().ok()?, epoch: text("epoch")?.parse().ok()? };
-    let records = number("records")?;
-    let next_record = number("first_record")?.saturating_add(records);
-    Some((chain, ChainState { through: number("through")?, head: text("head")?.parse().ok()?, next_record }, records))
-}
-
-/// Applies a record of the log to what is being folded at start.
-fn fold(numbers: &mut Numbers, chains: &ChainTable, record: &Record<'_>, opener: &mut shared::frame::Opener) {
-    match record.kind {
-        Kind::State => {
-            if let Some((read, table)) = Numbers::decode(record.payload) {
-                *numbers = read;
-                chains.decode(table);
-            }
-        }
-        Kind::Frame => fold_frame(numbers, chains, record.payload, opener),
-        Kind::Mark | Kind::Checkpoint | Kind::Seal => {}
-    }
-}
-
-fn fold_frame(numbers: &mut Numbers, chains: &ChainTable, payload: &[u8], opener: &mut shared::frame::Opener) {
-    let Some((wrap, bytes)) = Wrap::split(payload) else { return };
-    let Ok(frame) = Frame::parse(bytes.to_vec()) else { return };
-    let header = frame.header();
-    numbers.position = wrap.position + 1;
-    numbers.received_at = wrap.received.at;
-    if header.kind == FrameKind::Data {
-        numbers.records = wrap.records_before + u64::from(header.records);
-    }
-    let Ok(head) = frame.head_after(opener) else { return };
-    let mut books = chains.books(header.chain).unwrap_or(ChainBooks::EMPTY);
-    let after = ChainState { through: header.next_sequence() - 1, head, next_record: header.next_record() };
-    count(&mut books, header, after, wrap.received.at);
-    chains.apply([(header.chain, books)]);
-    // Only the aggregator's own frames come without a certificate: an absent range may stand in one.
-    if wrap.received.serial.is_empty() && header.kind == FrameKind::Data && !wrap.is_cut {
-        let Ok(columns) = frame.open(opener) else { return };
-        let Ok(view) = shared::batch::BatchView::parse(&columns, header.records) else { return };
-        for record in view.iter().filter_map(Result::ok) {
-            let shared::batch::Body::Typed(fields) = record.body else { continue };
-            if let Some((chain, state, records)) = absent_of(&fields) {
-                let mut books = chains.books(chain).unwrap_or(ChainBooks::EMPTY);
-                if state.through <= books.state.through {
-                    continue;
-                }
-                (books.state, books.last_received) = (state, wrap.received.at);
-                books.absent += records;
-                chains.apply([(chain, books)]);
-            }
-        }
     }
 }
 

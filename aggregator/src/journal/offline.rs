@@ -1,14 +1,20 @@
 //! The journal as files: what the commands read, without a lock and while the aggregator may write.
 //!
-//! In: the journal's folder. Out: how large it is ([`JournalFiles::stat`]), whether it is whole ([`verify`]), what
-//! stands in it ([`JournalFiles::export`]), and what does not ([`JournalFiles::gaps`]).
+//! In: the journal's folder. Out: how large it is ([`JournalFiles::stat`]), whether it is whole and as it was written
+//! ([`verify`]), what to write down of it elsewhere ([`JournalFiles::anchors`]), what stands in it
+//! ([`JournalFiles::export`]), and what does not ([`JournalFiles::gaps`], [`answer()`]).
 //!
 //! Invariants: nothing is changed; what stands behind the last record that counts (room, a torn tail, a write
 //! under way) is not shown. A command reads what was there when it began; a segment that goes while it reads shows
 //! as damage of the log range that it had.
 
+mod against;
+mod anchors;
+mod answer;
 mod export;
 mod gaps;
+mod repair;
+mod seals;
 mod stat;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -18,14 +24,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use shared::log::{Entry, Fs, Reader, RealFs, segment_states};
+use shared::log::{Entry, Fs, Reader, RealFs, segment_header, segment_states};
 
 use super::{ChainTable, JournalReader, Numbers};
 
-pub use export::{ExportError, Exported, ExportedLine, Selection};
+pub use anchors::{AnchorRow, Anchors, AnchorsError, EndAnchor};
+pub use answer::{Answer, Circumstances, HostClock, Missing, Window, answer, never_heard, span_text};
+pub use export::{ChainRange, ExportError, Exported, ExportedLine, Selection};
 pub use gaps::{ChainSpans, Gaps, Span, SpanKind};
-pub use stat::{Stat, Totals};
-pub use verify::{Finding, Severity, Verdict, verify};
+pub use repair::{Repaired, repair};
+pub use stat::{MEASURED_MIN, Rate, Stat, Totals};
+pub use verify::{Fate, Finding, Severity, Trust, Verdict, verify};
 
 /// Why a journal cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -54,9 +63,9 @@ pub enum OfflineError {
 
 /// A segment file, by its name.
 #[derive(Clone, Copy, Debug)]
-struct SegmentFile {
+pub(super) struct SegmentFile {
     /// Log offset of its first record.
-    first: u64,
+    pub(super) first: u64,
     /// Bytes on disk, room set aside included.
     bytes: u64,
 }
@@ -88,6 +97,7 @@ impl JournalFiles {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             other => other.map_err(failed)?,
         };
+        let segments = with_header(dir, segments);
         let newest = segments.last().copied().ok_or_else(|| OfflineError::Missing { path: dir.to_owned() })?;
         let end = readable_end(dir, newest).map_err(failed)?;
         Ok(Self { dir: dir.to_owned(), segments, end })
@@ -127,6 +137,17 @@ impl JournalFiles {
     }
 }
 
+/// Those that are segments; all where none is. A start sets the others aside, unless it finds records of this log in them.
+fn with_header(dir: &Path, files: Vec<SegmentFile>) -> Vec<SegmentFile> {
+    let reads = |file: &SegmentFile| segment_header(&RealFs, dir, file.first).is_ok_and(|header| header.is_some());
+    let good: Vec<SegmentFile> = files.iter().copied().filter(reads).collect();
+    if good.is_empty() { files } else { good }
+}
+
+fn segment_name(first: u64) -> String {
+    format!("{first:016x}.seg")
+}
+
 fn refill(mut room: Vec<u8>, bytes: &[u8]) -> Vec<u8> {
     room.clear();
     room.extend_from_slice(bytes);
@@ -134,7 +155,7 @@ fn refill(mut room: Vec<u8>, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The segment files of a log, oldest first: their names are the log offsets of their first records.
-fn segment_files(dir: &Path) -> io::Result<Vec<SegmentFile>> {
+pub(super) fn segment_files(dir: &Path) -> io::Result<Vec<SegmentFile>> {
     let mut files = Vec::new();
     for name in RealFs.list(dir)? {
         let hex = name.strip_suffix(".seg").filter(|hex| hex.len() == 16);

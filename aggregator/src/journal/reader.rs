@@ -4,8 +4,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use shared::frame::{Frame, FrameError};
+use shared::frame::{Frame, FrameError, FrameKind, Header};
 use shared::log::{Entry, Fs, Kind, Reader, RealFs, segment_states};
+use shared::time::Timestamp;
 
 use super::Numbers;
 use super::wrap::Wrap;
@@ -24,10 +25,23 @@ pub enum Journaled {
     },
 }
 
+/// What the journal numbered up to the position behind which a reader begins.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Behind {
+    /// Records up to the position, if frames up to it are still there (or the position is 0).
+    pub records: u64,
+    /// Records behind the position whose segments are gone. Counted only from position 0: how many lay up to
+    /// another one is not known once its segment is gone, all are in `records` then.
+    pub expired: u64,
+}
+
 /// Walks the journal in order of positions.
 pub struct JournalReader {
     reader: Reader,
     after: u64,
+    behind: Behind,
+    /// What [`JournalReader::skip`] came upon.
+    first: Option<Journaled>,
     /// Damage that was met: told before the frame behind it, unless that too lies before what is wanted.
     gap: Option<(u64, u64)>,
     /// The frame behind damage that was told.
@@ -48,19 +62,55 @@ impl JournalReader {
     /// # Errors
     /// The folder or a segment cannot be read.
     pub fn after_on(fs: Arc<dyn Fs>, dir: &Path, position: u64) -> io::Result<Self> {
-        let mut start = None;
+        let (mut start, mut behind, next) = (None, Behind::default(), position.saturating_add(1));
         segment_states(fs.as_ref(), dir, &mut |first, payload| {
-            let begins = Numbers::decode(payload).map(|(numbers, _)| numbers.position);
-            if start.is_none() || begins.is_some_and(|begins| begins <= position + 1) {
+            let begins = Numbers::decode(payload).map(|(numbers, _)| (numbers.position, numbers.records));
+            if start.is_none() || begins.is_some_and(|(begins, _)| begins <= next) {
                 start = Some(first);
+                behind = match begins {
+                    Some((begins, records)) if begins > next && position == 0 => {
+                        Behind { records: 0, expired: records }
+                    }
+                    Some((_, records)) => Behind { records, expired: 0 },
+                    None => Behind::default(),
+                };
             }
         })?;
-        Ok(Self { reader: Reader::new(fs, dir, start.unwrap_or(0)), after: position, gap: None, held: None })
+        let reader = Reader::new(fs, dir, start.unwrap_or(0));
+        Ok(Self { reader, after: position, behind, first: None, gap: None, held: None })
+    }
+
+    /// A position at or before which no frame was received at `since` or later: where a segment begins. 0 when there
+    /// is none.
+    ///
+    /// # Errors
+    /// The folder or a segment cannot be read.
+    pub fn position_before(dir: &Path, since: Timestamp) -> io::Result<u64> {
+        // Clocks are set back: the first segment that began too late ends the search.
+        let (mut before, mut late) = (0, false);
+        segment_states(&RealFs, dir, &mut |_, payload| {
+            if let Some((numbers, _)) = Numbers::decode(payload) {
+                late |= numbers.received_at >= since;
+                if !late {
+                    before = numbers.position.saturating_sub(1);
+                }
+            }
+        })?;
+        Ok(before)
+    }
+
+    /// Whether what lay below log offset `to` is gone, with its segments, and not damaged.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn is_gone(dir: &Path, to: u64) -> io::Result<bool> {
+        Ok(super::offline::segment_files(dir)?.first().is_some_and(|oldest| oldest.first >= to))
     }
 
     /// A reader in front of the segment that begins at log offset `first`, whether its state reads or not.
     pub(super) fn from_segment(dir: &Path, first: u64) -> Self {
-        Self { reader: Reader::new(Arc::new(RealFs), dir, first), after: 0, gap: None, held: None }
+        let reader = Reader::new(Arc::new(RealFs), dir, first);
+        Self { reader, after: 0, behind: Behind::default(), first: None, gap: None, held: None }
     }
 
     /// Log offset of what is read next.
@@ -69,14 +119,36 @@ impl JournalReader {
         self.reader.at()
     }
 
+    /// Reads up to what [`JournalReader::next`] gives first, and tells what lies behind that. Once, at the begin.
+    ///
+    /// # Errors
+    /// The folder or a segment cannot be read.
+    pub fn skip(&mut self, limit: u64) -> io::Result<Behind> {
+        let position = self.after;
+        self.first = self.advance(limit)?;
+        let frame = self.held.as_ref().or(self.first.as_ref());
+        if let Some(Journaled::Frame(wrap, _)) = frame
+            && wrap.position == position.saturating_add(1)
+            && self.behind.expired == 0
+        {
+            // Exact, even where the frames before it do not read any more.
+            self.behind.records = wrap.records_before;
+        }
+        Ok(self.behind)
+    }
+
     /// The next frame below log offset `limit`; `None` when that is reached.
     ///
     /// # Errors
     /// The folder or a segment cannot be read.
     pub fn next(&mut self, limit: u64) -> io::Result<Option<Journaled>> {
-        if let Some(frame) = self.held.take() {
-            return Ok(Some(frame));
+        match self.first.take().or_else(|| self.held.take()) {
+            Some(journaled) => Ok(Some(journaled)),
+            None => self.advance(limit),
         }
+    }
+
+    fn advance(&mut self, limit: u64) -> io::Result<Option<Journaled>> {
         while let Some(entry) = self.reader.next(limit)? {
             let record = match entry {
                 Entry::Gap { from, to } => {
@@ -95,6 +167,8 @@ impl JournalReader {
             let gap = self.gap.take();
             if wrap.position <= self.after {
                 // Damage before what is wanted was told to whoever read it first.
+                let data = Header::parse(bytes).ok().filter(|header| header.kind == FrameKind::Data);
+                self.behind.records = wrap.records_before + data.map_or(0, |header| u64::from(header.records));
                 continue;
             }
             self.after = wrap.position;

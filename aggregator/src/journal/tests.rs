@@ -1,7 +1,7 @@
 use shared::batch::Line;
 use shared::identity::FrameHash;
 use shared::log::ModelFs;
-use shared::protocol::{Placing, place};
+use shared::protocol::{Absent, Placing, place};
 use shared::time::ManualClock;
 
 use super::*;
@@ -17,6 +17,11 @@ struct Bench {
 }
 
 fn open(fs: &ModelFs, segments: u64) -> Journal {
+    open_behind(fs, segments, 0)
+}
+
+/// Opens it below sinks of which the furthest stands at `floor`.
+fn open_behind(fs: &ModelFs, segments: u64, floor: u64) -> Journal {
     let config = JournalConfig {
         dir: PathBuf::from("/journal"),
         max_bytes: segments * SEGMENT_BYTES,
@@ -24,6 +29,8 @@ fn open(fs: &ModelFs, segments: u64) -> Journal {
         block_interval: Duration::from_secs(5),
         aggregator: AgentId([9; 16]),
         host: HostContext::default(),
+        signer: Signer::of_tests(),
+        floor,
     };
     let clock = Clock::Manual(ManualClock::new(Timestamp::from_seconds(100)));
     Journal::open_on(Arc::new(fs.clone()), config, SEGMENT_BYTES, clock).unwrap()
@@ -169,4 +176,142 @@ fn positions_of_a_journal_that_is_gone_are_not_used_again() {
         bench.journal = open(&bench.fs, 16);
         assert!(bench.journal.committed_numbers().0 > last);
     }
+}
+
+/// What a reader that begins behind `position` says of what lies there, and the records of all that it reads.
+fn behind(bench: &Bench, position: u64) -> (Behind, u64) {
+    let mut reader = JournalReader::after_on(Arc::new(bench.fs.clone()), bench.journal.dir(), position).unwrap();
+    let limit = bench.journal.committed_offset();
+    let (behind, mut read) = (reader.skip(limit).unwrap(), 0);
+    while let Some(journaled) = reader.next(limit).unwrap() {
+        if let Journaled::Frame(_, frame) = journaled
+            && frame.header().kind == FrameKind::Data
+        {
+            read += u64::from(frame.header().records);
+        }
+    }
+    (behind, read)
+}
+
+#[test]
+fn reader_knows_how_many_records_lie_behind_it_and_reads_all_others() {
+    let mut bench = Bench::new(16);
+    let positions: Vec<u64> = (0..200).map(|_| bench.frame().unwrap()).collect();
+    assert!(bench.journal.log.segments() > 2);
+    let all = bench.journal.committed_numbers().1;
+    assert_eq!(behind(&bench, 0), (Behind { records: 0, expired: 0 }, all));
+    assert_eq!(behind(&bench, u64::MAX), (Behind { records: all, expired: 0 }, 0), "a position that there cannot be");
+    // Copies of seals stand between the agent's frames, and count.
+    let mut reader = JournalReader::after_on(Arc::new(bench.fs.clone()), bench.journal.dir(), 0).unwrap();
+    let mut through = BTreeMap::new();
+    while let Some(journaled) = reader.next(bench.journal.committed_offset()).unwrap() {
+        let Journaled::Frame(wrap, frame) = journaled else { panic!("nothing is damaged") };
+        let records = if frame.header().kind == FrameKind::Data { frame.header().records } else { 0 };
+        through.insert(wrap.position, wrap.records_before + u64::from(records));
+    }
+    for position in &positions {
+        let records = through[position];
+        assert_eq!(behind(&bench, *position), (Behind { records, expired: 0 }, all - records), "behind {position}");
+    }
+    let first = bench.segment(0);
+    let (last, cursor) = (positions[199], positions[9]);
+    // A frame at or before the cursor that does not read any more changes nothing.
+    bench.fs.damage(&first, |bytes| {
+        let at = bytes.len() / 2;
+        bytes[at - 4_000..at].fill(0xee);
+    });
+    let (known, read) = behind(&bench, last);
+    assert_eq!((known.records + read, known.expired), (all, 0));
+    assert_eq!(behind(&bench, cursor).0, Behind { records: through[&cursor], expired: 0 });
+    bench.journal.trim(last, true).unwrap();
+    let (expired, read) = behind(&bench, 0);
+    assert!(expired.records == 0 && expired.expired > 9 && expired.expired + read == all, "{expired:?}");
+}
+
+/// Names of the notices in the journal, in order.
+fn notices(bench: &Bench) -> Vec<String> {
+    let mut reader = JournalReader::after_on(Arc::new(bench.fs.clone()), bench.journal.dir(), 0).unwrap();
+    let (mut found, mut opener) = (Vec::new(), shared::frame::Opener::default());
+    while let Some(journaled) = reader.next(bench.journal.committed_offset()).unwrap() {
+        let Journaled::Frame(wrap, frame) = journaled else { continue };
+        own_records(&wrap, &frame, &mut opener, &mut |fields| {
+            found.extend(fields.iter().filter(|(key, _)| *key == "notice").map(|(_, value)| match value {
+                Value::String(name) => name.clone(),
+                other => panic!("{other:?}"),
+            }));
+        });
+    }
+    found
+}
+
+#[test]
+fn journal_that_was_deleted_goes_on_behind_its_sinks_and_says_so_once() {
+    let mut bench = Bench::new(16);
+    bench.fs = ModelFs::new(2);
+    bench.journal = open_behind(&bench.fs, 16, 500);
+    assert_eq!(bench.journal.went_back(), Some(WentBack { found: 1, floor: 500 }));
+    let position = bench.frame().unwrap();
+    assert_eq!(bench.read(500).0, (501..=position).collect::<Vec<_>>(), "the sink that stands at 500 gets everything");
+    assert_eq!(notices(&bench), ["journal_went_back"]);
+    bench.journal = open_behind(&bench.fs, 16, position - 1);
+    assert_eq!(bench.journal.went_back(), None);
+    assert_eq!(bench.journal.committed_numbers().0, position + 1);
+    assert_eq!(notices(&bench).len(), 1);
+}
+
+#[test]
+fn journal_that_was_replaced_by_an_older_copy_uses_no_position_and_no_own_sequence_again() {
+    let mut bench = Bench::new(16);
+    let last = (0..6).map(|_| bench.frame().unwrap()).last().unwrap();
+    let own = bench.journal.numbers.own_epoch;
+    let records = bench.journal.committed_numbers().1;
+    for _ in 0..2 {
+        bench.journal = open_behind(&bench.fs, 16, last + 100);
+    }
+    // The second start found it where the first had put it.
+    assert_eq!((bench.journal.went_back(), notices(&bench).len()), (None, 1));
+    assert_ne!(bench.journal.numbers.own_epoch, own);
+    let position = bench.frame().unwrap();
+    let (read, damaged) = bench.read(last + 100);
+    assert_eq!((read.first(), read.last(), damaged), (Some(&(last + 101)), Some(&position), 0));
+    assert_eq!(
+        bench.read(0).0.iter().filter(|read| **read <= last).count() as u64,
+        last,
+        "what it held is still there"
+    );
+    assert!(bench.journal.committed_numbers().1 > records);
+}
+
+#[test]
+fn new_journal_and_one_that_is_ahead_of_its_sinks_go_on_as_they_are() {
+    let mut bench = Bench::new(16);
+    assert_eq!((bench.journal.went_back(), bench.journal.committed_numbers().0), (None, 2));
+    let last = bench.frame().unwrap();
+    for floor in [1, last] {
+        bench.journal = open_behind(&bench.fs, 16, floor);
+        assert_eq!((bench.journal.went_back(), bench.journal.committed_numbers().0), (None, last + 1));
+    }
+    bench.fs = ModelFs::new(3);
+    bench.journal = open_behind(&bench.fs, 16, u64::MAX);
+    bench.frame().unwrap();
+}
+
+#[test]
+fn segments_go_by_age_once_required_sinks_have_them_and_younger_ones_only_at_the_limit_oldest_first() {
+    let mut bench = Bench::new(8);
+    while bench.journal.log.segments() < 5 {
+        bench.frame().unwrap();
+    }
+    let starts: Vec<u64> = bench.journal.starts.iter().map(|start| start.position).collect();
+    let segments = |bench: &Bench| bench.journal.log.segments();
+    // Younger than an hour: nothing goes, whoever has it.
+    assert_eq!((bench.journal.trim(u64::MAX, false).unwrap(), segments(&bench)), (0, 5));
+    // At the limit one goes, the oldest, and only if every required sink has it.
+    assert_eq!((bench.journal.trim(starts[1] - 2, true).unwrap(), segments(&bench)), (0, 5));
+    assert_eq!((bench.journal.trim(u64::MAX, true).unwrap(), segments(&bench)), (1, 4));
+    assert_eq!(bench.journal.begins().map(|(position, _)| position), Some(starts[1]));
+    // Older than `retain`: all that the sinks have go, and none is a sacrifice.
+    bench.journal.config.retain = Duration::from_secs(10);
+    assert_eq!((bench.journal.trim(starts[3], false).unwrap(), segments(&bench)), (0, 2));
+    assert_eq!((bench.journal.trim(u64::MAX, false).unwrap(), segments(&bench)), (0, 1), "the last one stays");
 }

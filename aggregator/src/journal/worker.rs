@@ -1,6 +1,6 @@
 //! The journal's thread: appends what sessions bring, commits it as one group, tells everybody.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use shared::fault;
+use shared::identity::AgentId;
 use shared::protocol::JournalEntry;
+use shared::record::Value;
 use shared::time::Clock;
 use tokio::sync::watch;
 
 use super::mailbox::Mailbox;
 use super::wrap::Received;
-use super::{ChainTable, Journal, JournalConfig, JournalError, OwnRecord};
+use super::{ChainTable, Journal, JournalConfig, JournalError, OwnRecord, WentBack, notices};
 
 /// A group is committed at this size at the latest.
 const GROUP_BYTES_MAX: usize = 8 << 20;
@@ -23,6 +25,12 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 /// Old segments are looked for this often.
 const TRIM_INTERVAL: Duration = Duration::from_secs(60);
+/// What happened once is a reason not to be ready for this long.
+const NOTED_FOR: Duration = Duration::from_secs(3_600);
+/// A journal that is full now and then says so this often.
+const FULL_SAID_EVERY: Duration = Duration::from_secs(60);
+/// Records of the aggregator's own that wait while the disk takes nothing; beyond it new ones are counted.
+const OWN_WAITING_MAX: usize = 1_024;
 
 /// What a session hands over: entries in their order, and what to do once they are durable.
 pub struct JournalRequest {
@@ -56,13 +64,17 @@ pub struct JournalStatus {
     pub frame_bytes: u64,
     /// Segments that went younger than `retain`.
     pub sacrificed_segments: u64,
+    /// It stood behind its sinks when it was opened.
+    pub went_back: bool,
+    /// What happened within the last hour and asks for a person.
+    pub notes: Vec<String>,
     /// Why nothing is taken, while nothing is.
     pub error: Option<String>,
 }
 
 /// Positions that sinks have passed.
 #[derive(Default)]
-struct Cursors(Mutex<std::collections::BTreeMap<String, u64>>);
+struct Cursors(Mutex<BTreeMap<String, u64>>);
 
 impl Cursors {
     fn lowest(&self) -> u64 {
@@ -80,6 +92,7 @@ pub struct JournalHandle {
     status: watch::Receiver<JournalStatus>,
     cursors: Arc<Cursors>,
     dir: PathBuf,
+    aggregator: AgentId,
 }
 
 impl JournalHandle {
@@ -111,6 +124,12 @@ impl JournalHandle {
         &self.dir
     }
 
+    /// The aggregator's own id.
+    #[must_use]
+    pub fn aggregator(&self) -> AgentId {
+        self.aggregator
+    }
+
     /// A required sink has everything up to `position`: segments before it may go. While no sink has said so
     /// nothing goes: say it of every required one before sessions begin, or, where none is, once with `u64::MAX`.
     pub fn passed(&self, sink: &str, position: u64) {
@@ -131,12 +150,18 @@ struct Worker {
     cursors: Arc<Cursors>,
     say: watch::Sender<JournalStatus>,
     config: String,
-    waiting: VecDeque<Letter>,
+    /// What the aggregator says itself. It has room of its own, and waits for no agent's frames.
+    own: VecDeque<OwnRecord>,
+    own_suppressed: u64,
+    waiting: VecDeque<JournalRequest>,
     done: Vec<Box<dyn FnOnce() + Send>>,
     error: Option<String>,
     /// Raw and frame bytes of entries taken since the start.
     taken: (u64, u64),
     sacrificed: u64,
+    /// What happened, by its name, and until when it is a reason not to be ready.
+    notes: BTreeMap<&'static str, (Instant, String)>,
+    full_said: Option<Instant>,
     trim_at: Instant,
     clock: Clock,
 }
@@ -147,6 +172,7 @@ impl JournalThread {
     /// # Errors
     /// The folder cannot be made or written.
     pub fn start(config: JournalConfig, config_hash: String, clock: Clock) -> io::Result<Self> {
+        let aggregator = config.aggregator;
         let journal = Journal::open(config, clock.clone())?;
         let (say, status) = watch::channel(JournalStatus::default());
         let handle = JournalHandle {
@@ -155,6 +181,7 @@ impl JournalThread {
             status,
             cursors: Arc::default(),
             dir: journal.dir().to_path_buf(),
+            aggregator,
         };
         let mut worker = Worker {
             journal,
@@ -162,14 +189,24 @@ impl JournalThread {
             cursors: Arc::clone(&handle.cursors),
             say,
             config: config_hash,
+            own: VecDeque::new(),
+            own_suppressed: 0,
             waiting: VecDeque::new(),
             done: Vec::new(),
             error: None,
             taken: (0, 0),
             sacrificed: 0,
+            notes: BTreeMap::new(),
+            full_said: None,
             trim_at: clock.instant() + TRIM_INTERVAL,
             clock,
         };
+        if let Some(WentBack { found, floor }) = worker.journal.went_back() {
+            let note = format!(
+                "the journal stood at position {found}, behind its sinks at {floor}: it was deleted or replaced"
+            );
+            worker.note("went_back", note);
+        }
         worker.publish();
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || worker.run())?;
         Ok(Self { handle, thread })
@@ -194,7 +231,12 @@ impl Worker {
     fn run(&mut self) {
         loop {
             let letters = self.mailbox.take(self.deadline());
-            self.waiting.extend(letters);
+            for letter in letters {
+                match letter {
+                    Letter::Own(record) => self.say_soon(record),
+                    Letter::Entries(request) => self.waiting.push_back(request),
+                }
+            }
             self.turn();
             if self.mailbox.is_closed() {
                 break;
@@ -202,10 +244,13 @@ impl Worker {
         }
         self.cut();
         self.commit();
+        if let Err(error) = self.journal.seal_end() {
+            tracing::warn!(%error, "what came since the last seal gets its own at the next start");
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let stuck = self.error.is_some() || !self.waiting.is_empty();
+        let stuck = self.error.is_some() || !self.waiting.is_empty() || !self.own.is_empty();
         let retry = stuck.then(|| self.clock.instant() + RETRY_INTERVAL);
         // A cut that was refused is tried again with everything else.
         let cut = self.journal.cut_due().filter(|_| !stuck);
@@ -214,9 +259,9 @@ impl Worker {
 
     fn turn(&mut self) {
         let now = self.clock.instant();
-        while let Some(letter) = self.waiting.pop_front() {
-            if let Err((error, letter)) = self.take(letter) {
-                self.waiting.push_front(letter);
+        while let Some(request) = self.waiting.pop_front() {
+            if let Err((error, request)) = self.take(request) {
+                self.waiting.push_front(request);
                 if self.refused(&error) {
                     continue;
                 }
@@ -226,6 +271,7 @@ impl Worker {
                 self.commit();
             }
         }
+        self.take_own();
         self.commit();
         if self.journal.cut_due().is_some_and(|due| due <= now) {
             self.cut();
@@ -234,40 +280,68 @@ impl Worker {
         if now >= self.trim_at {
             self.trim_at = now + TRIM_INTERVAL;
             self.trim(false);
+            self.publish();
         }
     }
 
-    /// Appends a letter's entries; gives back those that found no room.
-    fn take(&mut self, letter: Letter) -> Result<(), (JournalError, Letter)> {
-        match letter {
-            Letter::Own(record) => {
-                self.journal.say(record.clone()).map_err(|error| (error, Letter::Own(record)))?;
+    /// Appends the entries of a request; gives back those that found no room.
+    fn take(&mut self, mut request: JournalRequest) -> Result<(), (JournalError, JournalRequest)> {
+        for (taken, entry) in request.entries.iter().enumerate() {
+            if let Err(error) = self.journal.append(entry, request.received.clone()) {
+                request.entries.drain(..taken);
+                return Err((error, request));
             }
-            Letter::Entries(mut request) => {
-                for (taken, entry) in request.entries.iter().enumerate() {
-                    if let Err(error) = self.journal.append(entry, request.received.clone()) {
-                        request.entries.drain(..taken);
-                        return Err((error, Letter::Entries(request)));
-                    }
-                    if let JournalEntry::Frame { frame, .. } = entry {
-                        self.taken.0 += u64::from(frame.header().raw_len);
-                        self.taken.1 += frame.bytes().len() as u64;
-                    }
-                }
-                self.done.push(request.done);
+            if let JournalEntry::Frame { frame, .. } = entry {
+                self.taken.0 += u64::from(frame.header().raw_len);
+                self.taken.1 += frame.bytes().len() as u64;
             }
         }
+        self.done.push(request.done);
         self.error = None;
         Ok(())
     }
 
+    fn say_soon(&mut self, mut record: OwnRecord) {
+        if self.own.len() >= OWN_WAITING_MAX {
+            self.own_suppressed += 1;
+            return;
+        }
+        if self.own_suppressed > 0 {
+            let suppressed = std::mem::take(&mut self.own_suppressed);
+            record.push(("notices_suppressed".to_owned(), Value::U64(suppressed)));
+        }
+        self.own.push_back(record);
+    }
+
+    /// Appends what the aggregator says itself, also while agents find no room.
+    fn take_own(&mut self) {
+        while let Some(record) = self.own.pop_front() {
+            if let Err(error) = self.journal.say(record.clone()) {
+                self.own.push_front(record);
+                if !self.refused(&error) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Something happened that asks for a person.
+    fn note(&mut self, name: &'static str, note: String) {
+        self.notes.insert(name, (self.clock.instant() + NOTED_FOR, note));
+    }
+
     /// Makes room where a sink has let go of something, and says so; else the journal waits, and with it the agents.
     fn refused(&mut self, error: &JournalError) -> bool {
-        if matches!(error, JournalError::Full { .. }) {
+        if let JournalError::Full { max_bytes } = error {
             let before = self.journal.bytes();
             self.trim(true);
             if self.journal.bytes() < before {
                 return true;
+            }
+            let now = self.clock.instant();
+            if self.full_said.is_none_or(|said| now >= said + FULL_SAID_EVERY) && self.error.is_none() {
+                self.full_said = Some(now);
+                self.say_soon(notices::full(*max_bytes));
             }
         }
         if self.error.is_none() {
@@ -293,7 +367,7 @@ impl Worker {
             }
         }
         let overdue = self.journal.cut_due().is_some_and(|due| due <= self.clock.instant());
-        if self.waiting.is_empty() && !overdue && self.error.take().is_some() {
+        if self.waiting.is_empty() && self.own.is_empty() && !overdue && self.error.take().is_some() {
             tracing::info!("the journal takes records again");
             self.publish();
         }
@@ -312,6 +386,12 @@ impl Worker {
             Ok(0) => {}
             Ok(count) => {
                 self.sacrificed += count;
+                self.say_soon(notices::sacrificed(count, self.journal.begins()));
+                let note = format!(
+                    "journal.max_bytes was reached: {} segments went younger than journal.retain since the start",
+                    self.sacrificed
+                );
+                self.note("sacrificed", note);
                 tracing::error!(
                     count,
                     "the journal is full: a segment went before its time; raise journal.max_bytes or lower journal.retain"
@@ -323,6 +403,8 @@ impl Worker {
 
     fn publish(&mut self) {
         let (position, records) = self.journal.committed_numbers();
+        let now = self.clock.instant();
+        self.notes.retain(|_, (until, _)| *until > now);
         let status = JournalStatus {
             offset: self.journal.committed_offset(),
             position,
@@ -331,6 +413,8 @@ impl Worker {
             raw_bytes: self.taken.0,
             frame_bytes: self.taken.1,
             sacrificed_segments: self.sacrificed,
+            went_back: self.journal.went_back().is_some(),
+            notes: self.notes.values().map(|(_, note)| note.clone()).collect(),
             error: self.error.clone(),
         };
         self.say.send_if_modified(|known| {
@@ -340,3 +424,6 @@ impl Worker {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

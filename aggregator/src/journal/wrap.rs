@@ -51,6 +51,12 @@ pub struct Wrap {
 }
 
 impl Wrap {
+    /// Only what the aggregator says itself comes without a certificate.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.received.serial.is_empty()
+    }
+
     /// The bytes in front of the frame.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {

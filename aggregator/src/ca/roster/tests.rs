@@ -1,5 +1,7 @@
 //! The roster's file: cut anywhere, damaged anywhere, written by chance.
 
+use std::io::Write as _;
+
 use super::*;
 use crate::ca::tests::{NOW, folder};
 

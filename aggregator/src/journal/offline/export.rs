@@ -1,13 +1,16 @@
 //! What stands in the journal: the frames as they were sent, or the lines in them.
 //!
 //! The lines of a frame come in their order, frames in the order of positions. A line is given with the flags that
-//! restore its bytes; typed records are not lines and are counted.
+//! restore its bytes; typed records are not lines and are counted. Of each chain it is noted which part of it was
+//! given out ([`ChainRange`]): its hashes tie what is exported to the journal that it came from.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use shared::batch::{BatchView, Body, FLAG_CRLF, FLAG_TRUNCATED, FLAG_UNTERMINATED, Line};
 use shared::frame::{Frame, FrameKind, Opener};
-use shared::identity::{AgentId, ChainId, EventId};
+use shared::identity::{AgentId, ChainId, EventId, FrameHash};
+use shared::protocol::{ChainState, Placing, place};
 use shared::record::LossReason;
 use shared::time::Timestamp;
 
@@ -23,6 +26,61 @@ pub struct Selection {
     pub agent: Option<AgentId>,
     /// What was received at this moment or later.
     pub since: Option<Timestamp>,
+    /// What was received before this moment.
+    pub until: Option<Timestamp>,
+}
+
+/// The part of a chain whose frames were selected.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChainRange {
+    /// Sequence of the first frame.
+    pub first_sequence: u64,
+    /// Number of its first record.
+    pub first_record: u64,
+    /// `prev` of it: the head of the chain before.
+    pub prev: FrameHash,
+    /// The chain behind the last frame: its last sequence, its head, the record that comes next.
+    pub end: ChainState,
+    /// Positions of the first frame and the last.
+    pub positions: (u64, u64),
+    /// When they were received.
+    pub received: (Timestamp, Timestamp),
+    /// How many frames.
+    pub frames: u64,
+    /// Each follows on the one before it, by sequence, record number and hash.
+    pub unbroken: bool,
+}
+
+impl ChainRange {
+    fn new(wrap: &Wrap, frame: &Frame) -> Self {
+        let (header, at) = (frame.header(), wrap.received.at);
+        let through = header.sequence.saturating_sub(1);
+        Self {
+            first_sequence: header.sequence,
+            first_record: header.first_record,
+            prev: header.prev,
+            end: ChainState { through, head: header.prev, next_record: header.first_record },
+            positions: (wrap.position, wrap.position),
+            received: (at, at),
+            frames: 0,
+            unbroken: true,
+        }
+    }
+
+    fn add(&mut self, wrap: &Wrap, frame: &Frame, opener: &mut Opener) {
+        let header = frame.header();
+        self.end = match place(&self.end, frame, opener) {
+            Placing::Next(after) => after,
+            Placing::Known | Placing::Gap | Placing::Reject(_) => {
+                self.unbroken = false;
+                let head = frame.head_after(opener).unwrap_or_else(|_| frame.hash());
+                let through = header.next_sequence().saturating_sub(1);
+                ChainState { through, head, next_record: header.next_record() }
+            }
+        };
+        (self.positions.1, self.received.1) = (wrap.position, wrap.received.at);
+        self.frames += 1;
+    }
 }
 
 /// A line as it stood in a log, and where that was.
@@ -67,7 +125,12 @@ pub struct Exported {
     pub damaged: u64,
     /// The record that was asked for stands in a loss frame.
     pub lost: Option<LossReason>,
+    /// Which parts of which chains the selected frames are.
+    pub chains: BTreeMap<ChainId, ChainRange>,
 }
+
+/// What takes the selected frames.
+type Take<'a> = dyn FnMut(&Wrap, &Frame, &mut Exported) -> io::Result<()> + 'a;
 
 /// Why an export ended early.
 #[derive(Debug, thiserror::Error)]
@@ -81,17 +144,17 @@ pub enum ExportError {
 }
 
 impl JournalFiles {
-    /// Shows `take` every selected frame, as it was sent.
+    /// Shows `take` every selected frame, as it was sent, and how it came.
     ///
     /// # Errors
     /// [`ExportError`].
     pub fn export_frames(
         &self,
         selection: &Selection,
-        take: &mut dyn FnMut(&Frame) -> io::Result<()>,
+        take: &mut dyn FnMut(&Wrap, &Frame) -> io::Result<()>,
     ) -> Result<Exported, ExportError> {
         let mut exported = Exported::default();
-        self.select(selection, &mut exported, &mut |frame, _| take(frame))?;
+        self.select(selection, &mut exported, &mut |wrap, frame, _| take(wrap, frame))?;
         Ok(exported)
     }
 
@@ -106,16 +169,13 @@ impl JournalFiles {
     ) -> Result<Exported, ExportError> {
         let (mut exported, mut opener) = (Exported::default(), Opener::default());
         let only = selection.uid.map(|uid| uid.record);
-        self.select(selection, &mut exported, &mut |frame, exported| lines(frame, only, &mut opener, exported, take))?;
+        self.select(selection, &mut exported, &mut |_, frame, exported| {
+            lines(frame, only, &mut opener, exported, take)
+        })?;
         Ok(exported)
     }
 
-    fn select(
-        &self,
-        selection: &Selection,
-        exported: &mut Exported,
-        take: &mut dyn FnMut(&Frame, &mut Exported) -> io::Result<()>,
-    ) -> Result<(), ExportError> {
+    fn select(&self, selection: &Selection, exported: &mut Exported, take: &mut Take<'_>) -> Result<(), ExportError> {
         let first = self.first_of(selection)?;
         self.select_from(first, selection, exported, take)?;
         // A chain that the journal had forgotten and met again: its record may stand further back than its states say.
@@ -143,7 +203,7 @@ impl JournalFiles {
         first: u64,
         selection: &Selection,
         exported: &mut Exported,
-        take: &mut dyn FnMut(&Frame, &mut Exported) -> io::Result<()>,
+        take: &mut Take<'_>,
     ) -> Result<(), ExportError> {
         let mut frames = self.frames_from(first);
         let mut opener = Opener::default();
@@ -163,7 +223,9 @@ impl JournalFiles {
                 return Ok(());
             }
             exported.frames += 1;
-            take(&frame, exported)?;
+            let range = exported.chains.entry(frame.header().chain).or_insert_with(|| ChainRange::new(&wrap, &frame));
+            range.add(&wrap, &frame, &mut opener);
+            take(&wrap, &frame, exported)?;
             if selection.uid.is_some() {
                 return Ok(());
             }
@@ -183,6 +245,7 @@ impl Selection {
     fn takes(&self, wrap: &Wrap, frame: &Frame) -> bool {
         let header = frame.header();
         self.since.is_none_or(|since| wrap.received.at >= since)
+            && self.until.is_none_or(|until| wrap.received.at < until)
             && self.agent.is_none_or(|agent| header.chain.agent == agent)
             && self.uid.is_none_or(|uid| {
                 let records = header.first_record..header.next_record();

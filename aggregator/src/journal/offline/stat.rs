@@ -1,6 +1,7 @@
 //! How large the journal is, and what it has of every chain: the newest state and what came behind it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared::frame::Opener;
 use shared::identity::{AgentId, ChainId, Epoch};
@@ -29,6 +30,46 @@ pub struct Stat {
     pub oldest_received: Option<Timestamp>,
     /// When the newest was.
     pub newest_received: Option<Timestamp>,
+    /// Bytes of the log that are left, without room set aside.
+    pub log_bytes: u64,
+}
+
+/// A rate is measured over at least this long: less is no day's mean, and a new agent's backlog comes fast.
+pub const MEASURED_MIN: Duration = Duration::from_secs(3_600);
+
+/// How fast the journal grows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rate {
+    /// Bytes of the log.
+    pub bytes: u64,
+    /// In this time, at least [`MEASURED_MIN`].
+    pub over: Duration,
+}
+
+impl Rate {
+    /// Bytes that come in this time.
+    #[must_use]
+    pub fn bytes_in(self, time: Duration) -> u64 {
+        let bytes = u128::from(self.bytes) * time.as_millis() / self.over.as_millis().max(1);
+        u64::try_from(bytes).unwrap_or(u64::MAX)
+    }
+
+    /// How long it takes until so many bytes have come.
+    #[must_use]
+    pub fn time_to(self, bytes: u64) -> Duration {
+        let millis = u128::from(bytes) * self.over.as_millis() / u128::from(self.bytes.max(1));
+        Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+    }
+}
+
+impl Stat {
+    /// How fast the journal grew between the oldest and the newest frame that are left, by the times at which they were
+    /// received; none while that is less than [`MEASURED_MIN`].
+    #[must_use]
+    pub fn rate(&self) -> Option<Rate> {
+        let over = self.newest_received?.since(self.oldest_received?);
+        (over >= MEASURED_MIN).then_some(Rate { bytes: self.log_bytes, over })
+    }
 }
 
 /// The journal's end, as the next start would find it.
@@ -99,6 +140,7 @@ impl JournalFiles {
             chains: totals.chains.len() as u64,
             oldest_received: oldest.map(|wrap| wrap.received.at),
             newest_received: totals.newest_received,
+            log_bytes: self.end.saturating_sub(self.oldest()),
         })
     }
 }
@@ -124,10 +166,28 @@ mod tests {
             assert_eq!((totals.next_position, totals.records), (position, records));
             let stat = files.stat().unwrap();
             assert_eq!((stat.oldest_position, stat.chains), (Some(1), expected.len() as u64));
-            assert!(stat.segments >= 3 && stat.bytes >= 3 << 20, "{stat:?}");
+            assert!(stat.segments >= 3 && stat.bytes >= 2 << 20, "{stat:?}");
             assert_eq!(stat.oldest_received, Some(maker.began));
             assert_eq!(stat.newest_received, Some(maker.now()));
             maker.close();
         }
+    }
+
+    #[test]
+    fn rate_is_bytes_of_the_log_over_the_time_in_which_they_came_and_none_within_the_first_hour() {
+        let mut maker = Maker::new("stat-rate");
+        let rate = |maker: &Maker| JournalFiles::open(&maker.dir.join("journal")).unwrap().stat().unwrap().rate();
+        maker.lines(&["one"]);
+        maker.pass(MEASURED_MIN.saturating_sub(Duration::from_secs(10)));
+        maker.lines(&["two"]);
+        assert_eq!(rate(&maker), None);
+        maker.pass(Duration::from_secs(10));
+        maker.lines(&["three"]);
+        let measured = rate(&maker).unwrap();
+        assert_eq!(measured.bytes, maker.journal().committed_offset());
+        assert_eq!(measured.over, maker.now().since(maker.began));
+        let rate = Rate { bytes: 1_000, over: Duration::from_secs(3_600) };
+        assert_eq!((rate.bytes_in(Duration::from_secs(86_400)), rate.time_to(2_000).as_secs()), (24_000, 7_200));
+        assert_eq!(Rate { bytes: u64::MAX, ..rate }.bytes_in(Duration::from_secs(1 << 40)), u64::MAX);
     }
 }

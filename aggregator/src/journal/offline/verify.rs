@@ -3,18 +3,27 @@
 //! The rule of a chain is that of ingest, [`shared::protocol::place`]: each frame follows on in sequence, record
 //! number and `prev`. Absent ranges stand in the aggregator's own frames and move the prefix past them. A
 //! segment's state is held against what the frames before it led to; from there on the state counts.
+//!
+//! Checksums and chains find what a disk did. What somebody did who can write the disk is found by the seals, whose
+//! signatures he cannot make ([`super::seals`]), and by anchors that lie where he cannot write ([`super::against`]).
+//! Segments that the aggregator let go, and of which a crash left some, count as gone.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use shared::batch::{BatchView, Body};
 use shared::frame::{Frame, FrameError, FrameKind, Opener};
-use shared::identity::ChainId;
-use shared::log::{Kind, RealFs, Record, Verified};
+use shared::identity::{AgentId, ChainId};
+use shared::log::{Kind, RealFs, Record, Verified, segment_header};
 use shared::protocol::{ChainState, Placing, place};
+use shared::record::Value;
+use shared::tls::KeyHash;
 
 use super::super::{ChainTable, Numbers, Wrap, absent_of};
-use super::{OfflineError, segment_files};
+use super::against::{self, Judged, Step, Watch};
+use super::anchors::Anchors;
+use super::seals::{SealBook, Segments};
+use super::{JournalFiles, OfflineError};
 
 /// Findings that are kept; the rest is counted.
 const FINDINGS_MAX: usize = 1_000;
@@ -24,16 +33,53 @@ const ATTEMPTS: usize = 5;
 /// What a finding means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Severity {
+    /// It is as it was, or as the aggregator said that it would be.
+    Fine,
     /// A person should know.
     Warn,
     /// Something that was received does not read back, or a chain does not hold.
     Fail,
 }
 
-/// Something that is not as it should be.
+/// What became of something that a seal or an anchor names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// The very bytes are there.
+    Intact,
+    /// Other bytes are there, or they do not read.
+    Altered,
+    /// It went, and the aggregator did not let it go.
+    Removed,
+    /// The journal ends before it.
+    Cut,
+    /// It is not here: another aggregator has it.
+    Elsewhere,
+    /// The aggregator let it go, and signed that it did.
+    Retired,
+    /// Nobody vouches for it.
+    Unsealed,
+}
+
+impl Fate {
+    /// As it is printed.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Intact => "intact",
+            Self::Altered => "altered",
+            Self::Removed => "removed",
+            Self::Cut => "cut",
+            Self::Elsewhere => "elsewhere",
+            Self::Retired => "retired",
+            Self::Unsealed => "unsealed",
+        }
+    }
+}
+
+/// Something that is not as it should be; of anchors, also what is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
-    /// What was looked at: `log`, `segments`, `frames`, `positions`, `chains`.
+    /// What was looked at: `log`, `segments`, `frames`, `positions`, `chains`, `seals`, `anchors`.
     pub check: &'static str,
     /// What it means.
     pub severity: Severity,
@@ -41,8 +87,35 @@ pub struct Finding {
     pub position: Option<u64>,
     /// The chain, where it is about one.
     pub chain: Option<ChainId>,
+    /// What became of it, where a seal or an anchor is held against the journal.
+    pub fate: Option<Fate>,
+    /// Which seal or anchor.
+    pub anchor: Option<String>,
+    /// The last anchor up to it that is intact.
+    pub since: Option<String>,
     /// What was found.
     pub detail: String,
+}
+
+impl Finding {
+    /// Nothing in particular.
+    pub(crate) fn about(check: &'static str, detail: String) -> Self {
+        Self::new(check, Severity::Fine, detail)
+    }
+
+    /// A finding about the journal as a whole.
+    pub(super) fn new(check: &'static str, severity: Severity, detail: String) -> Self {
+        Self { check, severity, position: None, chain: None, fate: None, anchor: None, since: None, detail }
+    }
+}
+
+/// Whom signatures are believed of, and what the journal is held against.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// Keys; without any, every key that a seal names.
+    pub keys: Vec<KeyHash>,
+    /// Anchors; their keys count too.
+    pub against: Option<Anchors>,
 }
 
 /// What was looked at, and what was found.
@@ -60,6 +133,10 @@ pub struct Verdict {
     pub chains: u64,
     /// Position of the last frame.
     pub last_position: u64,
+    /// Seals that are known.
+    pub seals: u64,
+    /// Seals and ends that the journal was held against, and the chains whose heads stand there.
+    pub anchors: Option<(u64, u64)>,
     /// What was found, in the order of the journal, at most 1,000; what concerns the log as a whole comes last.
     pub findings: Vec<Finding>,
     /// Findings beyond that.
@@ -70,7 +147,7 @@ impl Verdict {
     /// Whether nothing failed.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.omitted == 0 && self.findings.iter().all(|finding| finding.severity == Severity::Warn)
+        self.omitted == 0 && self.findings.iter().all(|finding| finding.severity != Severity::Fail)
     }
 
     fn add(&mut self, finding: Finding) {
@@ -78,24 +155,46 @@ impl Verdict {
     }
 }
 
-/// Reads every byte of the journal in `dir` and follows every chain; changes nothing.
+/// Reads every byte of the journal in `dir`, follows every chain, and holds it against its seals and what `trust` says;
+/// changes nothing.
 ///
 /// # Errors
 /// [`OfflineError::Missing`], [`OfflineError::Io`].
-pub fn verify(dir: &Path) -> Result<Verdict, OfflineError> {
-    let failed = |source| OfflineError::Io { path: dir.to_owned(), source };
-    if !dir.is_dir() || segment_files(dir).map_err(failed)?.is_empty() {
-        return Err(OfflineError::Missing { path: dir.to_owned() });
-    }
+pub fn verify(dir: &Path, trust: &Trust) -> Result<Verdict, OfflineError> {
+    let mut keys = trust.keys.clone();
+    keys.extend(trust.against.iter().flat_map(|anchors| &anchors.seals).map(|seal| seal.statement.key));
     let mut attempt = 1;
     loop {
-        let mut verifier = Verifier::default();
-        match shared::log::verify(&RealFs, dir, &mut |record| verifier.record(record)) {
-            Ok(log) => return Ok(verifier.finish(&log)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && attempt < ATTEMPTS => attempt += 1,
-            Err(error) => return Err(failed(error)),
+        // Segments that go meanwhile make the reading begin again.
+        let files = JournalFiles::open(dir)?;
+        match verify_once(&files, &keys, trust.against.as_ref()) {
+            Err(OfflineError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound && attempt < ATTEMPTS =>
+            {
+                attempt += 1;
+            }
+            other => return other,
         }
     }
+}
+
+fn verify_once(files: &JournalFiles, keys: &[KeyHash], against: Option<&Anchors>) -> Result<Verdict, OfflineError> {
+    let failed = |error| files.failed(error);
+    let mut verifier = Verifier { gone: files.retired_through(keys)?, keys: keys.to_vec(), ..Verifier::default() };
+    verifier.watch = against.map(|anchors| Watch::new(&anchors.heads));
+    let log = shared::log::verify(&RealFs, &files.dir, &mut |record| verifier.record(record)).map_err(failed)?;
+    let header = segment_header(&RealFs, &files.dir, files.oldest()).map_err(failed)?;
+    let log_id = header.map_or([0; 16], |header| header.log_id);
+    let there = super::segment_files(&files.dir).map_err(failed)?.into_iter().map(|segment| segment.first);
+    let firsts = there.filter(|first| !log.foreign.contains(&super::segment_name(*first))).collect();
+    let sealed = verifier.book.seals.values().map(|seal| seal.statement.digest);
+    let anchored = against.into_iter().flat_map(|anchors| {
+        anchors.seals.iter().map(|seal| seal.statement.digest).chain(anchors.ends.iter().map(|end| end.digest))
+    });
+    let parts = (log_id, firsts, verifier.end);
+    let segments = Segments::read(&files.dir, parts, sealed.chain(anchored)).map_err(failed)?;
+    verifier.book.judge(&segments, &log.damage, keys);
+    Ok(verifier.finish(&log, &segments, against))
 }
 
 #[derive(Default)]
@@ -105,18 +204,43 @@ struct Verifier {
     /// A state was read: a chain that is not known begins behind it.
     based: bool,
     opener: Opener,
+    /// Log offset below which the aggregator has let everything go.
+    gone: u64,
+    /// Log offset behind the last record.
+    end: u64,
+    keys: Vec<KeyHash>,
+    book: SealBook,
+    watch: Option<Watch>,
+    /// The aggregator itself.
+    own: Option<AgentId>,
 }
 
 impl Verifier {
     fn fail(&mut self, check: &'static str, position: u64, chain: Option<ChainId>, detail: String) {
-        self.verdict.add(Finding { check, severity: Severity::Fail, position: Some(position), chain, detail });
+        self.verdict.add(Finding { position: Some(position), chain, ..Finding::new(check, Severity::Fail, detail) });
+    }
+
+    fn step(&mut self, chain: ChainId, before: u64, after: &ChainState, step: Step) {
+        if let Some(watch) = self.watch.as_mut() {
+            watch.step(chain, before, after, step);
+        }
     }
 
     fn record(&mut self, record: &Record<'_>) {
+        self.end = self.end.max(record.end());
+        if record.offset < self.gone {
+            return;
+        }
         match record.kind {
             Kind::State => self.state(record),
             Kind::Frame => self.frame(record),
-            Kind::Checkpoint | Kind::Mark | Kind::Seal => {}
+            Kind::Seal => self.book.seal(record, &self.chains),
+            Kind::Mark => self.book.mark(record, &self.keys),
+            Kind::Checkpoint => {
+                let next = self.verdict.last_position.saturating_add(1);
+                let detail = format!("the record at log offset {} is none of a journal", record.offset);
+                self.fail("log", next, None, detail);
+            }
         }
     }
 
@@ -126,6 +250,7 @@ impl Verifier {
             let detail = format!("the state at log offset {} is of another version", record.offset);
             return self.fail("segments", next, None, detail);
         };
+        self.book.state(record, &self.keys);
         if numbers.position < next {
             let detail = format!("a segment's state says that position {} comes next", numbers.position);
             self.fail("positions", next, None, detail);
@@ -134,6 +259,9 @@ impl Verifier {
         known.decode(table);
         for (chain, books) in known.all() {
             let before = self.chains.insert(chain, books.state);
+            if before != Some(books.state) {
+                self.step(chain, before.map_or(0, |before| before.through), &books.state, Step::Base(record.offset));
+            }
             let expected = before.or(self.based.then_some(ChainState::EMPTY));
             if let Some(before) = expected.filter(|before| *before != books.state) {
                 let detail = format!(
@@ -162,13 +290,14 @@ impl Verifier {
             Err(error) => {
                 let newer = matches!(error, FrameError::Newer { .. });
                 let severity = if newer { Severity::Warn } else { Severity::Fail };
-                let (position, detail) = (Some(wrap.position), error.to_string());
-                return self.verdict.add(Finding { check: "frames", severity, position, chain: None, detail });
+                let finding = Finding::new("frames", severity, error.to_string());
+                return self.verdict.add(Finding { position: Some(wrap.position), ..finding });
             }
         };
         self.verdict.frames += 1;
+        self.own = wrap.is_own().then_some(frame.header().chain.agent).or(self.own);
         self.follow(&wrap, &frame);
-        if wrap.received.serial.is_empty() && frame.header().kind == FrameKind::Data && !wrap.is_cut {
+        if wrap.is_own() && frame.header().kind == FrameKind::Data && !wrap.is_cut {
             self.own(&wrap, &frame);
         }
     }
@@ -189,6 +318,7 @@ impl Verifier {
         let placing = place(&before, frame, &mut self.opener);
         let after = match placing {
             Placing::Next(after) => {
+                self.step(header.chain, before.through, &after, Step::Frame);
                 self.chains.insert(header.chain, after);
                 return;
             }
@@ -211,7 +341,9 @@ impl Verifier {
         self.fail("chains", wrap.position, Some(header.chain), after);
         let head = frame.head_after(&mut self.opener).unwrap_or_else(|_| frame.hash());
         let through = header.next_sequence().saturating_sub(1);
-        self.chains.insert(header.chain, ChainState { through, head, next_record: header.next_record() });
+        let after = ChainState { through, head, next_record: header.next_record() };
+        self.step(header.chain, header.sequence.saturating_sub(1), &after, Step::Frame);
+        self.chains.insert(header.chain, after);
     }
 
     /// Absent ranges that an own frame tells of.
@@ -222,7 +354,7 @@ impl Verifier {
             let view = BatchView::parse(&columns, header.records).map_err(|error| error.to_string())?;
             for record in view.iter() {
                 if let Body::Typed(fields) = record.map_err(|error| error.to_string())?.body {
-                    found.extend(absent_of(&fields));
+                    found.extend(absent_of(&fields).map(|absent| (absent, elsewhere_of(&fields))));
                 }
             }
             Ok(())
@@ -230,8 +362,10 @@ impl Verifier {
         if let Err(detail) = opened {
             self.fail("frames", wrap.position, Some(header.chain), detail);
         }
-        for (chain, after, records) in found {
-            let before = self.chains.insert(chain, after).or(self.based.then_some(ChainState::EMPTY));
+        for ((chain, after, records), elsewhere) in found {
+            let before = self.chains.insert(chain, after);
+            self.step(chain, before.map_or(0, |before| before.through), &after, Step::Absent(elsewhere));
+            let before = before.or(self.based.then_some(ChainState::EMPTY));
             let Some(before) = before else { continue };
             if before.next_record != after.next_record.saturating_sub(records) || before.through > after.through {
                 let detail = format!(
@@ -243,19 +377,18 @@ impl Verifier {
         }
     }
 
-    fn finish(mut self, log: &Verified) -> Verdict {
+    fn finish(mut self, log: &Verified, segments: &Segments, against: Option<&Anchors>) -> Verdict {
         let verdict = &mut self.verdict;
         (verdict.segments, verdict.records, verdict.frame_bytes) = (log.segments, log.records, log.frame_bytes);
-        verdict.chains = self.chains.len() as u64;
-        let mut add = |check, severity, detail| {
-            verdict.add(Finding { check, severity, position: None, chain: None, detail });
-        };
-        for damage in &log.damage {
+        (verdict.chains, verdict.seals) = (self.chains.len() as u64, self.book.seals.len() as u64);
+        let mut add = |check, severity, detail| verdict.add(Finding::new(check, severity, detail));
+        let gone = self.gone.max(self.book.retired_through());
+        for damage in log.damage.iter().filter(|damage| damage.to > gone) {
             let bytes = damage.to.saturating_sub(damage.from);
             let detail = format!("{bytes} bytes at log offset {} do not read back as they were written", damage.from);
             add("log", Severity::Fail, detail);
         }
-        for first in &log.stateless {
+        for first in log.stateless.iter().filter(|first| **first >= gone) {
             add("segments", Severity::Fail, format!("the segment that begins at log offset {first} has no state"));
         }
         for name in &log.foreign {
@@ -274,7 +407,25 @@ impl Verifier {
             );
             add("log", Severity::Warn, detail);
         }
+        std::mem::take(&mut self.book.findings).into_iter().for_each(|finding| verdict.add(finding));
+        if let Some((anchors, watch)) = against.zip(self.watch) {
+            let named = anchors.seals.len() + anchors.ends.len();
+            verdict.anchors = Some((named as u64, against::chains_named(anchors) as u64));
+            let foreign = anchors.ends.iter().all(|end| end.log_id != segments.log_id);
+            let foreign = anchors.aggregator.filter(|_| foreign);
+            let journal = Judged { ends: &self.chains, book: &self.book, segments, own: self.own, foreign };
+            // Every anchor has its line, however many findings there are.
+            verdict.findings.extend(against::judge(anchors, &watch, &journal));
+        }
         self.verdict
+    }
+}
+
+/// The aggregator that an absent range names.
+fn elsewhere_of(fields: &[(&str, Value)]) -> Option<AgentId> {
+    match fields.iter().find(|(key, _)| *key == "elsewhere")? {
+        (_, Value::String(id)) => id.parse().ok(),
+        _ => None,
     }
 }
 

@@ -57,12 +57,12 @@ fn agent_and_time_narrow_it_and_frames_come_whole() {
     maker.fill_segments(1);
     let since = maker.now().plus(std::time::Duration::from_millis(1));
     maker.lines(&["late"]);
-    let selection = Selection { since: Some(since), agent: Some(AGENT), uid: None };
+    let selection = Selection { since: Some(since), agent: Some(AGENT), ..Selection::default() };
     assert_eq!(raw(&maker, &selection).0, b"late\n");
     assert_eq!(raw(&maker, &Selection { agent: Some(AGGREGATOR), ..Selection::default() }).0, b"");
     let files = JournalFiles::open(&maker.dir.join("journal")).unwrap();
     let mut bytes = Vec::new();
-    let exported = files.export_frames(&selection, &mut |frame| {
+    let exported = files.export_frames(&selection, &mut |_, frame| {
         bytes.extend_from_slice(frame.bytes());
         Ok(())
     });
@@ -91,4 +91,47 @@ fn a_writer_that_fails_ends_the_export() {
     let files = JournalFiles::open(&maker.dir.join("journal")).unwrap();
     let error = files.export(&Selection::default(), &mut |_| Err(io::ErrorKind::BrokenPipe.into())).unwrap_err();
     assert!(matches!(error, ExportError::Write(e) if e.kind() == io::ErrorKind::BrokenPipe));
+}
+
+#[test]
+fn what_was_received_at_the_end_of_the_time_or_later_is_left_out() {
+    let mut maker = Maker::new("export-until");
+    maker.lines(&["one"]);
+    maker.lines(&["two"]);
+    let until = maker.now();
+    let selection = Selection { until: Some(until), ..Selection::default() };
+    assert_eq!(raw(&maker, &selection).0, b"one\n");
+    let selection = Selection { since: Some(until), ..Selection::default() };
+    assert_eq!(raw(&maker, &selection).0, b"two\n");
+}
+
+#[test]
+fn parts_of_chains_are_told_with_their_ends_and_whether_they_follow_on() {
+    let mut maker = Maker::new("export-chains");
+    maker.lines(&["one", "two"]);
+    maker.lose(3, 30);
+    let before = maker.journal().chains().books(CHAIN).unwrap().state;
+    let since = maker.now().plus(std::time::Duration::from_millis(1));
+    maker.lines(&["three"]);
+    let at = usize::try_from(maker.journal().committed_offset()).unwrap() + 64;
+    maker.lines(&["four"]);
+    maker.lines(&["five"]);
+    let end = maker.journal().chains().books(CHAIN).unwrap().state;
+    let part = |maker: &Maker, since| {
+        let selection = Selection { since, agent: Some(AGENT), ..Selection::default() };
+        raw(maker, &selection).1.chains.remove(&CHAIN).unwrap()
+    };
+    let late = part(&maker, Some(since));
+    assert_eq!(
+        (late.first_sequence, late.first_record, late.prev),
+        (before.through + 1, before.next_record, before.head)
+    );
+    assert_eq!((late.end, late.frames, late.unbroken), (end, 3, true));
+    let whole = part(&maker, None);
+    assert_eq!((whole.first_sequence, whole.end, whole.frames, whole.unbroken), (1, end, 6, true));
+    assert!(whole.positions.0 < late.positions.0 && whole.positions.1 == late.positions.1);
+    maker.close();
+    flip(&maker.segments().pop().unwrap(), at + 40);
+    let holed = part(&maker, None);
+    assert_eq!((holed.end, holed.frames, holed.unbroken), (end, 5, false));
 }

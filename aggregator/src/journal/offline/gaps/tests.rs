@@ -1,12 +1,14 @@
 //! Every way of not being there shows as what it is.
 
-use shared::record::LossReason;
+use std::time::Duration;
+
+use shared::record::{LossReason, Value};
 
 use super::*;
 use crate::journal::offline::testing::{AGENT, AGGREGATOR, CHAIN, Maker, flip};
 
 fn gaps(maker: &Maker, agent: Option<AgentId>, since: Option<Timestamp>) -> Gaps {
-    JournalFiles::open(&maker.dir.join("journal")).unwrap().gaps(agent, since).unwrap()
+    JournalFiles::open(&maker.dir.join("journal")).unwrap().gaps(agent, Window { since, until: None }).unwrap()
 }
 
 /// A span: kind, sequences, records.
@@ -21,6 +23,8 @@ fn shown(gaps: &Gaps) -> Vec<Shown> {
         SpanKind::Lost { reason } => format!("lost {reason}"),
         SpanKind::Absent { elsewhere: Some(id) } => format!("absent {id}"),
         SpanKind::Absent { elsewhere: None } => "absent".to_owned(),
+        SpanKind::After => "after".to_owned(),
+        SpanKind::Ended => "ended".to_owned(),
         SpanKind::Hole => "hole".to_owned(),
         SpanKind::Loss { reason, path } => format!("loss {reason} {path}"),
     };
@@ -57,7 +61,7 @@ fn held_lost_and_absent_ranges_stand_in_order_with_their_numbers() {
     }
     let gaps = gaps(&maker, None, None);
     let lost = &gaps.chains.iter().find(|chain| chain.chain == CHAIN).unwrap().spans[1];
-    assert_eq!((lost.first_record, lost.from), (Some(4), maker.began));
+    assert_eq!((lost.first_record, lost.from), (Some(4), Some(maker.began.plus(Duration::from_secs(2)))));
     assert!(gaps.chains[0].own && !gaps.chains[1].own, "{gaps:?}");
 }
 
@@ -85,7 +89,7 @@ fn what_was_lost_before_it_got_a_number_is_told_with_reason_path_and_count() {
     assert_eq!(shown(&gaps)[0], span("held", 1, 4, 3));
     assert_eq!(shown(&gaps)[1..], [(loss.to_owned(), None, Some(7)), (loss.to_owned(), None, None)]);
     let spans = &gaps.chains[1].spans;
-    assert_eq!((spans[1].from, spans[1].to), (Timestamp::from_seconds(1_000), Timestamp::from_seconds(1_070)));
+    assert_eq!((spans[1].from, spans[1].to), (Some(Timestamp::from_seconds(1_000)), Timestamp::from_seconds(1_070)));
 }
 
 #[test]

@@ -7,10 +7,10 @@ use crate::event::{Event, Value};
 use crate::schema::Attribute;
 
 /// `observable.type_id` of an address.
-const IP: i64 = 2;
+const IP: u8 = 2;
 
 /// `observable.type_id` of an attribute that others may ask for.
-const fn kind(attribute: Attribute) -> Option<i64> {
+const fn kind(attribute: Attribute) -> Option<u8> {
     Some(match attribute {
         Attribute::SrcEndpointHostname | Attribute::DstEndpointHostname | Attribute::HttpRequestUrlHostname => 1,
         Attribute::SrcEndpointIp | Attribute::DstEndpointIp => IP,
@@ -24,26 +24,42 @@ const fn kind(attribute: Attribute) -> Option<i64> {
     })
 }
 
+/// [`kind`] of every attribute, by its number; 0 for what is none: it is asked for each field of each event.
+static KINDS: [u8; Attribute::ALL.len()] = {
+    let mut kinds = [0; Attribute::ALL.len()];
+    let (mut attributes, mut slots) = (Attribute::ALL, kinds.as_mut_slice());
+    while let ([attribute, rest @ ..], [slot, more @ ..]) = (attributes, slots) {
+        if let Some(kind) = kind(*attribute) {
+            *slot = kind;
+        }
+        (attributes, slots) = (rest, more);
+    }
+    kinds
+};
+
 /// Adds an observable for every field that is one; the host's own name stands in `device` already.
 pub(super) fn push(event: &mut Event<'_>, origin: &Origin) {
     let mut index = 0;
     for at in 0..event.fields.len() {
         let Some(field) = event.fields.get(at) else { return };
-        let Some(kind) = kind(field.attribute) else { continue };
+        let kind = KINDS.get(field.attribute as usize).copied().unwrap_or(0);
+        if kind == 0 {
+            continue;
+        }
         let Value::Text(text) = &field.value else { continue };
         if text.is_empty() || (kind == 1 && **text == *origin.hostname) {
             continue;
         }
         let (path, value) = (field.attribute.path(), field.value.clone());
         event.push_at(Attribute::ObservablesName, index, path);
-        event.push_at(Attribute::ObservablesTypeId, index, kind);
+        event.push_at(Attribute::ObservablesTypeId, index, i64::from(kind));
         event.push_at(Attribute::ObservablesValue, index, value);
         index += 1;
     }
     let source = event.unmapped.iter().find(|(key, _)| key == "src_ip").map(|(_, value)| value.clone());
     if let Some(source) = source {
         event.push_at(Attribute::ObservablesName, index, "unmapped.src_ip");
-        event.push_at(Attribute::ObservablesTypeId, index, IP);
+        event.push_at(Attribute::ObservablesTypeId, index, i64::from(IP));
         event.push_at(Attribute::ObservablesValue, index, source);
     }
 }

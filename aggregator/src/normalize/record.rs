@@ -109,13 +109,25 @@ fn keep<'a>(key: &'a str, value: &'a Recorded, event: &mut Event<'a>) {
     let attribute = Attribute::from_path(key)
         .filter(|attribute| event.class.carries(*attribute) && event.value(*attribute).is_none())
         .filter(|attribute| !attribute.path().contains("[]"));
-    match attribute.and_then(|attribute| Some((attribute, fitting(attribute.kind(), value)?))) {
+    let fitted = attribute.and_then(|attribute| Some((attribute, fitting(attribute.kind(), value)?)));
+    match fitted.filter(|(attribute, value)| listed(*attribute, value)) {
         Some((attribute, value)) => event.push(attribute, value),
         None => {
             if let Some(value) = plain(value) {
                 event.unmap(key, value);
             }
         }
+    }
+}
+
+/// Whether an attribute that takes only the numbers of a list (OCSF 1.8.0 enums) takes this one.
+fn listed(attribute: Attribute, value: &Value<'_>) -> bool {
+    let Value::Int(number) = value else { return true };
+    match attribute {
+        Attribute::StatusId => matches!(number, 0..=2 | 99),
+        Attribute::DeviceTypeId => matches!(number, 0..=15 | 99),
+        Attribute::DeviceOsTypeId => matches!(number, 0 | 99..=101 | 200 | 201 | 300..=302 | 400..=402),
+        _ => true,
     }
 }
 
@@ -253,6 +265,7 @@ mod tests {
             ("time", Recorded::Time(Timestamp::from_seconds(3))),
             ("log_name", Recorded::String("/var/log/a".to_owned())),
             ("status_id", Recorded::String("not a number".to_owned())),
+            ("device.os.type_id", Recorded::U64(7)),
             ("user.name", Recorded::String("bob".to_owned())),
             ("device.uid", Recorded::String("forged".to_owned())),
             ("spool.bytes", Recorded::U64(u64::MAX)),
@@ -272,7 +285,7 @@ mod tests {
         assert_eq!(
             event["unmapped"],
             serde_json::json!({
-                "status_id": "not a number", "user.name": "bob", "device.uid": "forged",
+                "status_id": "not a number", "device.os.type_id": 7, "user.name": "bob", "device.uid": "forged",
                 "spool.bytes": u64::MAX.to_string(), "lanes": r#"[{"a\"":"/w=="},null]"#
             })
         );

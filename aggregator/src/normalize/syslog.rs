@@ -234,8 +234,22 @@ fn program_tag(text: &str) -> Option<(Tag<'_>, &str)> {
     Some((tag, detailed.map_or(after, |(_, message)| message)))
 }
 
+/// Bytes of program names, by number: every line is read up to the end of its program's.
+static PROGRAM_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        let named = matches!(byte, b'_' | b'-' | b'.' | b'/' | b'@' | b'+' | b'#');
+        if let Some(slot) = table.split_at_mut(byte as usize).1.first_mut() {
+            *slot = byte.is_ascii_alphanumeric() || named;
+        }
+        byte += 1;
+    }
+    table
+};
+
 fn is_program(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'/' | b'@' | b'+' | b'#')
+    PROGRAM_BYTES.get(usize::from(byte)).copied().unwrap_or(false)
 }
 
 /// Sets what the header says and hands the message on.

@@ -1,6 +1,6 @@
 //! Small cuts of a line: words, numbers, what stands between two marks. All borrow, none panics.
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 /// The first word and what follows the spaces after it.
 pub(super) fn word(text: &str) -> (&str, &str) {
@@ -14,9 +14,21 @@ pub(super) fn word(text: &str) -> (&str, &str) {
 }
 
 /// What stands before and after the first `mark`.
+#[inline]
 pub(super) fn cut<'t>(text: &'t str, mark: &str) -> Option<(&'t str, &'t str)> {
-    let at = memmem::find(text.as_bytes(), mark.as_bytes())?;
-    Some((text.get(..at)?, text.get(at + mark.len()..)?))
+    // Spaces are everywhere: what is looked for is the first byte of the mark that is none. Lines are short, and a
+    // searcher made for each would cost more than it saves.
+    let skip = mark.bytes().position(|byte| byte != b' ').unwrap_or(0);
+    let byte = mark.as_bytes().get(skip).copied()?;
+    let mut from = skip;
+    loop {
+        let found = from + memchr(byte, text.as_bytes().get(from..)?)?;
+        let (before, rest) = text.as_bytes().split_at_checked(found - skip)?;
+        if rest.starts_with(mark.as_bytes()) {
+            return Some((text.get(..before.len())?, text.get(before.len() + mark.len()..)?));
+        }
+        from = found + 1;
+    }
 }
 
 /// What stands between `open` and the next `close`, and what follows.
@@ -93,6 +105,17 @@ mod tests {
         assert_eq!(word("a   b c"), ("a", "b c"));
         assert_eq!(word("a"), ("a", ""));
         assert_eq!(word(" a"), ("", "a"));
+    }
+
+    #[test]
+    fn a_cut_is_at_the_first_mark() {
+        assert_eq!(cut("a for b for c", " for "), Some(("a", "b for c")));
+        assert_eq!(cut("f for", " for "), None);
+        assert_eq!(cut(": x", ": "), Some(("", "x")));
+        assert_eq!(cut("for  for  x", "  x"), Some(("for  for", "")));
+        assert_eq!(cut("\u{e9}  [\u{e9}", " ["), Some(("\u{e9} ", "\u{e9}")));
+        assert_eq!(cut("a   b", "   "), Some(("a", "b")));
+        assert_eq!((cut("", " x"), cut("x", " x"), cut("abc", "abcd")), (None, None, None));
     }
 
     #[test]

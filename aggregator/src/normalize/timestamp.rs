@@ -149,14 +149,21 @@ impl Cursor<'_> {
 /// The moment of a local date and time of day, if the date exists.
 fn moment(year: u32, month: u8, day: u32, clock_ns: i64, offset_minutes: i32) -> Option<Timestamp> {
     let day = u8::try_from(day).ok()?;
-    if !YEARS.contains(&year) || !(1..=12).contains(&month) {
+    if !YEARS.contains(&year) || !(1..=12).contains(&month) || day == 0 || day > days_of_month(year, month) {
         return None;
     }
     let days = days_from_civil(i64::from(year), month, day);
-    if civil_from_days(days) != (i64::from(year), month, day) {
-        return None;
-    }
     Some(Timestamp(days * DAY_SECONDS * SECOND_NS + clock_ns - i64::from(offset_minutes) * 60 * SECOND_NS))
+}
+
+/// How many days a month of the Gregorian calendar has.
+fn days_of_month(year: u32, month: u8) -> u8 {
+    match month {
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
 }
 
 /// The moment of a date without a year: see the module's doc. Leap days go back to a year that has one.

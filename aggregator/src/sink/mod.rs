@@ -26,12 +26,12 @@ pub trait Sink {
     fn push(&mut self, event: &Event<'_>) -> Result<(), SinkError>;
 
     /// Makes durable and visible what was pushed since the last commit: all events between the cursor and
-    /// the cut `to`.
+    /// the cut `to`. Gives how many it made so, by its own count of what it wrote.
     ///
     /// # Errors
     /// The sink is of no further use, and the commit may or may not have happened: open it again and ask for
     /// its cursor.
-    fn commit(&mut self, to: u64) -> Result<(), SinkError>;
+    fn commit(&mut self, to: u64) -> Result<u64, SinkError>;
 
     /// The cut (a position in the journal) up to which this sink has everything; 0 when it has nothing.
     fn cursor(&self) -> u64;
@@ -114,6 +114,12 @@ impl AnySink {
         }
     }
 
+    /// Where a replay's store of its own stands, beside what the sink at `path` holds: `replay=<id>/` in it.
+    #[must_use]
+    pub fn replay_path(path: &Path, id: &str) -> PathBuf {
+        path.join(format!("replay={id}"))
+    }
+
     /// The cursor of the sink that a configuration names, read without opening it: for commands that look while
     /// the aggregator may run. 0 when it was never opened.
     ///
@@ -134,7 +140,7 @@ impl Sink for AnySink {
         }
     }
 
-    fn commit(&mut self, to: u64) -> Result<(), SinkError> {
+    fn commit(&mut self, to: u64) -> Result<u64, SinkError> {
         match self {
             Self::Parquet(lake) => lake.commit(to),
         }

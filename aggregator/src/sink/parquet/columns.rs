@@ -27,14 +27,28 @@ impl Bits {
         self.words.get(index).copied().unwrap_or(0)
     }
 
+    #[inline(always)]
     pub(super) fn set(&mut self, at: usize) {
-        let index = at / 64;
-        if index >= self.words.len() {
-            self.words.resize(index + 1, 0);
-        }
-        if let Some(word) = self.words.get_mut(index) {
+        if let Some(word) = self.words.get_mut(at / 64) {
             *word |= 1 << (at % 64);
+        } else {
+            self.set_beyond(at);
         }
+    }
+
+    #[inline(never)]
+    fn set_beyond(&mut self, at: usize) {
+        self.words.resize(at / 64, 0);
+        self.words.push(1 << (at % 64));
+    }
+
+    /// The members before `start` and `at`.
+    #[cold]
+    fn with_hole(start: usize, at: usize) -> Self {
+        let mut bits = Self::default();
+        bits.set_run(0, start);
+        bits.set(at);
+        bits
     }
 
     pub(super) fn set_run(&mut self, start: usize, count: usize) {
@@ -144,31 +158,21 @@ enum Claim {
 /// Notes that a member gets a value.
 #[inline(always)]
 fn claim(present: &mut Option<Bits>, next: &mut usize, at: usize) -> Claim {
-    if at == *next && present.is_none() {
-        *next += 1;
-        return Claim::Append;
+    if at < *next {
+        return claim_earlier(present, *next, at);
     }
-    claim_with_holes(present, next, at)
+    match present {
+        Some(bits) => bits.set(at),
+        None if at > *next => *present = Some(Bits::with_hole(*next, at)),
+        None => {}
+    }
+    *next = at + 1;
+    Claim::Append
 }
 
 #[inline(never)]
-fn claim_with_holes(present: &mut Option<Bits>, next: &mut usize, at: usize) -> Claim {
-    if at < *next && present.is_none() {
-        return Claim::Taken;
-    }
-    let bits = present.get_or_insert_with(|| {
-        let mut bits = Bits::default();
-        bits.set_run(0, *next);
-        bits
-    });
-    if at >= *next {
-        *next = at + 1;
-        bits.set(at);
-        return Claim::Append;
-    }
-    if bits.get(at) {
-        return Claim::Taken;
-    }
+fn claim_earlier(present: &mut Option<Bits>, next: usize, at: usize) -> Claim {
+    let Some(bits) = present.as_mut().filter(|bits| at < next && !bits.get(at)) else { return Claim::Taken };
     let above = bits.count_above(at);
     bits.set(at);
     Claim::Insert(above)
@@ -193,20 +197,36 @@ impl Column {
 
     /// Gives member `at` a value; `false` and nothing done where it has one or the column takes no such
     /// value.
-    #[inline(always)]
     pub(super) fn push(&mut self, at: usize, datum: Datum<'_>) -> bool {
-        let Self { values, present, next } = self;
-        match (values, datum) {
-            (Values::Text(texts), Datum::Text(text)) => match claim(present, next, at) {
-                Claim::Append => texts.push(text.as_bytes()),
-                Claim::Insert(above) => texts.insert(texts.len() - above, text.as_bytes()),
-                Claim::Taken => return false,
-            },
-            (Values::Int(numbers), Datum::Int(number)) => return place(numbers, number, claim(present, next, at)),
-            (Values::Float(numbers), Datum::Float(number)) => return place(numbers, number, claim(present, next, at)),
-            _ => return false,
+        match datum {
+            Datum::Text(text) => self.push_text(at, text),
+            Datum::Int(number) => self.push_number(at, number),
+            Datum::Float(number) => self.push_float(at, number),
+        }
+    }
+
+    /// As [`Column::push`].
+    #[inline(always)]
+    pub(super) fn push_text(&mut self, at: usize, text: &str) -> bool {
+        let Self { values: Values::Text(texts), present, next } = self else { return false };
+        match claim(present, next, at) {
+            Claim::Append => texts.push(text.as_bytes()),
+            Claim::Insert(above) => texts.insert(texts.len() - above, text.as_bytes()),
+            Claim::Taken => return false,
         }
         true
+    }
+
+    /// As [`Column::push`].
+    #[inline(always)]
+    pub(super) fn push_number(&mut self, at: usize, number: i64) -> bool {
+        let Self { values: Values::Int(numbers), present, next } = self else { return false };
+        place(numbers, number, claim(present, next, at))
+    }
+
+    fn push_float(&mut self, at: usize, number: f64) -> bool {
+        let Self { values: Values::Float(numbers), present, next } = self else { return false };
+        place(numbers, number, claim(present, next, at))
     }
 
     /// Gives the members `start..start + count` one value; those that have another keep it.

@@ -13,11 +13,12 @@
 //! Each opening writes the log anew (temporary file, fsync, rename, fsync of the folder): what was read is
 //! then what is durable, even where an earlier fsync failed.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use shared::log::{File, Fs};
 
 const NAME: &str = "_commits";
 
@@ -54,19 +55,19 @@ pub(super) struct Found {
 }
 
 /// The open log.
-#[derive(Debug)]
 pub(super) struct Commits {
+    fs: Arc<dyn Fs>,
     folder: PathBuf,
-    file: File,
+    file: Box<dyn File>,
     size: u64,
     size_max: u64,
 }
 
 impl Commits {
     /// Opens or creates the log of the lake in `folder`, and bounds it to `size_max` bytes.
-    pub(super) fn open(folder: &Path, size_max: u64) -> io::Result<(Self, Found)> {
+    pub(super) fn open(fs: Arc<dyn Fs>, folder: &Path, size_max: u64) -> io::Result<(Self, Found)> {
         let path = folder.join(NAME);
-        let bytes = match fs::read(&path) {
+        let bytes = match fs.read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             other => other?,
         };
@@ -91,7 +92,7 @@ impl Commits {
         }
         if damaged > 0 {
             let aside = folder.join("_commits.damaged");
-            fs::write(&aside, &bytes)?;
+            fs.create(&aside, 0)?.write_all_at(&bytes, 0)?;
             tracing::warn!(
                 path = %path.display(), lines = damaged, copy = %aside.display(),
                 "lines of the commit log do not read: the cursor stands in its last good line, and the files of other commits are \
@@ -99,8 +100,8 @@ impl Commits {
             );
         }
         let content = if good.len() as u64 > size_max { last_line } else { &good };
-        let file = replace(folder, content)?;
-        Ok((Self { folder: folder.to_owned(), file, size: content.len() as u64, size_max }, found))
+        let file = replace(fs.as_ref(), folder, content)?;
+        Ok((Self { folder: folder.to_owned(), file, size: content.len() as u64, size_max, fs }, found))
     }
 
     /// Appends a commit and fsyncs. With an error it may or may not have happened: open the log again.
@@ -108,20 +109,20 @@ impl Commits {
         let line = line(commit)?;
         if self.size + line.len() as u64 > self.size_max && self.size > 0 {
             // The lines so far are history; with the new one the log begins again.
-            self.file = replace(&self.folder, line.as_bytes())?;
+            self.file = replace(self.fs.as_ref(), &self.folder, line.as_bytes())?;
             self.size = line.len() as u64;
             return Ok(());
         }
-        self.file.write_all(line.as_bytes())?;
-        self.file.sync_data()?;
+        self.file.write_all_at(line.as_bytes(), self.size)?;
+        self.file.sync()?;
         self.size += line.len() as u64;
         Ok(())
     }
 }
 
 /// The cursor in the log of the lake in `folder`, read beside whoever has the lake open; 0 without a log.
-pub(super) fn cursor(folder: &Path) -> io::Result<u64> {
-    let bytes = match fs::read(folder.join(NAME)) {
+pub(super) fn cursor(fs: &dyn Fs, folder: &Path) -> io::Result<u64> {
+    let bytes = match fs.read(&folder.join(NAME)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         other => other?,
     };
@@ -129,20 +130,15 @@ pub(super) fn cursor(folder: &Path) -> io::Result<u64> {
     Ok(complete.filter_map(parse).next().map_or(0, |commit| commit.to))
 }
 
-/// Puts a log of this content in place of the one there is, and opens it for appending.
-fn replace(folder: &Path, content: &[u8]) -> io::Result<File> {
-    let (temporary, path) = (folder.join("_commits.tmp"), folder.join(NAME));
-    let mut file = File::create(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&temporary, &path)?;
-    sync_folder(folder)?;
-    OpenOptions::new().append(true).open(&path)
-}
-
-/// Makes the names in a folder durable.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+/// Puts a log of this content in place of the one there is, and opens it.
+fn replace(fs: &dyn Fs, folder: &Path, content: &[u8]) -> io::Result<Box<dyn File>> {
+    let temporary = folder.join("_commits.tmp");
+    let file = fs.create(&temporary, 0)?;
+    file.write_all_at(content, 0)?;
+    file.sync()?;
+    fs.rename(&temporary, &folder.join(NAME))?;
+    fs.sync_dir(folder)?;
+    Ok(file)
 }
 
 fn line(commit: &Commit) -> io::Result<String> {
@@ -152,19 +148,27 @@ fn line(commit: &Commit) -> io::Result<String> {
     Ok(format!("{line},\"crc32c\":{crc}}}\n"))
 }
 
-fn parse(line: &[u8]) -> Option<Commit> {
+pub(super) fn parse(line: &[u8]) -> Option<Commit> {
     let text = str::from_utf8(line).ok()?.trim_end_matches('\n');
     let (body, crc) = text.strip_suffix('}')?.rsplit_once(",\"crc32c\":")?;
     if crc32c::crc32c(body.as_bytes()) != crc.parse::<u32>().ok()? {
         return None;
     }
-    serde_json::from_str(&format!("{body}}}")).ok()
+    serde_json::from_str(&format!("{body}}}")).ok().filter(|commit: &Commit| commit.from < commit.to)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use shared::log::RealFs;
+
     use super::super::testing::Folder;
     use super::*;
+
+    fn open(folder: &Folder, size_max: u64) -> (Commits, Found) {
+        Commits::open(Arc::new(RealFs), &folder.0, size_max).unwrap()
+    }
 
     fn commit(from: u64, to: u64) -> Commit {
         let path = format!("class=authentication/day=2026-03-16/{from}-{to}.parquet");
@@ -174,7 +178,7 @@ mod tests {
     #[test]
     fn the_last_line_is_found_again_and_a_torn_one_is_cut() {
         let folder = Folder::new();
-        let (mut log, found) = Commits::open(&folder.0, 1 << 20).unwrap();
+        let (mut log, found) = open(&folder, 1 << 20);
         assert_eq!(found.last, None);
         log.append(&commit(0, 5)).unwrap();
         log.append(&commit(5, 9)).unwrap();
@@ -182,39 +186,51 @@ mod tests {
         let second = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
         for cut in second..whole.len() {
             fs::write(folder.0.join(NAME), &whole[..cut]).unwrap();
-            let (_, found) = Commits::open(&folder.0, 1 << 20).unwrap();
+            let (_, found) = open(&folder, 1 << 20);
             assert_eq!(found.last, Some(commit(0, 5)), "cut at {cut}");
-            assert_eq!(cursor(&folder.0).unwrap(), 5);
+            assert_eq!(cursor(&RealFs, &folder.0).unwrap(), 5);
             assert!(!found.damaged_end);
             assert_eq!(fs::read(folder.0.join(NAME)).unwrap(), whole[..second]);
         }
         fs::write(folder.0.join(NAME), &whole).unwrap();
-        assert_eq!(Commits::open(&folder.0, 1 << 20).unwrap().1.last, Some(commit(5, 9)));
+        assert_eq!(open(&folder, 1 << 20).1.last, Some(commit(5, 9)));
     }
 
     #[test]
     fn a_damaged_line_in_the_middle_is_set_aside_and_stops_nothing() {
         let folder = Folder::new();
-        let (mut log, _) = Commits::open(&folder.0, 1 << 20).unwrap();
+        let (mut log, _) = open(&folder, 1 << 20);
         (0..3).for_each(|i| log.append(&commit(i, i + 1)).unwrap());
         let mut bytes = fs::read(folder.0.join(NAME)).unwrap();
         bytes[9] ^= 1;
         fs::write(folder.0.join(NAME), &bytes).unwrap();
-        let (_, found) = Commits::open(&folder.0, 1 << 20).unwrap();
+        let (_, found) = open(&folder, 1 << 20);
         assert_eq!((found.last, found.damaged_end), (Some(commit(2, 3)), false));
         assert_eq!(fs::read(folder.0.join("_commits.damaged")).unwrap(), bytes);
-        assert!(Commits::open(&folder.0, 1 << 20).unwrap().1.last.is_some());
+        assert!(open(&folder, 1 << 20).1.last.is_some());
+    }
+
+    #[test]
+    fn a_commit_that_leads_nowhere_is_a_damaged_line() {
+        for (from, to) in [(5, 5), (7, 5)] {
+            let folder = Folder::new();
+            let (mut log, _) = open(&folder, 1 << 20);
+            log.append(&commit(0, 5)).unwrap();
+            log.append(&commit(from, to)).unwrap();
+            let (_, found) = open(&folder, 1 << 20);
+            assert_eq!((found.last, found.damaged_end), (Some(commit(0, 5)), true));
+        }
     }
 
     #[test]
     fn the_log_does_not_grow_beyond_its_bound() {
         let folder = Folder::new();
-        let (mut log, _) = Commits::open(&folder.0, 1000).unwrap();
+        let (mut log, _) = open(&folder, 1000);
         for i in 0..50 {
             log.append(&commit(i, i + 1)).unwrap();
             assert!(fs::metadata(folder.0.join(NAME)).unwrap().len() <= 1000);
         }
-        assert_eq!(Commits::open(&folder.0, 1000).unwrap().1.last, Some(commit(49, 50)));
-        assert_eq!(Commits::open(&folder.0, 10).unwrap().1.last, Some(commit(49, 50)), "one line may exceed the bound");
+        assert_eq!(open(&folder, 1000).1.last, Some(commit(49, 50)));
+        assert_eq!(open(&folder, 10).1.last, Some(commit(49, 50)), "one line may exceed the bound");
     }
 }

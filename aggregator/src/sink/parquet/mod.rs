@@ -26,10 +26,11 @@
 //! `Limits::file_groups` row groups; at most `Limits::writers` files are open, a further one ends the one
 //! that was idle for longest, whose later events become a further part. The buffers of all of them, measured
 //! by capacity whenever 64 KiB of events have come to a writer, stay under `Limits::buffered_bytes`: above
-//! it the largest is written out and its memory released. Beside that stand what one row group takes while it
+//! it the largest is written out and its memory released. Empty buffers of a commit serve the next one, up to
+//! `Limits::spare_bytes`, which count as buffered: an event costs a tenth more in memory that is new each time. Beside that stand what one row group takes while it
 //! is encoded (order and bits ≤ 3 MiB; a page of text 256 KiB, or one long line; a list, a page of its own, at
 //! most the row group), 128 KiB of each open file, its footer (≤ 64 KiB a row group) and zstd's context (< 2
-//! MiB): about 125 MiB in the worst case, 60 MiB for one busy class. After a commit nothing is buffered.
+//! MiB): about 125 MiB in the worst case, 60 MiB for one busy class. After a commit no event is buffered.
 //!
 //! # Cost
 //!
@@ -41,6 +42,8 @@
 mod chunk;
 mod columns;
 mod commits;
+#[cfg(test)]
+mod crashes;
 mod encode;
 #[cfg(test)]
 mod measure;
@@ -59,11 +62,11 @@ mod unmapped;
 mod writer;
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ahash::RandomState;
+use shared::log::{Fs, RealFs};
 
 use crate::event::Event;
 use crate::schema::Class;
@@ -71,6 +74,7 @@ use crate::sink::{Sink, SinkError};
 use commits::{Commit, Commits};
 use pages::Encoder;
 use recovery::io_error;
+use rows::Rows;
 use schema::Layout;
 use writer::{FinishedFile, PartName, Writer};
 
@@ -89,6 +93,7 @@ struct Limits {
     file_groups: usize,
     writers: usize,
     buffered_bytes: usize,
+    spare_bytes: usize,
     log_bytes: u64,
 }
 
@@ -99,18 +104,23 @@ impl Limits {
         file_groups: 128,
         writers: 64,
         buffered_bytes: 96 << 20,
+        spare_bytes: 32 << 20,
         log_bytes: 1 << 20,
     };
 }
 
 const _: () = assert!(Limits::DEFAULT.buffered_bytes >= 4 * Limits::DEFAULT.group_bytes);
+const _: () = assert!(Limits::DEFAULT.spare_bytes <= Limits::DEFAULT.buffered_bytes / 2);
 
 /// A folder of Parquet files with a cursor.
 pub struct Lake {
+    fs: Arc<dyn Fs>,
     root: PathBuf,
     cursor: u64,
     log: Commits,
     writers: Vec<Writer>,
+    /// Empty buffers, with what they hold, for writers to come.
+    spare: Vec<(Rows, usize)>,
     /// Files of the next commit that are whole.
     finished: Vec<FinishedFile>,
     layouts: Vec<Arc<Layout>>,
@@ -129,7 +139,15 @@ impl Lake {
     /// # Errors
     /// The disk; [`SinkError::CommitsLost`] where files stand ahead of the commit log.
     pub fn open(root: &Path) -> Result<Self, SinkError> {
-        Self::open_with(root, Limits::DEFAULT, shared::fault::point)
+        Self::open_on(Arc::new(RealFs), root)
+    }
+
+    /// As [`Lake::open`], on any filesystem.
+    ///
+    /// # Errors
+    /// As [`Lake::open`].
+    pub fn open_on(fs: Arc<dyn Fs>, root: &Path) -> Result<Self, SinkError> {
+        Self::open_with(fs, root, Limits::DEFAULT, shared::fault::point)
     }
 
     /// The cursor of the lake in `root`, read without opening it: whoever has it open is not disturbed.
@@ -137,19 +155,21 @@ impl Lake {
     /// # Errors
     /// The commit log cannot be read.
     pub fn peek(root: &Path) -> Result<u64, SinkError> {
-        commits::cursor(root).map_err(|source| io_error("read the commit log of", root, source))
+        commits::cursor(&RealFs, root).map_err(|source| io_error("read the commit log of", root, source))
     }
 
-    fn open_with(root: &Path, limits: Limits, fault: fn(&'static str)) -> Result<Self, SinkError> {
-        fs::create_dir_all(root).map_err(|source| io_error("create", root, source))?;
-        let opened = Commits::open(root, limits.log_bytes);
+    fn open_with(fs: Arc<dyn Fs>, root: &Path, limits: Limits, fault: fn(&'static str)) -> Result<Self, SinkError> {
+        fs.create_dir(root).map_err(|source| io_error("create", root, source))?;
+        let opened = Commits::open(Arc::clone(&fs), root, limits.log_bytes);
         let (mut log, found) = opened.map_err(|source| io_error("open the commit log of", root, source))?;
-        let cursor = recovery::recover(root, &mut log, &found)?;
+        let cursor = recovery::recover(fs.as_ref(), root, &mut log, &found)?;
         Ok(Self {
+            fs,
             root: root.to_owned(),
             cursor,
             log,
             writers: Vec::new(),
+            spare: Vec::new(),
             finished: Vec::new(),
             layouts: Vec::new(),
             encoder: Encoder::new().map_err(|source| io_error("set up compression for", root, source))?,
@@ -180,7 +200,7 @@ impl Lake {
         writer.push(event, out_of_range);
         if writer.rows.len() >= self.limits.group_rows || writer.rows.bytes() >= self.limits.group_bytes {
             (self.fault)("lake.write");
-            writer.flush(&self.root, &mut self.encoder)?;
+            writer.flush(self.fs.as_ref(), &self.root, &mut self.encoder)?;
             if writer.groups >= self.limits.file_groups {
                 self.finish(index)?;
             }
@@ -201,9 +221,17 @@ impl Lake {
         }
         let first = PartName::new(class, day, self.cursor, 0);
         let number = self.finished.iter().filter(|file| file.name.folder == first.folder).count();
-        let layout = self.layout(class)?;
-        self.writers.push(Writer::new(PartName { number, ..first }, day, layout, &self.hasher));
+        let rows = self.rows(class)?;
+        self.writers.push(Writer::new(PartName { number, ..first }, day, rows));
         Ok(self.writers.len() - 1)
+    }
+
+    /// Empty buffers for events of a class: left over, or new.
+    fn rows(&mut self, class: Class) -> Result<Rows, SinkError> {
+        match self.spare.iter().position(|(rows, _)| rows.layout.class == class) {
+            Some(index) => Ok(self.spare.swap_remove(index).0),
+            None => Ok(Rows::new(self.layout(class)?, &self.hasher)),
+        }
     }
 
     fn layout(&mut self, class: Class) -> Result<Arc<Layout>, SinkError> {
@@ -221,9 +249,17 @@ impl Lake {
     /// Ends the file of a writer as a part of the next commit.
     fn finish(&mut self, index: usize) -> Result<(), SinkError> {
         (self.fault)("lake.write");
-        let file = self.writers.swap_remove(index).finish(&self.root, &mut self.encoder)?;
+        let (file, rows) = self.writers.swap_remove(index).finish(self.fs.as_ref(), &self.root, &mut self.encoder)?;
         self.finished.extend(file);
+        let heap = rows.heap();
+        if heap + self.spare_bytes() <= self.limits.spare_bytes {
+            self.spare.push((rows, heap));
+        }
         Ok(())
+    }
+
+    fn spare_bytes(&self) -> usize {
+        self.spare.iter().map(|(_, heap)| heap).sum()
     }
 
     /// Holds the bound on buffered bytes.
@@ -232,45 +268,52 @@ impl Lake {
             writer.heap = writer.rows.heap();
             writer.unmeasured = 0;
         }
-        while self.writers.iter().map(|writer| writer.heap).sum::<usize>() > self.limits.buffered_bytes {
+        let buffered = |lake: &Self| lake.writers.iter().map(|writer| writer.heap).sum::<usize>();
+        if buffered(self) + self.spare_bytes() > self.limits.buffered_bytes {
+            self.spare.clear();
+        }
+        while buffered(self) > self.limits.buffered_bytes {
             let Some(largest) = self.writers.iter_mut().max_by_key(|writer| writer.heap) else { break };
             (self.fault)("lake.write");
-            largest.flush(&self.root, &mut self.encoder)?;
+            largest.flush(self.fs.as_ref(), &self.root, &mut self.encoder)?;
             largest.release(&self.hasher);
         }
         Ok(())
     }
 
-    fn commit_to(&mut self, to: u64) -> Result<(), SinkError> {
+    fn commit_to(&mut self, to: u64) -> Result<u64, SinkError> {
         let idle = self.writers.is_empty() && self.finished.is_empty();
         if to == self.cursor && idle {
-            return Ok(());
+            return Ok(0);
         }
         if to <= self.cursor {
             return Err(SinkError::Backwards { path: self.root.clone(), cursor: self.cursor, to });
         }
+        // What no writer took since the last commit.
+        self.spare.clear();
         while !self.writers.is_empty() {
             self.finish(0)?;
         }
         (self.fault)("lake.sync");
         let folders: BTreeSet<PathBuf> = self.finished.iter().map(|file| self.root.join(&file.name.folder)).collect();
         for folder in &folders {
-            commits::sync_folder(folder).map_err(|source| io_error("fsync", folder, source))?;
+            self.fs.sync_dir(folder).map_err(|source| io_error("fsync", folder, source))?;
         }
         (self.fault)("lake.commit");
-        let files = self.finished.iter().map(|file| file.entry(to)).collect();
+        let files: Vec<_> = self.finished.iter().map(|file| file.entry(to)).collect();
+        let rows = files.iter().map(|file| file.rows).sum();
         let appended = self.log.append(&Commit { from: self.cursor, to, files });
         appended.map_err(|source| io_error("append to the commit log of", &self.root, source))?;
         for file in std::mem::take(&mut self.finished) {
             (self.fault)("lake.rename");
-            recovery::rename(&self.root, &file.name, to)?;
+            recovery::rename(self.fs.as_ref(), &self.root, &file.name, to)?;
         }
         for folder in &folders {
-            commits::sync_folder(folder).map_err(|source| io_error("fsync", folder, source))?;
+            self.fs.sync_dir(folder).map_err(|source| io_error("fsync", folder, source))?;
         }
         self.cursor = to;
         (self.fault)("lake.done");
-        Ok(())
+        Ok(rows)
     }
 }
 
@@ -279,7 +322,7 @@ impl Sink for Lake {
         self.attempt(|lake| lake.take(event))
     }
 
-    fn commit(&mut self, to: u64) -> Result<(), SinkError> {
+    fn commit(&mut self, to: u64) -> Result<u64, SinkError> {
         self.attempt(|lake| lake.commit_to(to))
     }
 

@@ -6,7 +6,7 @@
 //! a few bytes. Chunks of more than [`SMALL`] bytes are compressed with zstd level 1.
 //!
 //! Statistics (minimum, maximum, nulls) stand at the chunk, and only where they cost next to nothing: over a
-//! dictionary, over numbers, over texts that are not the line itself. There is no page index.
+//! dictionary and over numbers. There is no page index.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -156,9 +156,8 @@ impl Encoder {
     }
 
     fn texts(&mut self, target: &Target<'_>, texts: &Texts, order: Option<&[u32]>) -> Result<Finished, ParquetError> {
-        let useful = !target.leaf.unique && target.leaf.list.is_none();
-        let bounds = if useful { bounds(texts.arena.iter()) } else { None };
-        let Some(dictionary) = &texts.dictionary else { return self.plain_texts(target, texts, order, bounds) };
+        let Some(dictionary) = &texts.dictionary else { return self.plain_texts(target, texts, order) };
+        let bounds = if target.leaf.list.is_none() { bounds(texts.arena.iter()) } else { None };
         let mut plain = Vec::with_capacity(texts.arena.bytes.len() + 4 * texts.arena.len());
         for text in texts.arena.iter() {
             plain_text(text, &mut plain)?;
@@ -181,30 +180,32 @@ impl Encoder {
         target: &Target<'_>,
         texts: &Texts,
         order: Option<&[u32]>,
-        bounds: Option<(&[u8], &[u8])>,
     ) -> Result<Finished, ParquetError> {
         let zstd = (texts.arena.bytes.len() + texts.arena.len() > SMALL).then_some(&mut self.zstd);
         let mut chunk = Chunk::new(&target.descriptor, target.rows.len(), zstd, &mut self.packed);
         let mut nulls = 0;
         let mut from = 0;
-        let value = |at: usize| order.and_then(|order| order.get(at)).map_or(at, |value| *value as usize);
-        for (rows, values) in text_pages(target, |at| texts.arena.get(value(at)).len()) {
+        let lengths: Vec<usize> = texts.arena.lengths().collect();
+        let lengths = sorted(&lengths, order);
+        for (rows, values) in text_pages(target, &lengths) {
             self.page.clear();
             let levels = &mut self.page;
             let entries = target.spaces.levels(&target.rows.layout, target.leaf, &target.presence, rows, levels);
             let range = from..from + values;
-            let length = |at: usize| texts.arena.get(value(at)).len() as i64;
-            encode::delta(range.clone().map(length), true, &mut self.page);
-            if order.is_none() {
-                self.page.extend_from_slice(texts.arena.span(range.start, range.end));
-            } else {
-                range.for_each(|at| self.page.extend_from_slice(texts.arena.get(value(at))));
+            let lengths = lengths.get(range.clone()).unwrap_or_default();
+            encode::delta(lengths.iter().map(|length| *length as i64), true, &mut self.page);
+            match order {
+                None => self.page.extend_from_slice(texts.arena.span(range.start, range.end)),
+                Some(order) => {
+                    let values = order.get(range).unwrap_or_default();
+                    values.iter().for_each(|value| self.page.extend_from_slice(texts.arena.get(*value as usize)));
+                }
             }
             chunk.data(&self.page, entries, Encoding::DELTA_LENGTH_BYTE_ARRAY)?;
             nulls += entries - values;
             from += values;
         }
-        chunk.finish(text_statistics(bounds, nulls))
+        chunk.finish(text_statistics(None, nulls))
     }
 
     /// DELTA_BYTE_ARRAY: what an id has in common with the one before it, and the rest.
@@ -389,7 +390,7 @@ fn bounds<'t>(texts: impl Iterator<Item = &'t [u8]> + Clone) -> Option<(&'t [u8]
 
 /// Cuts a column of text into pages: rows (from a multiple of 64 on) and how many values they have. A page
 /// has at least one value. A list is one page.
-fn text_pages(target: &Target<'_>, length: impl Fn(usize) -> usize) -> Vec<(Range<usize>, usize)> {
+fn text_pages(target: &Target<'_>, lengths: &[usize]) -> Vec<(Range<usize>, usize)> {
     let rows = target.rows.len();
     if target.leaf.list.is_some() {
         return vec![(0..rows, target.values)];
@@ -403,7 +404,8 @@ fn text_pages(target: &Target<'_>, length: impl Fn(usize) -> usize) -> Vec<(Rang
             Presence::All => end - word * 64,
             Presence::Some(bits) => bits.word(word).count_ones() as usize,
         };
-        bytes += (before + values..before + values + more).map(&length).sum::<usize>();
+        let at = before + values;
+        bytes += lengths.get(at..at + more).unwrap_or_default().iter().sum::<usize>();
         values += more;
         if bytes >= PAGE_BYTES {
             pages.push((start..end, values));

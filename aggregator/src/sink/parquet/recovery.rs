@@ -10,22 +10,24 @@
 //! pushing again would double its events.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::commits::{Commit, Commits, Found, sync_folder};
+use shared::log::Fs;
+
+use super::commits::{Commit, Commits, Found};
 use super::writer::PartName;
 use crate::sink::SinkError;
 
 /// Brings the lake to the state of its last commit and returns its cursor.
-pub(super) fn recover(root: &Path, log: &mut Commits, found: &Found) -> Result<u64, SinkError> {
+pub(super) fn recover(fs: &dyn Fs, root: &Path, log: &mut Commits, found: &Found) -> Result<u64, SinkError> {
     let mut cursor = found.last.as_ref().map_or(0, |commit| commit.to);
     let mut names: Vec<(PartName, u64)> = Vec::new();
     if let Some(last) = &found.last {
-        names.extend(last.files.iter().filter_map(|file| PartName::parse(&file.path)));
+        let parts = last.files.iter().filter_map(|file| PartName::parse(&file.path));
+        names.extend(parts.filter(|(part, to)| (part.from, *to) == (last.from, last.to)));
     }
-    let seen = walk(root, cursor)?;
+    let mut seen = walk(fs, root, cursor)?;
     if let Some((first, to)) = seen.ahead.first() {
         let proven = found.damaged_end && seen.ahead.iter().all(|(name, end)| name.from == cursor && end == to);
         if !proven {
@@ -38,43 +40,62 @@ pub(super) fn recover(root: &Path, log: &mut Commits, found: &Found) -> Result<u
         log.append(&commit).map_err(|source| io_error("append to the commit log of", root, source))?;
         cursor = *to;
     }
+    let names: Vec<(PathBuf, PartName, u64)> =
+        names.into_iter().map(|(name, to)| (root.join(name.temporary()), name, to)).collect();
     // A file that is not there has its name already, or somebody has moved it away since: theirs to do.
-    for (name, to) in names.iter().filter(|(name, _)| root.join(name.temporary()).exists()) {
-        rename(root, name, *to)?;
+    for (temporary, name, to) in &names {
+        if seen.temporary.remove(temporary) {
+            rename(fs, root, name, *to)?;
+        }
     }
-    let folders: BTreeSet<PathBuf> = names.iter().map(|(name, _)| root.join(&name.folder)).collect();
-    for folder in folders.iter().filter(|folder| folder.is_dir()) {
-        sync_folder(folder).map_err(|source| io_error("fsync", folder, source))?;
+    for path in &seen.temporary {
+        match fs.remove(path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(io_error("delete", path, source)),
+            _ => {}
+        }
     }
-    for path in seen.temporary.iter().filter(|path| path.exists()) {
-        fs::remove_file(path).map_err(|source| io_error("delete", path, source))?;
+    // Folders of events, the ones above them, and the names in those of the last commit: whoever made them may
+    // have been killed before they were durable.
+    let last = names.iter().map(|(_, name, _)| root.join(&name.folder));
+    let folders: BTreeSet<PathBuf> = last.filter(|folder| seen.folders.contains(folder)).chain(seen.above).collect();
+    for folder in &folders {
+        fs.sync_dir(folder).map_err(|source| io_error("fsync", folder, source))?;
     }
     Ok(cursor)
 }
 
 /// Gives a file its final name.
-pub(super) fn rename(root: &Path, name: &PartName, to: u64) -> Result<(), SinkError> {
+pub(super) fn rename(fs: &dyn Fs, root: &Path, name: &PartName, to: u64) -> Result<(), SinkError> {
     let temporary = root.join(name.temporary());
-    fs::rename(&temporary, root.join(name.committed(to))).map_err(|source| io_error("rename", &temporary, source))
+    fs.rename(&temporary, &root.join(name.committed(to))).map_err(|source| io_error("rename", &temporary, source))
 }
 
 /// What lies in the lake.
 #[derive(Default)]
 struct Seen {
-    temporary: Vec<PathBuf>,
+    /// The lake and the folders of classes.
+    above: Vec<PathBuf>,
+    /// The folders of days.
+    folders: BTreeSet<PathBuf>,
+    temporary: BTreeSet<PathBuf>,
     /// Files that begin at or after the cursor, by name, and where they end.
     ahead: Vec<(PartName, u64)>,
 }
 
-fn walk(root: &Path, cursor: u64) -> Result<Seen, SinkError> {
-    let mut seen = Seen::default();
-    for class in entries(root)?.into_iter().filter(|name| name.starts_with("class=")) {
-        for day in entries(&root.join(&class))?.into_iter().filter(|name| name.starts_with("day=")) {
+fn walk(fs: &dyn Fs, root: &Path, cursor: u64) -> Result<Seen, SinkError> {
+    let mut seen = Seen { above: vec![root.to_owned()], ..Seen::default() };
+    let of = |start: &'static str| move |name: &String| name.starts_with(start);
+    for class in entries(fs, root)?.unwrap_or_default().into_iter().filter(of("class=")) {
+        let Some(days) = entries(fs, &root.join(&class))? else { continue };
+        seen.above.push(root.join(&class));
+        for day in days.into_iter().filter(of("day=")) {
             let folder = format!("{class}/{day}");
-            for name in entries(&root.join(&folder))? {
+            let Some(names) = entries(fs, &root.join(&folder))? else { continue };
+            seen.folders.insert(root.join(&folder));
+            for name in names {
                 let path = format!("{folder}/{name}");
                 if name.ends_with(".tmp") {
-                    seen.temporary.push(root.join(path));
+                    seen.temporary.insert(root.join(path));
                 } else if let Some((part, to)) = PartName::parse(&path)
                     && part.from >= cursor
                 {
@@ -86,16 +107,12 @@ fn walk(root: &Path, cursor: u64) -> Result<Seen, SinkError> {
     Ok(seen)
 }
 
-/// Names in a folder; none where it is no folder. Names that are not UTF-8 are none of ours.
-fn entries(folder: &Path) -> Result<Vec<String>, SinkError> {
-    let failed = |source| io_error("list", folder, source);
-    match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Ok(Vec::new()),
-        Err(source) => Err(failed(source)),
-        Ok(entries) => entries
-            .filter_map(|entry| entry.map(|entry| entry.file_name().into_string().ok()).transpose())
-            .collect::<io::Result<_>>()
-            .map_err(failed),
+/// Names in a folder; `None` where there is no folder of that name.
+fn entries(fs: &dyn Fs, folder: &Path) -> Result<Option<Vec<String>>, SinkError> {
+    match fs.list(folder) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::NotFound) => Ok(None),
+        Err(source) => Err(io_error("list", folder, source)),
+        Ok(names) => Ok(Some(names)),
     }
 }
 

@@ -29,6 +29,8 @@ const VALUE_BYTES: usize = 8;
 /// Key in `unmapped` of an event that lies under the day on which it was received, because its own time
 /// cannot be right.
 const TIME_OUT_OF_RANGE: &str = "picket.time_out_of_range";
+/// `unmapped` of an event that says nothing else there.
+const TIME_OUT_OF_RANGE_ALONE: &str = r#"{"picket":{"time_out_of_range":true}}"#;
 
 /// The events of one row group.
 #[derive(Debug)]
@@ -114,42 +116,29 @@ impl Rows {
         self.uids.push(event.id);
 
         let mut strays: Vec<&Field<'_>> = Vec::new();
-        let per_event = std::mem::take(&mut self.per_event);
+        let Self { layout, columns, lists, per_event, .. } = self;
+        let mut cells = Cells { slots: layout.slots(), columns, lists, row, text_bytes: 0 };
         let shared = per_event.iter().filter_map(|index| event.shared.get(*index));
-        for field in shared.chain(&event.fields) {
-            if !self.put(row, field) {
+        for field in shared {
+            if !cells.put(field) {
                 strays.push(field);
             }
         }
-        self.per_event = per_event;
+        for field in &event.fields {
+            if !cells.put(field) {
+                strays.push(field);
+            }
+        }
+        self.bytes += cells.text_bytes + ROW_BYTES + VALUE_BYTES * (event.fields.len() + self.shared.len());
         if out_of_range || !strays.is_empty() || !event.unmapped.is_empty() {
             self.put_unmapped(row, event, &strays, out_of_range);
         }
-        self.bytes += ROW_BYTES + VALUE_BYTES * (event.fields.len() + self.shared.len());
-    }
-
-    /// Puts a field into its column; `false` where it has none. This and what it calls is most of what an
-    /// event costs before it is written: it is one loop, with what is rare behind calls.
-    #[inline(always)]
-    fn put(&mut self, row: usize, field: &Field<'_>) -> bool {
-        let Some(slot) = self.layout.slot(field.attribute) else { return false };
-        let Some(column) = self.columns.get_mut(slot.leaf()) else { return false };
-        let Some(datum) = fit(&field.value, slot.kind) else { return false };
-        let at = match slot.list() {
-            None if field.index == 0 => row,
-            None => return false,
-            Some(list) => match self.lists.get_mut(list).and_then(|list| list.element(row, field.index)) {
-                Some(element) => element,
-                None => return false,
-            },
-        };
-        if let Datum::Text(text) = datum {
-            self.bytes += text.len();
-        }
-        column.push(at, datum)
     }
 
     fn put_unmapped(&mut self, row: usize, event: &Event<'_>, strays: &[&Field<'_>], out_of_range: bool) {
+        if event.unmapped.is_empty() && strays.is_empty() {
+            return self.put_json(row, TIME_OUT_OF_RANGE_ALONE);
+        }
         let mut entries: Vec<Entry<'_>> = Vec::with_capacity(event.unmapped.len() + strays.len() + 1);
         for (key, value) in &event.unmapped {
             entries.push((Cow::Borrowed(key.as_ref()), Cow::Borrowed(value)));
@@ -166,12 +155,17 @@ impl Rows {
         if out_of_range {
             entries.push((Cow::Borrowed(TIME_OUT_OF_RANGE), Cow::Owned(Value::Bool(true))));
         }
-        self.json.clear();
-        unmapped::write_object(&mut entries, &mut self.json);
-        self.bytes += self.json.len();
-        let text = str::from_utf8(&self.json).unwrap_or_default();
+        let mut json = std::mem::take(&mut self.json);
+        json.clear();
+        unmapped::write_object(&mut entries, &mut json);
+        self.put_json(row, str::from_utf8(&json).unwrap_or_default());
+        self.json = json;
+    }
+
+    fn put_json(&mut self, row: usize, json: &str) {
+        self.bytes += json.len();
         if let Some(column) = self.columns.get_mut(self.layout.unmapped) {
-            column.push(row, Datum::Text(text));
+            column.push_text(row, json);
         }
     }
 
@@ -217,6 +211,58 @@ impl Rows {
     }
 }
 
+/// The columns while one row is filled. This and what it calls is most of what an event costs before it is written:
+/// what is rare stands behind calls.
+struct Cells<'r> {
+    slots: &'r [Option<Slot>],
+    columns: &'r mut [Column],
+    lists: &'r mut [List],
+    row: usize,
+    text_bytes: usize,
+}
+
+impl Cells<'_> {
+    /// Puts a field into its column; `false` where it has none.
+    #[inline(always)]
+    fn put(&mut self, field: &Field<'_>) -> bool {
+        let Some(slot) = self.slots.get(field.attribute as usize).copied().flatten() else { return false };
+        match (&field.value, slot.kind) {
+            (Value::Text(text), Kind::Text) => {
+                let Some((column, at)) = self.place(slot, field.index) else { return false };
+                let taken = column.push_text(at, text);
+                self.text_bytes += text.len();
+                taken
+            }
+            (Value::Int(number), Kind::Long) => self.put_number(slot, field.index, *number),
+            (Value::Int(number), Kind::Integer) => {
+                i32::try_from(*number).is_ok() && self.put_number(slot, field.index, *number)
+            }
+            (Value::Bool(truth), Kind::Bool) => self.put_number(slot, field.index, i64::from(*truth)),
+            (value, kind) => self.put_other(slot, field.index, fit(value, kind)),
+        }
+    }
+
+    #[inline(always)]
+    fn put_number(&mut self, slot: Slot, index: u16, number: i64) -> bool {
+        self.place(slot, index).is_some_and(|(column, at)| column.push_number(at, number))
+    }
+
+    #[cold]
+    fn put_other(&mut self, slot: Slot, index: u16, datum: Option<Datum<'_>>) -> bool {
+        datum.is_some_and(|datum| self.place(slot, index).is_some_and(|(column, at)| column.push(at, datum)))
+    }
+
+    /// The column, and the member of its space that the field belongs to.
+    #[inline(always)]
+    fn place(&mut self, slot: Slot, index: u16) -> Option<(&mut Column, usize)> {
+        let at = match slot.list() {
+            None => (index == 0).then_some(self.row)?,
+            Some(list) => self.lists.get_mut(list)?.element(self.row, index)?,
+        };
+        Some((self.columns.get_mut(slot.leaf())?, at))
+    }
+}
+
 /// Whether two events share the same fields.
 fn same(before: &[Field<'_>], now: &[Field<'_>]) -> bool {
     let equal = |(a, b): (&Field<'_>, &Field<'_>)| {
@@ -236,7 +282,6 @@ fn runs(field: &Field<'_>, slot: Slot) -> bool {
 }
 
 /// A value as its column takes it; `None` where it is of another kind or does not fit.
-#[inline]
 fn fit<'v>(value: &'v Value<'_>, kind: Kind) -> Option<Datum<'v>> {
     match (value, kind) {
         (Value::Text(text), Kind::Text) => Some(Datum::Text(text)),

@@ -157,6 +157,11 @@ impl Layout {
         })
     }
 
+    /// The columns of all attributes, by their number.
+    pub(super) fn slots(&self) -> &[Option<Slot>] {
+        &self.slots
+    }
+
     /// The column of an attribute; `None` where the class has none.
     pub(super) fn slot(&self, attribute: Attribute) -> Option<Slot> {
         self.slots.get(attribute as usize).copied().flatten()

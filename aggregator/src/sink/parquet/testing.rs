@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use parquet::record::{Field as Cell, Row};
 use serde_json::{Map, Value as Json, json};
 use shared::identity::{AgentId, ChainId, Epoch, EventId, Lane};
@@ -64,7 +64,11 @@ pub(super) fn files(folder: &Path, end: &str) -> Vec<PathBuf> {
 
 /// Every event of a file, without what is null.
 pub(super) fn read(path: &Path) -> Vec<Json> {
-    let reader = SerializedFileReader::new(File::open(path).unwrap()).unwrap();
+    read_from(SerializedFileReader::new(File::open(path).unwrap()).unwrap())
+}
+
+/// Every event that a reader gives, without what is null.
+pub(super) fn read_from(reader: SerializedFileReader<impl ChunkReader + 'static>) -> Vec<Json> {
     reader.get_row_iter(None).unwrap().map(|row| object(&row.unwrap())).collect()
 }
 

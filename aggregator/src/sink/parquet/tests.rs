@@ -5,13 +5,16 @@ use std::cell::RefCell;
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use serde_json::json;
 use shared::identity::EventId;
+use shared::log::RealFs;
 use shared::time::Timestamp;
 
+use super::commits::{Commit, Commits, CommittedFile};
 use super::testing::{Folder, NOON, Random, event, expected, files, id, read, read_all, uids};
 use super::{Lake, Limits};
 use crate::event::{Event, Field, Value};
@@ -21,7 +24,7 @@ use crate::sink::{AnySink, Sink, SinkError};
 const SMALL: Limits = Limits { group_rows: 100, group_bytes: 64 << 10, buffered_bytes: 1 << 20, ..Limits::DEFAULT };
 
 fn open(folder: &Path, limits: Limits) -> Lake {
-    Lake::open_with(folder, limits, |_| {}).unwrap()
+    Lake::open_with(Arc::new(RealFs), folder, limits, |_| {}).unwrap()
 }
 
 fn random_value(kind: Kind, random: &mut Random) -> Value<'static> {
@@ -211,7 +214,7 @@ fn more_days_than_writers_become_parts_of_one_commit() {
         assert!(lake.writers.len() <= 4);
     }
     assert!(files(&folder.0, ".parquet").is_empty(), "nothing is visible before the commit");
-    lake.commit(9).unwrap();
+    assert_eq!(lake.commit(9).unwrap(), 60, "the commit says how many events it made visible");
     assert!(files(&folder.0, ".tmp").is_empty());
     let names: Vec<String> =
         files(&folder.0, ".parquet").iter().map(|p| p.file_name().unwrap().to_str().unwrap().to_owned()).collect();
@@ -382,7 +385,7 @@ fn a_crash_at_any_hook_loses_nothing_and_doubles_nothing() {
     let folder = Folder::new();
     CRASHES.with_borrow_mut(|crashes| crashes.0.clone_from(&folder.0));
     let limits = Limits { group_rows: 30, writers: 4, ..SMALL };
-    let mut lake = Lake::open_with(&folder.0, limits, crash).unwrap();
+    let mut lake = Lake::open_with(Arc::new(RealFs), &folder.0, limits, crash).unwrap();
     for block in 0..4 {
         push_block(&mut lake, block).unwrap();
         if block % 2 == 1 {
@@ -404,7 +407,7 @@ fn a_crash_at_any_hook_loses_nothing_and_doubles_nothing() {
 fn a_commit_log_cut_anywhere_in_its_last_line_undoes_a_commit_that_had_not_happened() {
     let folder = Folder::new();
     CRASHES.with_borrow_mut(|crashes| crashes.0.clone_from(&folder.0));
-    let mut lake = Lake::open_with(&folder.0, SMALL, crash).unwrap();
+    let mut lake = Lake::open_with(Arc::new(RealFs), &folder.0, SMALL, crash).unwrap();
     for block in 0..4 {
         push_block(&mut lake, block).unwrap();
         if block % 2 == 1 {
@@ -446,6 +449,22 @@ fn a_damaged_last_line_is_proven_by_the_files_of_its_commit() {
     drop(lake);
     assert_eq!(open(&folder.0, SMALL).cursor(), 2);
     go_on(&folder.0, 4, "after damage");
+}
+
+#[test]
+fn a_commit_gives_names_to_its_own_files_only() {
+    let folder = Folder::new();
+    let day = folder.0.join("class=authentication/day=2026-03-16");
+    fs::create_dir_all(&day).unwrap();
+    fs::write(day.join("0.0.tmp"), b"rows").unwrap();
+    let path = "class=authentication/day=2026-03-16/0-9.parquet".to_owned();
+    let strange = CommittedFile { path, size: 4, rows: 1, sha256: String::new() };
+    let (mut log, _) = Commits::open(Arc::new(RealFs), &folder.0, 1 << 20).unwrap();
+    log.append(&Commit { from: 0, to: 5, files: vec![strange] }).unwrap();
+    for _ in 0..2 {
+        assert_eq!(open(&folder.0, SMALL).cursor(), 5);
+        assert_eq!(fs::read_dir(&day).unwrap().count(), 0);
+    }
 }
 
 #[test]

@@ -10,8 +10,10 @@ use ahash::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-/// From this many distinct texts on, a dictionary must hold at most every second value.
+/// From this many distinct texts on, each must come [`DICTIONARY_REPEATS`] times on average: looking one up among
+/// thousands, all over the cache, costs more than compressing it, and the file is no smaller for it.
 const DICTIONARY_TRIAL: usize = 1024;
+const DICTIONARY_REPEATS: usize = 8;
 /// The largest dictionary, in bytes of text: what one page of Parquet is meant to hold.
 const DICTIONARY_BYTES_MAX: usize = 1 << 20;
 
@@ -30,6 +32,12 @@ impl Arena {
     fn range(&self, index: usize) -> Range<usize> {
         let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
         start..self.ends.get(index).copied().unwrap_or(start)
+    }
+
+    /// The length of each text.
+    pub(super) fn lengths(&self) -> impl Iterator<Item = usize> {
+        let length = |start: &mut usize, end: &usize| Some(end - std::mem::replace(start, *end));
+        self.ends.iter().scan(0, length)
     }
 
     pub(super) fn get(&self, index: usize) -> &[u8] {
@@ -70,20 +78,50 @@ impl Arena {
     }
 }
 
-/// Where a text stands in its arena, and its id.
-type Recent = (Range<usize>, u32);
+/// A text that came lately: all of it where it is short, else where it stands in the arena.
+#[derive(Clone, Copy, Debug)]
+struct Recent {
+    len: usize,
+    /// Its first and its last bytes, which overlap; or where it begins, and nothing.
+    ends: (u64, u64),
+    id: u32,
+}
 
-/// The last text of a dictionary that has none: no range of an arena.
-const NO_TEXT: Recent = (usize::MAX..usize::MAX, 0);
+/// The longest text that its ends tell from all others.
+const SHORT: usize = 16;
+
+/// What no text is.
+const NO_TEXT: Recent = Recent { len: usize::MAX, ends: (0, 0), id: 0 };
+
+/// How many texts a dictionary knows without hashing.
+const RECENT: usize = 16;
+
+/// The first and the last eight bytes of a text, or what there is of them.
+#[inline(always)]
+fn ends(text: &[u8]) -> (u64, u64) {
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+    }
+    if let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) {
+        return (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into());
+    }
+    (text.iter().fold(0, |bytes, byte| bytes << 8 | u64::from(*byte)), 0)
+}
+
+/// The place of a text among the recent ones: most columns have few values, which differ in length or at the ends.
+#[inline(always)]
+fn recent_slot(text: &[u8]) -> usize {
+    let end = |byte: Option<&u8>| usize::from(byte.copied().unwrap_or(0));
+    (text.len() ^ end(text.first()) ^ (end(text.last()) << 1)) % RECENT
+}
 
 /// The ids of values, into an arena of distinct texts.
 #[derive(Clone, Debug)]
 pub(super) struct Dictionary {
     pub(super) ids: Vec<u32>,
     table: HashTable<u32>,
-    /// The two texts that came last (values often alternate): their bytes in the arena, and their ids.
-    last: Recent,
-    before: Recent,
+    /// Texts that came lately.
+    recent: [Recent; RECENT],
     hasher: RandomState,
 }
 
@@ -92,19 +130,16 @@ pub(super) struct Dictionary {
 pub(super) struct Texts {
     /// The distinct texts, or with no dictionary all of them.
     pub(super) arena: Arena,
-    pub(super) dictionary: Option<Dictionary>,
+    pub(super) dictionary: Option<Box<Dictionary>>,
 }
 
 impl Texts {
     pub(super) fn new(unique: bool, hasher: &RandomState) -> Self {
-        let dictionary = Dictionary {
-            ids: Vec::new(),
-            table: HashTable::new(),
-            last: NO_TEXT,
-            before: NO_TEXT,
-            hasher: hasher.clone(),
+        let dictionary = || {
+            let recent = [NO_TEXT; RECENT];
+            Box::new(Dictionary { ids: Vec::new(), table: HashTable::new(), recent, hasher: hasher.clone() })
         };
-        Self { arena: Arena::default(), dictionary: (!unique).then_some(dictionary) }
+        Self { arena: Arena::default(), dictionary: (!unique).then(dictionary) }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -152,7 +187,7 @@ impl Texts {
     fn judge(&mut self) {
         let Some(dictionary) = &self.dictionary else { return };
         let distinct = self.arena.len();
-        let too_many = distinct >= DICTIONARY_TRIAL && distinct * 2 > dictionary.ids.len();
+        let too_many = distinct >= DICTIONARY_TRIAL && distinct * DICTIONARY_REPEATS > dictionary.ids.len();
         if too_many || self.arena.bytes.len() > DICTIONARY_BYTES_MAX {
             let mut plain = Arena::default();
             for id in &dictionary.ids {
@@ -168,7 +203,7 @@ impl Texts {
         if let Some(dictionary) = &mut self.dictionary {
             dictionary.ids.clear();
             dictionary.table.clear();
-            (dictionary.last, dictionary.before) = (NO_TEXT, NO_TEXT);
+            dictionary.recent = [NO_TEXT; RECENT];
         }
     }
 
@@ -179,16 +214,23 @@ impl Texts {
     }
 }
 
+impl Recent {
+    /// Whether it is this long text, of the same length.
+    fn is(&self, text: &[u8], arena: &Arena) -> bool {
+        let start = usize::try_from(self.ends.0).unwrap_or(usize::MAX);
+        arena.bytes.get(start..).is_some_and(|bytes| bytes.starts_with(text))
+    }
+}
+
 impl Dictionary {
     /// The id of a text, and whether it is new.
     #[inline(always)]
     fn id(&mut self, text: &[u8], arena: &mut Arena) -> (u32, bool) {
-        if arena.bytes.get(self.last.0.clone()) == Some(text) {
-            return (self.last.1, false);
-        }
-        std::mem::swap(&mut self.last, &mut self.before);
-        if arena.bytes.get(self.last.0.clone()) == Some(text) {
-            return (self.last.1, false);
+        let recent = self.recent.get(recent_slot(text)).unwrap_or(&NO_TEXT);
+        if recent.len == text.len()
+            && (if text.len() <= SHORT { recent.ends == ends(text) } else { recent.is(text, arena) })
+        {
+            return (recent.id, false);
         }
         self.look_up(text, arena)
     }
@@ -196,9 +238,9 @@ impl Dictionary {
     #[inline(never)]
     fn look_up(&mut self, text: &[u8], arena: &mut Arena) -> (u32, bool) {
         let hasher = &self.hasher;
-        let equal = |id: &u32| arena.get(*id as usize) == text;
+        let same = |id: &u32| arena.get(*id as usize) == text;
         let rehash = |id: &u32| hasher.hash_one(arena.get(*id as usize));
-        let (id, new) = match self.table.entry(hasher.hash_one(text), equal, rehash) {
+        let (id, new) = match self.table.entry(hasher.hash_one(text), same, rehash) {
             Entry::Occupied(known) => (*known.get(), false),
             Entry::Vacant(free) => {
                 let id = u32::try_from(arena.len()).expect("a row group ends after 65,536 rows or 16 MiB");
@@ -207,7 +249,10 @@ impl Dictionary {
                 (id, true)
             }
         };
-        self.last = (arena.range(id as usize), id);
+        if let Some(recent) = self.recent.get_mut(recent_slot(text)) {
+            let start = || (arena.range(id as usize).start as u64, 0);
+            *recent = Recent { len: text.len(), ends: if text.len() <= SHORT { ends(text) } else { start() }, id };
+        }
         (id, new)
     }
 }

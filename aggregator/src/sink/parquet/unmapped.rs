@@ -19,9 +19,14 @@ pub(super) type Entry<'a> = (Cow<'a, str>, Cow<'a, Value<'a>>);
 /// Appends the object; `entries` are sorted on the way.
 pub(super) fn write_object(entries: &mut [Entry<'_>], out: &mut Vec<u8>) {
     if entries.len() > 1 {
-        entries.sort_by(|(a, _), (b, _)| a.split('.').cmp(b.split('.')));
+        entries.sort_by(|(a, _), (b, _)| a.bytes().map(rank).cmp(b.bytes().map(rank)));
     }
     object(entries, 0, 1, out);
+}
+
+/// Bytes in the order of keys: segment by segment, so that a dot comes before everything else.
+fn rank(byte: u8) -> u16 {
+    if byte == b'.' { 0 } else { 1 + u16::from(byte) }
 }
 
 /// The members of one object: entries that agree in the first `prefix` bytes of their keys.
@@ -31,7 +36,7 @@ fn object(entries: &[Entry<'_>], prefix: usize, depth: usize, out: &mut Vec<u8>)
     while let Some((key, _)) = rest.first() {
         let segment = segment(key, prefix, depth);
         let same = |entry: &&Entry<'_>| self::segment(&entry.0, prefix, depth) == segment;
-        let (group, after) = rest.split_at(rest.iter().take_while(same).count());
+        let (group, after) = rest.split_at(1 + rest.iter().skip(1).take_while(same).count());
         let end = prefix + segment.len();
         let values = group.iter().take_while(|(key, _)| key.len() == end).count();
         if values == 0 {
@@ -57,13 +62,14 @@ fn object(entries: &[Entry<'_>], prefix: usize, depth: usize, out: &mut Vec<u8>)
 /// The part of `key` that names a member of the object at `prefix`.
 fn segment(key: &str, prefix: usize, depth: usize) -> &str {
     let rest = key.get(prefix..).unwrap_or_default();
-    if depth >= DEPTH_MAX { rest } else { rest.split('.').next().unwrap_or_default() }
+    let dot = if depth < DEPTH_MAX { rest.bytes().position(|byte| byte == b'.') } else { None };
+    dot.and_then(|dot| rest.get(..dot)).unwrap_or(rest)
 }
 
 fn member(key: &str, separator: &mut u8, out: &mut Vec<u8>) {
     out.push(*separator);
     *separator = b',';
-    write_json(key, out);
+    write_text(key, out);
     out.push(b':');
 }
 
@@ -82,12 +88,22 @@ fn write_values(entries: &[Entry<'_>], out: &mut Vec<u8>) {
 
 fn write_value(value: &Value<'_>, out: &mut Vec<u8>) {
     match value {
-        Value::Text(text) => write_json(text.as_ref(), out),
+        Value::Text(text) => write_text(text, out),
         Value::Int(number) => write_json(number, out),
         Value::Bool(truth) => write_json(truth, out),
         Value::Float(number) if number.is_finite() => write_json(number, out),
         Value::Float(number) => write_json(&number.to_string(), out),
     }
+}
+
+/// A text, which rarely has something in it that must be escaped.
+fn write_text(text: &str, out: &mut Vec<u8>) {
+    if text.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        return write_json(text, out);
+    }
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 fn write_json<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {

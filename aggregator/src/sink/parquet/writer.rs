@@ -4,7 +4,6 @@
 //! finishing leaves a whole, fsynced file whose size, rows and SHA-256 are known. The file is made with its
 //! first row group; its bytes are hashed as they are written.
 
-use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,9 +14,10 @@ use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use ring::digest;
+use shared::log::{File, Fs};
 use shared::time::civil_from_days;
 
-use super::commits::{CommittedFile, sync_folder};
+use super::commits::CommittedFile;
 use super::pages::Encoder;
 use super::rows::Rows;
 use super::schema::Layout;
@@ -56,9 +56,13 @@ impl PartName {
         }
     }
 
-    /// The inverse of [`PartName::committed`]; `None` for a file that is none of ours.
+    /// The inverse of [`PartName::committed`]; `None` for a file that is none of ours, or not in the lake.
     pub(super) fn parse(path: &str) -> Option<(Self, u64)> {
         let (folder, name) = path.rsplit_once('/')?;
+        let (class, day) = folder.split_once('/')?;
+        if !class.starts_with("class=") || !day.starts_with("day=") || day.contains('/') {
+            return None;
+        }
         let (from, rest) = name.strip_suffix(".parquet")?.split_once('-')?;
         let (to, number) = rest.split_once('.').unwrap_or((rest, "0"));
         let part = Self { folder: folder.to_owned(), from: from.parse().ok()?, number: number.parse().ok()? };
@@ -72,21 +76,21 @@ const BUFFER: usize = 128 << 10;
 
 /// A file that hashes what is written to it.
 struct HashedFile {
-    file: File,
+    file: Box<dyn File>,
     digest: digest::Context,
     size: u64,
 }
 
 impl Write for HashedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        let written = self.file.write_at(bytes, self.size)?;
         self.digest.update(bytes.get(..written).unwrap_or_default());
         self.size += written as u64;
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        Ok(())
     }
 }
 
@@ -108,9 +112,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(name: PartName, day: i64, layout: Arc<Layout>, hasher: &RandomState) -> Self {
-        let class = layout.class;
-        let rows = Rows::new(layout, hasher);
+    pub(super) fn new(name: PartName, day: i64, rows: Rows) -> Self {
+        let class = rows.layout.class;
         let heap = rows.heap();
         Self { name, class, day, rows, used: 0, heap, unmeasured: 0, groups: 0, written: 0, file: None }
     }
@@ -122,7 +125,7 @@ impl Writer {
     }
 
     /// Writes the buffered events as a row group of the file under `root`.
-    pub(super) fn flush(&mut self, root: &Path, encoder: &mut Encoder) -> Result<(), SinkError> {
+    pub(super) fn flush(&mut self, fs: &dyn Fs, root: &Path, encoder: &mut Encoder) -> Result<(), SinkError> {
         if self.rows.len() == 0 {
             return Ok(());
         }
@@ -130,7 +133,7 @@ impl Writer {
         let failed = |source: ParquetError| SinkError::Write { path: path.clone(), source: Box::new(source) };
         let mut file = match self.file.take() {
             Some(file) => file,
-            None => create(root, &self.name, &self.rows.layout)?,
+            None => create(fs, root, &self.name, &self.rows.layout)?,
         };
         let mut group = file.next_row_group().map_err(failed)?;
         encoder.row_group(&mut self.rows, &mut group).map_err(failed)?;
@@ -148,20 +151,26 @@ impl Writer {
         self.heap = self.rows.heap();
     }
 
-    /// Ends the file: footer and fsync. `None` where no event came.
-    pub(super) fn finish(mut self, root: &Path, encoder: &mut Encoder) -> Result<Option<FinishedFile>, SinkError> {
-        self.flush(root, encoder)?;
-        let Some(file) = self.file else { return Ok(None) };
+    /// Ends the file: footer and fsync. `None` where no event came. The empty buffers are left over.
+    pub(super) fn finish(
+        mut self,
+        fs: &dyn Fs,
+        root: &Path,
+        encoder: &mut Encoder,
+    ) -> Result<(Option<FinishedFile>, Rows), SinkError> {
+        self.flush(fs, root, encoder)?;
+        let Some(file) = self.file else { return Ok((None, self.rows)) };
         let path = root.join(self.name.temporary());
         let file = match file.into_inner().map(BufWriter::into_inner) {
             Ok(Ok(file)) => file,
             Ok(Err(source)) => return Err(SinkError::Io { action: "write", path, source: source.into_error() }),
             Err(source) => return Err(SinkError::Write { path, source: Box::new(source) }),
         };
-        file.file.sync_all().map_err(|source| SinkError::Io { action: "fsync", path, source })?;
+        file.file.sync().map_err(|source| SinkError::Io { action: "fsync", path, source })?;
         let digest = file.digest.finish();
         let sha256 = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Some(FinishedFile { name: self.name, size: file.size, rows: self.written, sha256 }))
+        let file = FinishedFile { name: self.name, size: file.size, rows: self.written, sha256 };
+        Ok((Some(file), self.rows))
     }
 }
 
@@ -183,21 +192,20 @@ impl FinishedFile {
 }
 
 fn create(
+    fs: &dyn Fs,
     root: &Path,
     name: &PartName,
     layout: &Layout,
 ) -> Result<SerializedFileWriter<BufWriter<HashedFile>>, SinkError> {
-    let mut folder = root.to_owned();
-    for segment in name.folder.split('/') {
-        let above = folder.clone();
-        folder.push(segment);
-        if !folder.is_dir() {
-            let made = fs::create_dir(&folder).and_then(|()| sync_folder(&above));
-            made.map_err(|source| SinkError::Io { action: "create", path: folder.clone(), source })?;
-        }
-    }
     let path = root.join(name.temporary());
-    let file = File::create(&path).map_err(|source| SinkError::Io { action: "create", path: path.clone(), source })?;
+    let failed = |source| SinkError::Io { action: "create", path: path.clone(), source };
+    let file = match fs.create(&path, 0) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs.create_dir(&root.join(&name.folder)).and_then(|()| fs.create(&path, 0))
+        }
+        other => other,
+    };
+    let file = file.map_err(failed)?;
     let time = i32::try_from(layout.time).unwrap_or(0);
     let properties = WriterProperties::builder()
         .set_created_by(concat!("picket-aggregator ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -226,9 +234,15 @@ mod tests {
         }
         let name = PartName::new(Class::Authentication, 20_528, 7, 0);
         assert_eq!(name.committed(9), "class=authentication/day=2026-03-16/7-9.parquet");
-        for foreign in ["a/b/x.parquet", "a/b/1-2.parquet.bak", "a/b/01-2.parquet", "a/b/1-2.0.parquet", "1-2.parquet"]
+        for foreign in ["x.parquet", "1-2.parquet.bak", "01-2.parquet", "1-2.0.parquet"] {
+            let foreign = format!("class=a/day=b/{foreign}");
+            assert_eq!(PartName::parse(&foreign), None, "{foreign}");
+        }
+        for folder in
+            ["", "a/b/", "class=a/", "class=a/b/", "../class=a/day=b/", "class=a/../day=b/", "class=a/day=b/../"]
         {
-            assert_eq!(PartName::parse(foreign), None, "{foreign}");
+            let outside = format!("{folder}1-2.parquet");
+            assert_eq!(PartName::parse(&outside), None, "{outside}");
         }
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use shared::batch::HostContext;
 use shared::durable::Writer;
 use shared::exit::{Exit, Reason};
-use shared::identity::ChainId;
+use shared::identity::{AgentId, ChainId};
 use shared::protocol::{ChainState, Chains};
 use shared::stop::{Stage, Stop};
 use shared::time::Clock;
@@ -22,13 +22,16 @@ use crate::admin::socket::{self, OpenSession, Reply, Request, Revoked};
 use crate::ca::enrollment::Enrollment;
 use crate::ca::lock::{LockError, StateLock};
 use crate::ca::roster::Roster;
+use crate::ca::signature::Signer;
 use crate::ca::token::Tokens;
 use crate::ca::{Authority, Server};
-use crate::config::{Config, SinkKind};
+use crate::config::{Config, Delivery, SinkConfig, SinkKind};
 use crate::ingest::{Arrival, Ingest, IngestConfig, IngestHandle, Journal, JournalClosed};
 use crate::journal::{JournalConfig, JournalHandle, JournalRequest, JournalThread, Received};
 use crate::pipeline::counters::SinkCounters;
+use crate::pipeline::replay::{Replay, ReplayError, Replays};
 use crate::pipeline::{SinkSetup, SinkThread};
+use crate::sink::AnySink;
 
 mod notices;
 
@@ -97,6 +100,20 @@ fn open_state(dir: &Path) -> Result<State, Exit> {
     Ok(State { server, certificate: Arc::new(certificate), enrollment, revocations, writer, _lock: lock })
 }
 
+/// How the journal is set up; its seals are signed with `signer`.
+pub(crate) fn journal_config(config: &Config, aggregator: AgentId, signer: Signer) -> JournalConfig {
+    JournalConfig {
+        dir: config.journal_dir(),
+        max_bytes: config.journal.max_bytes,
+        retain: config.journal.retain,
+        block_interval: config.journal.block_interval,
+        aggregator,
+        host: host_context(),
+        signer: Arc::new(signer),
+        floor: furthest_cursor(config),
+    }
+}
+
 fn host_context() -> HostContext {
     let uname = rustix::system::uname();
     HostContext {
@@ -107,23 +124,39 @@ fn host_context() -> HostContext {
     }
 }
 
-fn start_sinks(
-    config: &Config,
-    journal: &JournalHandle,
-    stop: &Stop,
-    clock: &Clock,
-) -> std::io::Result<(Vec<SinkThread>, Vec<Arc<SinkCounters>>)> {
-    let (mut threads, mut counters) = (Vec::new(), Vec::new());
-    for sink in &config.sinks {
+fn sink_setups(config: &Config) -> Vec<SinkSetup> {
+    let setup = |sink: &SinkConfig| {
         let SinkKind::Parquet(parquet) = &sink.kind;
-        let setup = SinkSetup {
+        SinkSetup {
             name: sink.name.clone(),
             type_name: "parquet".to_owned(),
             path: parquet.path.clone(),
             commit_interval: parquet.commit_interval,
             routed: config.routes.iter().any(|route| route.to == sink.name),
-        };
-        let books = Arc::new(SinkCounters::new(&sink.name));
+            required: sink.delivery == Delivery::Required,
+        }
+    };
+    config.sinks.iter().map(setup).collect()
+}
+
+/// The furthest cursor of the sinks. One that cannot be read now is held against the journal when its sink opens.
+fn furthest_cursor(config: &Config) -> u64 {
+    let cursor = |sink: &SinkConfig| {
+        let SinkKind::Parquet(parquet) = &sink.kind;
+        AnySink::peek("parquet", &parquet.path).ok()
+    };
+    config.sinks.iter().filter_map(cursor).max().unwrap_or(0)
+}
+
+fn start_sinks(
+    setups: Vec<SinkSetup>,
+    journal: &JournalHandle,
+    stop: &Stop,
+    clock: &Clock,
+) -> std::io::Result<(Vec<SinkThread>, Vec<Arc<SinkCounters>>)> {
+    let (mut threads, mut counters) = (Vec::new(), Vec::new());
+    for setup in setups {
+        let books = Arc::new(SinkCounters::new(&setup.name));
         threads.push(SinkThread::start(setup, journal.clone(), Arc::clone(&books), stop.clone(), clock.clone())?);
         counters.push(books);
     }
@@ -140,18 +173,13 @@ pub fn run(config: &Config, config_hash: String) -> Result<(), Exit> {
     let stop = Stop::new();
     let sinks_stop = Stop::new();
     let io = |error: std::io::Error| Exit::new(Reason::Io, error.to_string());
-    let journal_config = JournalConfig {
-        dir: config.state_dir.join("journal"),
-        max_bytes: config.journal.max_bytes,
-        retain: config.journal.retain,
-        block_interval: config.journal.block_interval,
-        aggregator: state.server.id,
-        host: host_context(),
-    };
+    let signer = state.enrollment.authority().signer().map_err(|error| exit(Reason::Config)(error.to_string()))?;
+    let journal_config = journal_config(config, state.server.id, signer);
     let journal = JournalThread::start(journal_config, config_hash, clock.clone()).map_err(io)?;
     let handle = journal.handle();
-    let (sinks, counters) = start_sinks(config, &handle, &sinks_stop, &clock).map_err(io)?;
-    if config.sinks.is_empty() {
+    let setups = sink_setups(config);
+    let (sinks, counters) = start_sinks(setups.clone(), &handle, &sinks_stop, &clock).map_err(io)?;
+    if !config.sinks.iter().any(|sink| sink.delivery == Delivery::Required) {
         // Nobody waits for anything: segments go by their age.
         handle.passed("nobody", u64::MAX);
     }
@@ -161,8 +189,14 @@ pub fn run(config: &Config, config_hash: String) -> Result<(), Exit> {
         .thread_name("ingest")
         .build()
         .map_err(io)?;
-    let served = runtime.block_on(serve(config, &state, &handle, counters, &stop, &clock));
+    let replays = config.state_dir.join("replays");
+    let replays = Replays::open(&replays, state.writer, handle.clone(), setups, stop.clone(), clock.clone())
+        .map_err(|error| Exit::new(Reason::Io, error.to_string()))?;
+    let running = Running { journal: handle.clone(), counters, replays: replays.clone() };
+    let served = runtime.block_on(serve(config, &state, &running, &stop, &clock));
     runtime.shutdown_timeout(Duration::from_secs(1));
+    replays.join();
+    drop((running, replays));
     drop(handle);
     // Only now may the sinks take the end of the journal for the end of everything.
     journal.stop();
@@ -174,14 +208,15 @@ pub fn run(config: &Config, config_hash: String) -> Result<(), Exit> {
     served
 }
 
-async fn serve(
-    config: &Config,
-    state: &State,
-    journal: &JournalHandle,
+/// What runs beside the sessions.
+struct Running {
+    journal: JournalHandle,
     counters: Vec<Arc<SinkCounters>>,
-    stop: &Stop,
-    clock: &Clock,
-) -> Result<(), Exit> {
+    replays: Replays,
+}
+
+async fn serve(config: &Config, state: &State, running: &Running, stop: &Stop, clock: &Clock) -> Result<(), Exit> {
+    let journal = &running.journal;
     let authorities =
         state.enrollment.authority().trusted().map_err(|error| exit(Reason::Config)(error.to_string()))?;
     let tls = server_config(ServerSettings {
@@ -206,13 +241,13 @@ async fn serve(
     let surface = Surface {
         journal: journal.clone(),
         ingest: handle.clone(),
-        sinks: counters,
+        sinks: running.counters.clone(),
         enrollment: Arc::clone(&state.enrollment),
     };
     let http_listener = http::bind(config.http).await.map_err(|error| unavailable("metrics", &config.http, &error))?;
     let admin_listener = socket::bind(&config.socket, &config.state_dir)
         .map_err(|error| unavailable("commands", &config.socket.display(), &error))?;
-    let handler = admin_handler(state, handle, surface.clone(), clock.clone());
+    let handler = admin_handler(state, handle, surface.clone(), running.replays.clone(), clock.clone());
     tracing::info!(agents = %listening, http = %config.http, socket = %config.socket.display(), id = %state.server.id, "ready");
     watch_signals(stop.clone()).map_err(|error| Exit::new(Reason::Internal, error.to_string()))?;
     tokio::spawn(http::serve(http_listener, surface, stop.clone()));
@@ -236,7 +271,13 @@ fn reset_secret(server: &Server) -> [u8; 32] {
 }
 
 /// Answers the commands that need the running program.
-fn admin_handler(state: &State, ingest: IngestHandle, surface: Surface, clock: Clock) -> socket::Handler {
+fn admin_handler(
+    state: &State,
+    ingest: IngestHandle,
+    surface: Surface,
+    replays: Replays,
+    clock: Clock,
+) -> socket::Handler {
     let enrollment = Arc::clone(&state.enrollment);
     Arc::new(move |request| match request {
         Request::Revoke { agent, reason } => match enrollment.revoke(&agent, &reason, clock.now()) {
@@ -252,8 +293,25 @@ fn admin_handler(state: &State, ingest: IngestHandle, surface: Surface, clock: C
                 sessions.map(|session| OpenSession { agent: session.agent, peer: session.peer, since: session.since });
             Reply::ok(&open.collect::<Vec<_>>())
         }
+        Request::Replay(plan) => reply(replays.start(plan)),
+        Request::Replays => Reply::ok(&replays.list()),
+        Request::CancelReplay { id } => reply(replays.cancel(&id)),
         Request::Status => Reply::ok(&surface.status()),
     })
+}
+
+fn reply(replay: Result<Replay, ReplayError>) -> Reply {
+    let error = match replay {
+        Ok(replay) => return Reply::ok(&replay),
+        Err(error) => error,
+    };
+    let reason = match &error {
+        ReplayError::Busy { .. } | ReplayError::Stopping => Reason::Unavailable,
+        ReplayError::NoSink { .. } | ReplayError::Empty | ReplayError::NotRunning { .. } => Reason::Data,
+        ReplayError::File(_) => Reason::Io,
+        ReplayError::Thread(_) => Reason::Internal,
+    };
+    Reply::error(reason, error)
 }
 
 /// Makes the server's certificate anew when two thirds of its life are over, while the program runs.

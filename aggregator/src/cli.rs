@@ -20,8 +20,8 @@ use shared::time::{Clock, Timestamp};
 use tracing::level_filters::LevelFilter;
 
 pub use arguments::{
-    AgentsCommand, CompletionArgs, ExportArgs, GapsArgs, InitArgs, JournalCommand, Label, NormalizeArgs, Since,
-    TokenCommand, TokenCreateArgs, ValidateArgs,
+    AgentsCommand, CompletionArgs, ExportArgs, GapsArgs, InitArgs, JournalCommand, Label, NormalizeArgs, ReplayArgs,
+    TokenCommand, TokenCreateArgs, ValidateArgs, VerifyArgs, When,
 };
 
 use crate::command;

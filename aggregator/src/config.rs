@@ -76,7 +76,21 @@ pub struct SinkConfig {
     pub name: String,
     /// What it is.
     pub kind: SinkKind,
+    /// Whether the journal waits for it; default required.
+    pub delivery: Delivery,
 }
+
+/// What the journal owes a sink.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Delivery {
+    /// A segment stays until the sink has it; at `max_bytes` agents wait for that.
+    Required,
+    /// Segments go without it: a sink that is too far behind loses what they held.
+    BestEffort,
+}
+
+/// The words of `delivery`.
+const DELIVERIES: [(&str, Delivery); 2] = [("required", Delivery::Required), ("best_effort", Delivery::BestEffort)];
 
 /// What a sink is, by type.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -183,6 +197,7 @@ fn sink(name: &str, fields: &mut Fields<'_>, folder: &Path, lake: &Path) -> Read
         fields.allow_any_key();
         return Err(reported);
     }
+    let delivery = fields.or("delivery", "required", rule::word(&DELIVERIES));
     let path = fields.optional("path", rule::path(folder));
     let commit_interval = fields.or("commit_interval", "60s", rule::duration(Duration::from_millis(100)..=DAY));
     let path = path?.unwrap_or_else(|| {
@@ -190,7 +205,7 @@ fn sink(name: &str, fields: &mut Fields<'_>, folder: &Path, lake: &Path) -> Read
         lake.to_path_buf()
     });
     let kind = SinkKind::Parquet(ParquetConfig { path, commit_interval: commit_interval? });
-    Ok(SinkConfig { name: name.to_owned(), kind })
+    Ok(SinkConfig { name: name.to_owned(), kind, delivery: delivery? })
 }
 
 /// Reads the routes; `sinks` are the valid targets, absent when they could not be read themselves.
@@ -241,7 +256,7 @@ mod tests {
     const FULL: &str = "version: 1\nlisten: 0.0.0.0:7443\nstate_dir: /var/lib/picket-aggregator\n\
         http: 127.0.0.1:7480\nfleet: fleet.yaml\n\
         journal: { max_bytes: 1GiB, retain: 30d, block_interval: 500ms }\n\
-        routes:\n  - { to: lake }\nsinks:\n  lake: { type: parquet, path: lake, commit_interval: 10s }\n";
+        routes:\n  - { to: lake }\nsinks:\n  lake: { type: parquet, path: lake, commit_interval: 10s, delivery: best_effort }\n";
 
     #[test]
     fn a_file_with_only_a_version_is_all_defaults() {
@@ -264,6 +279,7 @@ mod tests {
         assert_eq!(config.journal.block_interval, Duration::from_millis(500));
         let SinkKind::Parquet(lake) = &config.sinks[0].kind;
         assert_eq!((config.sinks[0].name.as_str(), lake.path.as_path()), ("lake", Path::new("/etc/picket/lake")));
+        assert_eq!(config.sinks[0].delivery, Delivery::BestEffort);
         assert_eq!(config.routes, [RouteConfig { to: "lake".into() }]);
         assert_eq!(loaded.warnings, []);
     }
@@ -273,7 +289,10 @@ mod tests {
         let config =
             parsed("version: 1\nstate_dir: s\nroutes: [{ to: a }]\nsinks: { a: { type: parquet } }\n").unwrap().config;
         let SinkKind::Parquet(lake) = &config.sinks[0].kind;
-        assert_eq!(lake.path, Path::new("/etc/picket/s/lake"));
+        assert_eq!(
+            (lake.path.as_path(), config.sinks[0].delivery),
+            (Path::new("/etc/picket/s/lake"), Delivery::Required)
+        );
         assert_eq!(config.socket, Path::new("/etc/picket/s/admin.sock"));
     }
 

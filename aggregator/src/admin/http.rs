@@ -1,7 +1,7 @@
 //! Loopback HTTP: `/metrics` for Prometheus, `/healthz`, `/readyz`.
 //!
 //! `/healthz` answers as long as the program answers; `/readyz` is 503, with the reasons, while the journal takes
-//! nothing or a sink fails. Label values are names of this configuration, classes and states: bounded.
+//! nothing or a sink fails, and for an hour after the journal gave up segments early or was found behind its sinks. Label values are names of this configuration, classes and states: bounded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -110,9 +110,7 @@ impl Surface {
     fn degraded(&self) -> Vec<String> {
         let journal = self.journal.status().borrow().clone();
         let mut reasons: Vec<String> = journal.error.into_iter().collect();
-        if journal.sacrificed_segments > 0 {
-            reasons.push(format!("{} journal segments went before their time", journal.sacrificed_segments));
-        }
+        reasons.extend(journal.notes);
         for sink in &self.sinks {
             reasons.extend(sink.books().last_error.map(|error| format!("sink {}: {error}", sink.name)));
         }
@@ -173,6 +171,9 @@ impl Surface {
         out.single("journal_position", "gauge", "Position of the last frame.", journal.position.saturating_sub(1));
         let sacrificed = journal.sacrificed_segments;
         out.counter("journal_sacrificed_segments_total", "Segments that went younger than retain.", sacrificed);
+        let went_back = u64::from(journal.went_back);
+        let help = "1 when the journal stood behind its sinks at the start: deleted, or replaced by an older copy.";
+        out.single("journal_went_back", "gauge", help, went_back);
         let degraded = u64::from(journal.error.is_some());
         out.single("journal_degraded", "gauge", "1 while the journal takes nothing.", degraded);
         out.counter("ingest_raw_bytes_total", "Bytes of journaled frames before compression.", journal.raw_bytes);
@@ -190,35 +191,27 @@ impl Surface {
     }
 
     fn sink_metrics(&self, out: &mut Exposition) {
-        let journal = self.journal.status().borrow().clone();
+        // The sinks first: none has read more than the journal has then.
         let sinks: Vec<(&str, SinkBooks)> = self.sinks.iter().map(|sink| (sink.name.as_str(), sink.books())).collect();
+        let journal = self.journal.status().borrow().clone();
         let mut by_class = BTreeMap::new();
-        for (class, count) in sinks.iter().flat_map(|(_, books)| &books.by_class) {
-            *by_class.entry(*class).or_insert(0) += count;
+        for (class, count) in sinks.iter().flat_map(|(_, books)| books.by_class()) {
+            *by_class.entry(class).or_insert(0) += count;
         }
         let by_class: Vec<(&str, u64)> = by_class.into_iter().collect();
         out.by("events_total", ("counter", "Events made, by class."), "class", &by_class);
-        let help = "Journaled records by what became of them for each sink: journaled is the sum of the others.";
+        let help = "Journaled records by what became of them for each sink since it was opened (earlier: until then): \
+                    journaled is the sum of the others.";
         out.head("books_records", "gauge", help);
         for (sink, books) in &sinks {
-            let passed = books.normalized + books.unreadable + books.journal_damage + books.expired;
-            for (entry, count) in [
-                ("journaled", journal.records),
-                ("normalized", books.normalized),
-                ("unreadable", books.unreadable),
-                ("journal_damage", books.journal_damage),
-                ("expired", books.expired),
-                ("pending", journal.records.saturating_sub(passed)),
-            ] {
+            for (entry, count) in books.records(journal.records) {
                 out.sample("books_records", &[("sink", sink), ("entry", entry)], count);
             }
         }
-        let help = "Events by what became of them: made = delivered + rejected + pending.";
+        let help = "Events by what became of them: made = delivered + rejected + undone (made again) + pending.";
         out.head("books_sink_events", "gauge", help);
         for (sink, books) in &sinks {
-            for (entry, count) in
-                [("made", books.made), ("delivered", books.delivered), ("rejected", 0), ("pending", books.pending)]
-            {
+            for (entry, count) in books.events() {
                 out.sample("books_sink_events", &[("sink", sink), ("entry", entry)], count);
             }
         }

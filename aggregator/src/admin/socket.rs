@@ -32,6 +32,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::ca::roster::Revocation;
+use crate::pipeline::replay::Plan;
 
 /// Longest request.
 pub const REQUEST_BYTES_MAX: usize = 64 << 10;
@@ -62,8 +63,30 @@ pub enum Request {
     },
     /// Which sessions are open. Answered with a list of [`OpenSession`].
     Sessions,
+    /// Sends history through the pipeline again. Answered with a [`Replay`](crate::pipeline::replay::Replay).
+    Replay(Plan),
+    /// Every replay that is known. Answered with a list of them.
+    Replays,
+    /// Ends a replay. Answered with it.
+    CancelReplay {
+        /// Its id.
+        id: String,
+    },
     /// How the aggregator is. Answered with whatever it says of itself.
     Status,
+}
+
+impl Request {
+    /// Reads the one line of a connection, with its newline or without.
+    ///
+    /// # Errors
+    /// What is wrong with it, for the person who asked.
+    pub fn parse(line: &[u8]) -> Result<Self, String> {
+        if line.len() > REQUEST_BYTES_MAX {
+            return Err(format!("the request is longer than {REQUEST_BYTES_MAX} bytes"));
+        }
+        serde_json::from_slice(line).map_err(|error| format!("this aggregator does not know the request: {error}"))
+    }
 }
 
 /// A revocation that was made.
@@ -271,10 +294,7 @@ async fn read(stream: &mut tokio::net::UnixStream) -> Result<Request, String> {
     let limit = REQUEST_BYTES_MAX as u64 + 1;
     let mut source = tokio::io::BufReader::new(stream).take(limit);
     source.read_until(b'\n', &mut line).await.map_err(|error| format!("the request cannot be read: {error}"))?;
-    if line.len() > REQUEST_BYTES_MAX {
-        return Err(format!("the request is longer than {REQUEST_BYTES_MAX} bytes"));
-    }
-    serde_json::from_slice(&line).map_err(|error| format!("this aggregator does not know the request: {error}"))
+    Request::parse(&line)
 }
 
 /// Why there is no answer, or not the one that was hoped for.

@@ -113,20 +113,63 @@ pub struct GapsArgs {
     /// Only this agent, by id or host name
     #[arg(long, value_name = "AGENT")]
     pub agent: Option<String>,
-    /// Only what was received since: 2h (ago), 2026-03-16 or 2026-03-16T09:30:00Z
+    /// From when on: 2h (ago), 02:00 (today, UTC), 2026-03-16 or 2026-03-16T09:30:00Z
     #[arg(long, value_name = "TIME")]
-    pub since: Option<Since>,
+    pub since: Option<When>,
+    /// Until when, in the same forms; a window that is over is answered for whole, whenever its frames came
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<When>,
 }
 
-/// What `picket-aggregator journal` can do; it reads, whether the aggregator runs or not.
+/// What `picket-aggregator journal` can do; all but `replay` and `verify --repair` read, whether the aggregator runs or not.
 #[derive(Debug, Subcommand)]
 pub enum JournalCommand {
     /// Segments, bytes, positions, cursors
     Stat,
     /// Check every record, chain and seal
-    Verify,
+    Verify(VerifyArgs),
+    /// The seals and the journal's end, to be kept elsewhere for `verify --against`
+    Heads,
     /// Raw lines, or frames, out
     Export(ExportArgs),
+    /// History through the pipeline again, by the running aggregator, into a store of its own beside a sink's;
+    /// without --to: what was replayed
+    Replay(ReplayArgs),
+}
+
+/// Arguments of `journal replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The sink beside whose store the replay's is made: a lake gets a folder `replay=<id>`
+    #[arg(long, value_name = "SINK", conflicts_with = "cancel")]
+    pub to: Option<String>,
+    /// Only this agent, by id or host name
+    #[arg(long, value_name = "AGENT", requires = "to")]
+    pub agent: Option<String>,
+    /// Only what was received since: 2h (ago), 02:00 (today, UTC), 2026-03-16 or 2026-03-16T09:30:00Z
+    #[arg(long, value_name = "TIME", requires = "to")]
+    pub since: Option<When>,
+    /// Only what was received before
+    #[arg(long, value_name = "TIME", requires = "to")]
+    pub until: Option<When>,
+    /// Do not wait for its end
+    #[arg(long, requires = "to")]
+    pub detach: bool,
+    /// End a running replay; what it has committed stays
+    #[arg(long, value_name = "ID")]
+    pub cancel: Option<String>,
+}
+
+/// Arguments of `journal verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// Hold the journal against what `journal heads --output json` (or ndjson) printed earlier; several printouts may
+    /// stand in the file. Says of each seal, end and head: intact, altered, removed, cut, elsewhere or retired
+    #[arg(long, value_name = "HEADS")]
+    pub against: Option<PathBuf>,
+    /// Mend first what a start mends, and seal what has no seal; not while the aggregator runs
+    #[arg(long)]
+    pub repair: bool,
 }
 
 /// Arguments of `journal export`.
@@ -138,12 +181,19 @@ pub struct ExportArgs {
     /// Only this agent, by id or host name
     #[arg(long, value_name = "AGENT")]
     pub agent: Option<String>,
-    /// Only what was received since: 2h (ago), 2026-03-16 or 2026-03-16T09:30:00Z
+    /// Only what was received since: 2h (ago), 02:00 (today, UTC), 2026-03-16 or 2026-03-16T09:30:00Z
     #[arg(long, value_name = "TIME")]
-    pub since: Option<Since>,
+    pub since: Option<When>,
+    /// Only what was received before, in the same forms
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<When>,
     /// The frames as they were journaled, instead of their lines
     #[arg(long)]
     pub frames: bool,
+    /// Into files in this folder, which must be empty or absent, with a manifest: what was asked for, SHA-256 of every
+    /// file, ranges and heads of the chains
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// Arguments of `normalize`.
@@ -183,57 +233,71 @@ impl FromStr for Label {
 
 /// A moment on the command line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Since {
+pub enum When {
     /// So long ago.
     Ago(Duration),
     /// Then.
     At(Timestamp),
+    /// So many seconds after the last midnight, UTC.
+    Today(i64),
 }
 
-impl Since {
+impl When {
     /// The moment, if it is `now` now.
     #[must_use]
     pub fn moment(self, now: Timestamp) -> Timestamp {
         match self {
             Self::Ago(ago) => Timestamp(now.0.saturating_sub(i64::try_from(ago.as_nanos()).unwrap_or(i64::MAX))),
             Self::At(then) => then,
+            Self::Today(seconds) => Timestamp::from_seconds(now.day() * 86_400 + seconds),
         }
     }
 }
 
-impl FromStr for Since {
+impl FromStr for When {
     type Err = BadArgument;
 
     fn from_str(text: &str) -> Result<Self, BadArgument> {
         if let Some(then) = moment(text) {
             return Ok(Self::At(then));
         }
+        if let Some(seconds) = time_of_day(text) {
+            return Ok(Self::Today(seconds));
+        }
         rule::duration(Duration::ZERO..=Duration::MAX)(text).map(Self::Ago).map_err(|_| {
-            let expected = "a duration (2h), a day (2026-03-16) or a time (2026-03-16T09:30:00Z)";
+            let expected =
+                "a duration (2h), a time of today (02:00), a day (2026-03-16) or a time (2026-03-16T09:30:00Z)";
             BadArgument(format!("'{}' is not {expected}", Excerpt(text)))
         })
     }
 }
 
-/// `YYYY-MM-DD`, or RFC 3339 in whole seconds and UTC: `YYYY-MM-DDThh:mm:ssZ`.
+/// `YYYY-MM-DD`, or RFC 3339 in UTC: `YYYY-MM-DDThh:mm:ssZ`, without seconds as well.
 fn moment(text: &str) -> Option<Timestamp> {
-    let (date, time) = match text.split_once('T') {
-        Some((date, time)) => (date, time.strip_suffix('Z')?),
-        None => (text, "00:00:00"),
+    let (date, seconds) = match text.split_once('T') {
+        Some((date, time)) => (date, time_of_day(time.strip_suffix('Z')?)?),
+        None => (text, 0),
     };
     let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
-    let [hour, minute, second] = numbers(time, ':', [2, 2, 2])?;
     let (month, day) = (u8::try_from(month).ok()?, u8::try_from(day).ok()?);
     let days = days_from_civil(year, month, day);
     let real = (1..=12).contains(&month) && civil_from_days(days) == (year, month, day);
-    let in_day = hour < 24 && minute < 60 && second < 60;
-    (real && in_day).then(|| Timestamp::from_seconds(days * 86_400 + hour * 3_600 + minute * 60 + second))
+    real.then(|| Timestamp::from_seconds(days * 86_400 + seconds))
 }
 
-/// Three numbers of these many digits.
-fn numbers(text: &str, between: char, digits: [usize; 3]) -> Option<[i64; 3]> {
+/// `hh:mm` or `hh:mm:ss` as seconds since midnight.
+fn time_of_day(text: &str) -> Option<i64> {
+    let [hour, minute, second] = numbers(text, ':', [2, 2, 2]).or_else(|| {
+        let [hour, minute] = numbers(text, ':', [2, 2])?;
+        Some([hour, minute, 0])
+    })?;
+    (hour < 24 && minute < 60 && second < 60).then_some(hour * 3_600 + minute * 60 + second)
+}
+
+/// Numbers of these many digits.
+fn numbers<const N: usize>(text: &str, between: char, digits: [usize; N]) -> Option<[i64; N]> {
     let mut parts = text.split(between);
-    let mut found = [0; 3];
+    let mut found = [0; N];
     for (number, width) in found.iter_mut().zip(digits) {
         let part = parts.next().filter(|part| part.len() == width && part.bytes().all(|b| b.is_ascii_digit()))?;
         *number = part.parse().ok()?;
@@ -273,10 +337,17 @@ mod tests {
             "agents show web-1",
             "agents revoke web-1 --reason stolen",
             "gaps --agent a --since 2h",
+            "gaps --agent a --since 02:00 --until 2026-03-16T03:00:00Z",
             "journal stat",
             "journal verify",
+            "journal verify --against heads.json --repair",
+            "journal heads",
             "journal export --agent a --since 2026-03-16 --frames",
+            "journal export --agent a --since 02:00 --until 03:00 --frames --out d",
             "journal export --uid 01890a5d-ac96-774b-bcce-b302099a8057-00000000000000ff-high-12.3",
+            "journal replay",
+            "journal replay --to lake --agent a --since 2h --until 1h --detach",
+            "journal replay --cancel 20260316T093000Z",
             "normalize --format syslog a b -",
             "normalize",
             "completion bash",
@@ -303,6 +374,8 @@ mod tests {
             "token create --group a/b",
             "gaps --since yesterday",
             "journal export --uid x",
+            "journal replay --since 2h",
+            "journal replay --to lake --cancel x",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
@@ -319,14 +392,28 @@ mod tests {
     #[test]
     fn moments_are_ages_days_or_utc_times() {
         let now = Timestamp::from_ms(1_773_653_400_000);
-        let at = |text: &str| text.parse::<Since>().unwrap().moment(now).to_string();
+        let at = |text: &str| text.parse::<When>().unwrap().moment(now).to_string();
         assert_eq!(at("30m"), "2026-03-16T09:00:00.000Z");
         assert_eq!(at("2026-03-16"), "2026-03-16T00:00:00.000Z");
         assert_eq!(at("2026-03-16T09:30:01Z"), "2026-03-16T09:30:01.000Z");
-        for text in
-            ["", "2026-02-29", "2026-13-01", "2026-1-1", "2026-03-16T24:00:00Z", "2026-03-16T09:30:01", "5", "-1h"]
-        {
-            assert!(text.parse::<Since>().is_err(), "{text}");
+        assert_eq!(at("2026-03-16T09:30Z"), "2026-03-16T09:30:00.000Z");
+        assert_eq!(
+            (at("02:00"), at("23:59:59")),
+            ("2026-03-16T02:00:00.000Z".into(), "2026-03-16T23:59:59.000Z".into())
+        );
+        for text in [
+            "",
+            "2026-02-29",
+            "2026-13-01",
+            "2026-1-1",
+            "2026-03-16T24:00:00Z",
+            "2026-03-16T09:30:01",
+            "5",
+            "-1h",
+            "24:00",
+            "2:00",
+        ] {
+            assert!(text.parse::<When>().is_err(), "{text}");
         }
     }
 

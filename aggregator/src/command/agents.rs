@@ -12,7 +12,7 @@ use shared::identity::{AgentId, ChainId};
 use shared::table::{Output, Table};
 use shared::time::Timestamp;
 
-use super::{card, configuration, moment, moment_or_null, offline_exit, roster, roster_exit};
+use super::{ask_exit, card, configuration, moment, moment_or_null, offline_exit, roster, roster_exit};
 use crate::admin::socket::{AskError, OpenSession, Request, Revoked, ask};
 use crate::ca::roster::{Book, Entry, Revocation, revoke_without_daemon};
 use crate::cli::{AgentsCommand, Options};
@@ -63,10 +63,6 @@ fn revoke(config: &Config, agent: &str, reason: &str, now: Timestamp) -> Result<
             Ok(Revoked { agent, outcome })
         }
     }
-}
-
-fn ask_exit(error: &AskError) -> Exit {
-    Exit::new(error.reason(), error)
 }
 
 /// All that can be known of agents here.

@@ -4,10 +4,12 @@
 pub mod agents;
 mod card;
 pub mod completion;
+mod evidence;
 pub mod gaps;
 pub mod init;
 pub mod journal;
 pub mod normalize;
+mod replay;
 pub mod run;
 #[cfg(test)]
 mod scratch;
@@ -19,6 +21,7 @@ use shared::exit::{Exit, Reason};
 use shared::identity::AgentId;
 use shared::time::Timestamp;
 
+use crate::admin::socket::AskError;
 use crate::ca::roster::{Book, Roster, RosterError};
 use crate::cli::Options;
 use crate::config::{self, Config};
@@ -56,6 +59,10 @@ fn roster_exit(error: &RosterError) -> Exit {
 fn named(config: &Config, who: Option<&str>) -> Result<Option<AgentId>, Exit> {
     let Some(who) = who else { return Ok(None) };
     roster(config)?.find(who).map(Some).map_err(|error| roster_exit(&error))
+}
+
+fn ask_exit(error: &AskError) -> Exit {
+    Exit::new(error.reason(), error)
 }
 
 fn open_journal(config: &Config) -> Result<JournalFiles, Exit> {

@@ -1,8 +1,22 @@
-//! The books of one sink, as atomics: written by its thread, read by `/metrics`.
+//! The books of one sink: written by its thread, frame by frame, read by `/metrics`.
+//!
+//! Every entry is counted where it happens, none is the difference of others, so that both equations can fail:
+//! - `journaled = earlier + normalized + unreadable + journal_damage + expired + pending`. On the right, records
+//!   that were interpreted are counted one by one; `pending` is what the journal numbered behind the last frame
+//!   that was read, by the number in that frame's wrap. A jump of these numbers is `journal_damage` or `expired` only where
+//!   the reader told of damage, or that segments are gone: any other jump stays out, and the books do not add up.
+//! - `made = delivered + rejected + undone + pending`. `made` counts at the interpreter, `pending` what the sink
+//!   took, `delivered` what it says it committed.
+//!
+//! Entries of records begin anew when the sink is opened (`earlier` is what it had by then), those of events with
+//! the program. Both equations hold at every moment at which the lock is free.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use shared::record::LossReason;
+
+use super::interpret::Passed;
+use crate::journal::Behind;
 use crate::schema::Class;
 
 /// Counters of one sink.
@@ -10,40 +24,30 @@ use crate::schema::Class;
 pub struct SinkCounters {
     /// Its name.
     pub name: String,
-    /// Journaled records that this sink has passed, since the journal was made.
-    records_passed: AtomicU64,
-    unreadable: AtomicU64,
-    journal_damage: AtomicU64,
-    expired: AtomicU64,
-    normalized: AtomicU64,
-    made_by_class: [AtomicU64; Class::ALL.len()],
-    pending: AtomicU64,
-    delivered: AtomicU64,
-    unrouted: AtomicU64,
-    errors: AtomicU64,
-    cursor: AtomicU64,
-    frames_read: AtomicU64,
-    seen_any: AtomicBool,
-    last_error: Mutex<Option<String>>,
-    commits: AtomicU64,
+    books: Mutex<SinkBooks>,
 }
 
-/// The books of one sink at one moment. `journaled = normalized + unreadable + damage + expired + pending` holds
-/// for `journaled = normalized + unreadable + damage + expired` here plus what the journal has beyond it.
+/// The books of one sink at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct SinkBooks {
-    /// Records that became events; those of earlier runs included.
+    /// Records up to its cursor when it was opened last: what became of them is in the books of that time.
+    pub earlier: u64,
+    /// Records that were understood, since then.
     pub normalized: u64,
-    /// Records of frames that do not open.
+    /// Records that do not open; their bytes stay in the journal.
     pub unreadable: u64,
     /// Records that the journal lost.
     pub journal_damage: u64,
-    /// Records that went before this sink had them.
+    /// Records that the journal let go before this sink had them.
     pub expired: u64,
-    /// Events made for this sink, in this run, and not undone by a failure.
+    /// Records of the journal up to the last frame that was read, by the journal's own numbers.
+    pub reached: u64,
+    /// Events made for this sink; those made again after a failure count again.
     pub made: u64,
     /// Events committed.
     pub delivered: u64,
+    /// Events that a failure undid before they were committed: they are made again.
+    pub undone: u64,
     /// Events pushed and not committed.
     pub pending: u64,
     /// Events that no route took.
@@ -56,16 +60,69 @@ pub struct SinkBooks {
     pub commits: u64,
     /// The last failure, while it lasts.
     pub last_error: Option<String>,
-    /// Events made, by class.
-    pub by_class: Vec<(&'static str, u64)>,
+    /// Events made, routed or not, in the order of [`Class::ALL`].
+    by_class: [u64; Class::ALL.len()],
+    /// The reader told since the last frame that something is missing.
+    missing: Option<LossReason>,
+    /// A commit at this cut was begun and its end is not known.
+    committing: Option<u64>,
 }
 
-fn load(counter: &AtomicU64) -> u64 {
-    counter.load(Ordering::Relaxed)
+impl SinkBooks {
+    /// Entries of the equation of records, while the journal has numbered `journaled` of them.
+    #[must_use]
+    pub fn records(&self, journaled: u64) -> [(&'static str, u64); 7] {
+        [
+            ("journaled", journaled),
+            ("earlier", self.earlier),
+            ("normalized", self.normalized),
+            ("unreadable", self.unreadable),
+            ("journal_damage", self.journal_damage),
+            ("expired", self.expired),
+            ("pending", journaled.saturating_sub(self.reached)),
+        ]
+    }
+
+    /// Entries of the equation of events.
+    #[must_use]
+    pub fn events(&self) -> [(&'static str, u64); 5] {
+        [
+            ("made", self.made),
+            ("delivered", self.delivered),
+            ("rejected", 0),
+            ("undone", self.undone),
+            ("pending", self.pending),
+        ]
+    }
+
+    /// Events made, by name of their class.
+    pub fn by_class(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Class::ALL.iter().zip(self.by_class).map(|(class, count)| (class.name(), count)).filter(|(_, n)| *n > 0)
+    }
 }
 
-fn add(counter: &AtomicU64, by: u64) {
-    counter.fetch_add(by, Ordering::Relaxed);
+/// The events of one frame, counted beside the books and entered at once.
+#[derive(Default)]
+pub(super) struct Tally {
+    made: u64,
+    pushed: u64,
+    refused: u64,
+    unrouted: u64,
+    by_class: [u64; Class::ALL.len()],
+}
+
+impl Tally {
+    pub(super) fn made(&mut self, class: Class, routed: bool) {
+        *(if routed { &mut self.made } else { &mut self.unrouted }) += 1;
+        let at = Class::ALL.iter().position(|known| *known == class);
+        if let Some(count) = at.and_then(|at| self.by_class.get_mut(at)) {
+            *count += 1;
+        }
+    }
+
+    pub(super) fn pushed(&mut self, taken: bool) {
+        *(if taken { &mut self.pushed } else { &mut self.refused }) += 1;
+    }
 }
 
 impl SinkCounters {
@@ -75,84 +132,207 @@ impl SinkCounters {
         Self { name: name.to_owned(), ..Self::default() }
     }
 
+    fn lock(&self) -> MutexGuard<'_, SinkBooks> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The sink was opened, and gets again what lies behind its cursor.
-    pub(super) fn opened(&self, cursor: u64) {
-        self.cursor.store(cursor, Ordering::Relaxed);
-        self.pending.store(0, Ordering::Relaxed);
-        self.seen_any.store(false, Ordering::Relaxed);
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    pub(super) fn opened(&self, cursor: u64, behind: Behind) {
+        let mut books = self.lock();
+        let uncommitted = std::mem::take(&mut books.pending);
+        if books.committing.take() == Some(cursor) {
+            // It failed after the commit was durable.
+            books.delivered += uncommitted;
+            books.commits += 1;
+        } else {
+            books.undone += uncommitted;
+        }
+        (books.earlier, books.expired, books.reached) =
+            (behind.records, behind.expired, behind.records + behind.expired);
+        (books.normalized, books.unreadable, books.journal_damage) = (0, 0, 0);
+        (books.cursor, books.missing, books.last_error) = (cursor, None, None);
     }
 
     pub(super) fn failed(&self, error: &str) {
-        add(&self.errors, 1);
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_owned());
+        let mut books = self.lock();
+        books.errors += 1;
+        books.last_error = Some(error.to_owned());
     }
 
-    /// Holds the number of records before a frame against what was passed: what is missing between is lost.
-    fn reach(&self, records_before: u64) {
-        add(&self.frames_read, 1);
-        let passed = load(&self.records_passed);
-        if self.seen_any.swap(true, Ordering::Relaxed) {
-            let missing = records_before.saturating_sub(passed);
-            add(&self.journal_damage, missing);
-        } else {
-            // First frame behind the cursor: earlier runs (or this one, before a failure) had what lies before it.
-            let others = load(&self.unreadable) + load(&self.journal_damage) + load(&self.expired);
-            self.normalized.store(records_before.saturating_sub(others), Ordering::Relaxed);
+    /// A frame was interpreted: `records_before` and `records` by the journal's numbers, `passed` and `tally` as
+    /// counted.
+    pub(super) fn read(&self, (records_before, records): (u64, u64), passed: Passed, tally: &Tally) {
+        let mut books = self.lock();
+        let missing = records_before.saturating_sub(books.reached);
+        match books.missing.take() {
+            Some(LossReason::Expired) => books.expired += missing,
+            Some(_) => books.journal_damage += missing,
+            None => {}
         }
-        self.records_passed.store(records_before, Ordering::Relaxed);
+        books.reached = records_before + records;
+        books.normalized += passed.normalized;
+        books.unreadable += passed.unreadable;
+        enter(&mut books, tally);
     }
 
-    pub(super) fn read(&self, records_before: u64, records: u64) {
-        self.reach(records_before);
-        add(&self.normalized, records);
-        add(&self.records_passed, records);
+    /// The sink refused an event of a frame: the frame is read again once the sink is open again.
+    pub(super) fn refused(&self, tally: &Tally) {
+        enter(&mut self.lock(), tally);
     }
 
-    pub(super) fn unreadable(&self, records_before: u64, records: u64) {
-        self.reach(records_before);
-        add(&self.unreadable, records);
-        add(&self.records_passed, records);
+    /// The reader told that something is missing in front of the next frame: damage, or gone ([`LossReason::Expired`]).
+    pub(super) fn missing(&self, reason: LossReason) {
+        let mut books = self.lock();
+        books.errors += u64::from(reason != LossReason::Expired);
+        books.missing = Some(reason);
     }
 
-    pub(super) fn damaged(&self) {
-        add(&self.errors, 1);
+    /// A commit at `cut` begins.
+    pub(super) fn committing(&self, cut: u64) {
+        self.lock().committing = Some(cut);
     }
 
-    pub(super) fn made(&self, class: Class, routed: bool) {
-        if let Some(counter) =
-            Class::ALL.iter().position(|known| *known == class).and_then(|at| self.made_by_class.get(at))
-        {
-            add(counter, 1);
-        }
-        add(if routed { &self.pending } else { &self.unrouted }, 1);
-    }
-
-    pub(super) fn committed(&self, cursor: u64) {
-        add(&self.delivered, self.pending.swap(0, Ordering::Relaxed));
-        add(&self.commits, 1);
-        self.cursor.store(cursor, Ordering::Relaxed);
+    /// Everything up to `cut` is committed: `events` of them, as the sink says.
+    pub(super) fn committed(&self, cut: u64, events: u64) {
+        let mut books = self.lock();
+        (books.pending, books.committing, books.cursor) = (0, None, cut);
+        books.delivered += events;
+        books.commits += 1;
     }
 
     /// The books now.
     #[must_use]
     pub fn books(&self) -> SinkBooks {
-        let (delivered, pending) = (load(&self.delivered), load(&self.pending));
-        let by_class = Class::ALL.iter().zip(&self.made_by_class);
-        SinkBooks {
-            normalized: load(&self.normalized),
-            unreadable: load(&self.unreadable),
-            journal_damage: load(&self.journal_damage),
-            expired: load(&self.expired),
-            made: delivered + pending,
-            delivered,
-            pending,
-            unrouted: load(&self.unrouted),
-            errors: load(&self.errors),
-            cursor: load(&self.cursor),
-            commits: load(&self.commits),
-            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            by_class: by_class.map(|(class, count)| (class.name(), load(count))).filter(|(_, n)| *n > 0).collect(),
+        self.lock().clone()
+    }
+}
+
+fn enter(books: &mut SinkBooks, tally: &Tally) {
+    books.made += tally.made;
+    books.pending += tally.pushed;
+    books.undone += tally.refused;
+    books.unrouted += tally.unrouted;
+    for (sum, count) in books.by_class.iter_mut().zip(tally.by_class) {
+        *sum += count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: Passed = Passed { normalized: 2, unreadable: 0 };
+
+    fn tally(pushed: u64, refused: u64) -> Tally {
+        let mut tally = Tally::default();
+        (0..pushed + refused).for_each(|event| {
+            tally.made(Class::ALL[0], true);
+            tally.pushed(event < pushed);
+        });
+        tally
+    }
+
+    fn opened(cursor: u64, records: u64) -> SinkCounters {
+        let counters = SinkCounters::new("lake");
+        counters.opened(cursor, Behind { records, expired: 0 });
+        counters
+    }
+
+    fn adds_up<const N: usize>(entries: [(&str, u64); N]) -> bool {
+        let whole = entries[0].1;
+        entries[1..].iter().map(|(_, count)| count).sum::<u64>() == whole
+    }
+
+    #[track_caller]
+    fn assert_books(counters: &SinkCounters, journaled: u64) {
+        let books = counters.books();
+        assert!(adds_up(books.records(journaled)), "{:?}", books.records(journaled));
+        assert!(adds_up(books.events()), "{:?}", books.events());
+    }
+
+    #[test]
+    fn books_add_up_from_before_the_first_opening_to_the_last_commit() {
+        let counters = SinkCounters::new("lake");
+        assert_books(&counters, 9);
+        counters.opened(4, Behind { records: 3, expired: 0 });
+        assert_books(&counters, 9);
+        counters.read((3, 2), TWO, &tally(2, 0));
+        counters.read((5, 3), Passed { normalized: 2, unreadable: 1 }, &tally(2, 0));
+        assert_books(&counters, 9);
+        assert_eq!(counters.books().records(9)[6], ("pending", 1));
+        counters.committing(6);
+        counters.committed(6, 4);
+        assert_books(&counters, 9);
+        assert_eq!((counters.books().delivered, counters.books().pending), (4, 0));
+    }
+
+    #[test]
+    fn records_of_damage_that_was_told_are_journal_damage_and_those_of_segments_that_went_expired() {
+        let counters = opened(1, 0);
+        counters.missing(LossReason::JournalDamage);
+        counters.read((7, 2), TWO, &tally(2, 0));
+        assert_books(&counters, 9);
+        assert_eq!((counters.books().journal_damage, counters.books().errors), (7, 1));
+        counters.missing(LossReason::Expired);
+        counters.read((12, 2), TWO, &tally(2, 0));
+        assert_books(&counters, 14);
+        assert_eq!((counters.books().expired, counters.books().errors), (3, 1));
+    }
+
+    #[test]
+    fn what_went_before_a_new_sink_is_expired() {
+        let counters = SinkCounters::new("lake");
+        counters.opened(0, Behind { records: 0, expired: 7 });
+        counters.read((7, 2), TWO, &tally(2, 0));
+        assert_books(&counters, 9);
+        assert_eq!((counters.books().expired, counters.books().journal_damage), (7, 0));
+    }
+
+    #[test]
+    fn failure_undoes_what_was_pushed_and_a_commit_that_happened_all_the_same_delivers_it() {
+        for (cursor, delivered, undone) in [(1, 0, 3), (6, 2, 1)] {
+            let counters = opened(1, 0);
+            counters.read((0, 2), TWO, &tally(2, 0));
+            counters.refused(&tally(0, 1));
+            assert_books(&counters, 9);
+            counters.committing(6);
+            counters.failed("the disk");
+            counters.opened(cursor, Behind { records: 2 * u64::from(cursor == 6), expired: 0 });
+            assert_books(&counters, 9);
+            let books = counters.books();
+            assert_eq!((books.delivered, books.undone, books.pending), (delivered, undone, 0));
         }
+    }
+
+    #[test]
+    fn record_that_is_skipped_a_frame_that_is_skipped_and_a_frame_that_is_read_twice_show() {
+        let skipped_record = opened(1, 0);
+        skipped_record.read((0, 3), TWO, &tally(2, 0));
+        assert!(!adds_up(skipped_record.books().records(9)));
+        let skipped_frame = opened(1, 0);
+        skipped_frame.read((2, 2), TWO, &tally(2, 0));
+        assert!(!adds_up(skipped_frame.books().records(9)));
+        let read_twice = opened(1, 0);
+        (0..2).for_each(|_| read_twice.read((0, 2), TWO, &tally(2, 0)));
+        assert!(!adds_up(read_twice.books().records(9)));
+        let beyond_the_journal = opened(1, 0);
+        beyond_the_journal.read((8, 2), TWO, &tally(2, 0));
+        assert!(!adds_up(beyond_the_journal.books().records(9)));
+    }
+
+    #[test]
+    fn event_that_the_sink_lost_or_doubled_shows() {
+        for committed in [1, 3] {
+            let counters = opened(1, 0);
+            counters.read((0, 2), TWO, &tally(2, 0));
+            counters.committing(6);
+            counters.committed(6, committed);
+            assert!(!adds_up(counters.books().events()));
+        }
+        let made_and_not_pushed = opened(1, 0);
+        let mut tally = tally(1, 0);
+        tally.made(Class::ALL[0], true);
+        made_and_not_pushed.read((0, 2), TWO, &tally);
+        assert!(!adds_up(made_and_not_pushed.books().events()));
     }
 }

@@ -7,22 +7,29 @@ use std::sync::Arc;
 
 use shared::batch::{BatchView, Body, Context, FLAG_TRUNCATED, RecordView};
 use shared::frame::{Frame, FrameKind, Opener};
-use shared::identity::{AgentId, EventId};
+use shared::identity::{AgentId, ChainId, Epoch, EventId, Lane};
 use shared::record::{LossReason, Value};
 use shared::time::Timestamp;
 
 use crate::event::{Event, Field};
 use crate::journal::Wrap;
+use crate::normalize::record::Loss;
 use crate::normalize::{self, Format, Line, Origin};
 
-/// Why a frame gave no (or not all) events.
-#[derive(Debug, thiserror::Error)]
-pub enum InterpretError<E> {
+/// What became of the records of a frame, counted one by one.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Passed {
+    /// Became events, or are for the aggregator itself.
+    pub normalized: u64,
+    /// Do not open, alone or with their frame; an event says so.
+    pub unreadable: u64,
+}
+
+/// Why a frame, or a record, is no event.
+enum Unopened<E> {
     /// The body does not open: its bytes stay in the journal as evidence.
-    #[error("{0}")]
-    Unreadable(String),
+    Body(String),
     /// Whoever takes the events refused one.
-    #[error(transparent)]
     Refused(E),
 }
 
@@ -54,22 +61,77 @@ fn origin_of(agent: AgentId, context: &Context<'_>, origin: &shared::batch::Orig
 }
 
 impl Interpreter {
-    /// Shows `emit` every event of the frame, in the order of its records. Returns how many there were.
+    /// Shows `emit` every event of the frame, in the order of its records. Gives what became of these; of a
+    /// notice there are none. What does not open is an event too: part 1 of the frame's first record.
     ///
     /// # Errors
-    /// [`InterpretError`]; an unreadable frame has shown none.
+    /// What `emit` refuses with.
     pub fn frame<E>(
         &mut self,
         wrap: &Wrap,
         frame: &Frame,
         now: Timestamp,
         emit: &mut dyn FnMut(&Event<'_>) -> Result<(), E>,
-    ) -> Result<u64, InterpretError<E>> {
-        match frame.header().kind {
-            FrameKind::Genesis => Ok(0),
+    ) -> Result<Passed, E> {
+        let header = frame.header();
+        let interpreted = match header.kind {
+            FrameKind::Genesis => Ok(Passed::default()),
             FrameKind::Loss => self.loss(wrap, frame, now, emit),
             FrameKind::Data => self.data(wrap, frame, now, emit),
+        };
+        let (passed, lost, error) = match interpreted {
+            Err(Unopened::Refused(error)) => return Err(error),
+            Ok(passed) => (passed, passed.unreadable, "records of it do not open".to_owned()),
+            // The records of a loss frame are lost anyway.
+            Err(Unopened::Body(error)) => {
+                let records = u64::from(header.records);
+                let unreadable = if header.kind == FrameKind::Data { records } else { 0 };
+                (Passed { normalized: 0, unreadable }, records, error)
+            }
+        };
+        if lost > 0 {
+            let (position, agent) = (wrap.position, header.chain.agent);
+            tracing::error!(position, %agent, records = lost, error, "a journaled frame does not open; its bytes stay as evidence");
+            let id = EventId { chain: header.chain, record: header.first_record, part: 1 };
+            let loss = Loss {
+                reason: LossReason::FrameUnreadable,
+                records: Some(lost),
+                first_record: Some(header.first_record),
+                lane: header.chain.lane,
+                first_at: header.sealed_at,
+                last_at: header.sealed_at,
+            };
+            say(id, &loss, wrap.received.at, now, emit)?;
         }
+        Ok(passed)
+    }
+
+    /// Shows `emit` that bytes of the journal do not read back, or went before the sink had them: log offsets
+    /// `[from, to)`, in front of the frame that `behind` leads, with them so many `records`. It is the journal's own loss,
+    /// of no agent's chain: its id has epoch 0 and the log offset for a record number.
+    ///
+    /// # Errors
+    /// What `emit` refuses with.
+    pub fn missing<E>(
+        aggregator: AgentId,
+        (reason, (from, to)): (LossReason, (u64, u64)),
+        records: u64,
+        behind: &Wrap,
+        now: Timestamp,
+        emit: &mut dyn FnMut(&Event<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        tracing::error!(
+            from,
+            to,
+            records,
+            reason = reason.name(),
+            "bytes of the journal do not read back, or are gone"
+        );
+        let chain = ChainId { agent: aggregator, lane: Lane::High, epoch: Epoch(0) };
+        let at = behind.received.at;
+        let loss =
+            Loss { reason, records: Some(records), first_record: None, lane: chain.lane, first_at: at, last_at: at };
+        say(EventId { chain, record: from, part: 0 }, &loss, at, now, emit)
     }
 
     fn data<E>(
@@ -78,10 +140,10 @@ impl Interpreter {
         frame: &Frame,
         now: Timestamp,
         emit: &mut dyn FnMut(&Event<'_>) -> Result<(), E>,
-    ) -> Result<u64, InterpretError<E>> {
+    ) -> Result<Passed, Unopened<E>> {
         let header = frame.header();
-        let columns = frame.open(&mut self.opener).map_err(|error| InterpretError::Unreadable(error.to_string()))?;
-        let unreadable = |error: shared::batch::BatchError| InterpretError::Unreadable(error.to_string());
+        let columns = frame.open(&mut self.opener).map_err(|error| Unopened::Body(error.to_string()))?;
+        let unreadable = |error: shared::batch::BatchError| Unopened::Body(error.to_string());
         let view = BatchView::parse(&columns, header.records).map_err(unreadable)?;
         let context = view.context();
         let named = context.origins.iter().map(Arc::as_ref);
@@ -94,25 +156,33 @@ impl Interpreter {
         let id = |record| EventId { chain: header.chain, record, part: 0 };
         let received_at = wrap.received.at;
         let mut event = Event::new(id(header.first_record), received_at, received_at);
+        let mut passed = Passed::default();
         for (number, record) in (header.first_record..).zip(view.iter()) {
-            let RecordView { origin, read_at, body } = record.map_err(unreadable)?;
-            let run = first_run + origin as u64;
-            let Some((origin, fields)) = origins.get(origin).zip(shared.get(origin)) else { continue };
+            let known = record.ok().and_then(|record| {
+                let (origin, fields) = origins.get(record.origin).zip(shared.get(record.origin))?;
+                Some((record, origin, fields))
+            });
+            let Some((RecordView { origin: at, read_at, body }, origin, fields)) = known else {
+                passed.unreadable += 1;
+                continue;
+            };
+            let run = first_run + at as u64;
             match body {
                 Body::Line(line) => {
                     (event.id, event.shared, event.run) = (id(number), fields, run);
                     let full_size = (line.flags & FLAG_TRUNCATED != 0).then_some(line.full_size);
                     let line = Line { raw: line.bytes, read_at, received_at, full_size };
                     normalize::line(&line, origin, now, &mut event);
-                    emit(&event).map_err(InterpretError::Refused)?;
+                    emit(&event).map_err(Unopened::Refused)?;
                 }
                 Body::Typed(fields_of_record) => {
                     let said = Said { fields: fields_of_record, read_at, received_at };
-                    said.emit(id(number), origin, fields, now, emit).map_err(InterpretError::Refused)?;
+                    said.emit(id(number), origin, fields, now, emit).map_err(Unopened::Refused)?;
                 }
             }
+            passed.normalized += 1;
         }
-        Ok(u64::from(header.records))
+        Ok(passed)
     }
 
     fn loss<E>(
@@ -121,17 +191,12 @@ impl Interpreter {
         frame: &Frame,
         now: Timestamp,
         emit: &mut dyn FnMut(&Event<'_>) -> Result<(), E>,
-    ) -> Result<u64, InterpretError<E>> {
+    ) -> Result<Passed, Unopened<E>> {
         let header = frame.header();
-        let notice =
-            frame.loss_notice(&mut self.opener).map_err(|error| InterpretError::Unreadable(error.to_string()))?;
-        let origin = Origin { agent: header.chain.agent, source_type: "loss".to_owned(), ..Origin::default() };
-        let fields = origin.fields();
+        let notice = frame.loss_notice(&mut self.opener).map_err(|error| Unopened::Body(error.to_string()))?;
         // Lost records keep their numbers; part 1 of the first one is the news that they are lost.
         let id = EventId { chain: header.chain, record: header.first_record, part: 1 };
-        let mut event = Event::new(id, notice.last_time, wrap.received.at);
-        event.shared = &fields;
-        let loss = normalize::record::Loss {
+        let loss = Loss {
             reason: notice.reason,
             records: Some(u64::from(header.records)),
             first_record: Some(header.first_record),
@@ -139,10 +204,25 @@ impl Interpreter {
             first_at: notice.first_time,
             last_at: notice.last_time,
         };
-        normalize::record::loss(&loss, wrap.received.at, &origin, now, &mut event);
-        emit(&event).map_err(InterpretError::Refused)?;
-        Ok(0)
+        say(id, &loss, wrap.received.at, now, emit).map_err(Unopened::Refused)?;
+        Ok(Passed::default())
     }
+}
+
+/// Shows `emit` a loss.
+fn say<E>(
+    id: EventId,
+    loss: &Loss,
+    received_at: Timestamp,
+    now: Timestamp,
+    emit: &mut dyn FnMut(&Event<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let origin = Origin { agent: id.chain.agent, source_type: "loss".to_owned(), ..Origin::default() };
+    let fields = origin.fields();
+    let mut event = Event::new(id, loss.last_at, received_at);
+    event.shared = &fields;
+    normalize::record::loss(loss, received_at, &origin, now, &mut event);
+    emit(&event)
 }
 
 /// A typed record: something that an agent or this aggregator says of itself.
@@ -190,8 +270,7 @@ impl Said<'_> {
                 _ => None,
             };
             let (first_at, last_at) = (self.time("from"), self.time("to"));
-            let loss =
-                normalize::record::Loss { reason, records, first_record: None, lane: id.chain.lane, first_at, last_at };
+            let loss = Loss { reason, records, first_record: None, lane: id.chain.lane, first_at, last_at };
             let mut event = Event::new(id, self.read_at, self.received_at);
             event.shared = shared;
             normalize::record::loss(&loss, self.received_at, origin, now, &mut event);
@@ -204,5 +283,45 @@ impl Said<'_> {
         event.shared = shared;
         normalize::record::record(&fields, read_at, received_at, origin, now, &mut event);
         emit(&event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use shared::batch::{Batch, HostContext};
+    use shared::frame::{Place, Sealer};
+    use shared::identity::FrameHash;
+
+    use super::*;
+    use crate::journal::Received;
+
+    /// Column of the names of typed fields (see `shared::batch`).
+    const KEYS: u16 = 9;
+
+    #[test]
+    fn record_that_does_not_decode_is_counted_alone_and_those_around_it_become_events() {
+        let mut batch = Batch::default();
+        let origin = batch.origin(&Arc::new(shared::batch::Origin::default()));
+        let line = |bytes| shared::batch::Line { bytes, offset: 0, full_size: 3, flags: 0 };
+        batch.push_line(origin, Timestamp(1), line(b"one"));
+        assert!(batch.push_typed(origin, Timestamp(1), &[("key".to_owned(), Value::U64(5))]));
+        batch.push_line(origin, Timestamp(1), line(b"two"));
+        let chain = ChainId { agent: AgentId([1; 16]), lane: Lane::Normal, epoch: Epoch(7) };
+        let place = Place { chain, sequence: 2, first_record: 1, prev: FrameHash::ZERO, sealed_at: Timestamp(1) };
+        let mut sealer = Sealer::new().unwrap();
+        let frame = batch.with_columns(&HostContext::default(), |records, columns| {
+            let without_keys: Vec<_> = columns.iter().copied().filter(|(id, ..)| *id != KEYS).collect();
+            sealer.data(&place, records, &without_keys).unwrap()
+        });
+        let wrap = Wrap { position: 1, records_before: 0, received: Received::own(Timestamp(2)), is_cut: false };
+        let mut events = 0;
+        let passed = Interpreter::default().frame(&wrap, &frame, Timestamp(3), &mut |_| {
+            events += 1;
+            Ok::<_, Infallible>(())
+        });
+        assert_eq!(passed.unwrap(), Passed { normalized: 2, unreadable: 1 });
+        assert_eq!(events, 3, "two lines, and that a record does not open");
     }
 }

@@ -7,11 +7,11 @@
 //! - A cursor stands at a cut, and only ever rises.
 //! - A sink that fails is opened again and gets everything behind its cursor again, later and later up to 30 s;
 //!   it delays nobody else.
-//! - `journaled = normalized + unreadable + damage + expired + pending`, and per sink
-//!   `made = delivered + rejected + pending`; an event that no route takes is counted as unrouted.
+//! - The books add up ([`counters`]); an event that no route takes is counted as unrouted.
 
 pub mod counters;
 pub mod interpret;
+pub mod replay;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,14 +20,16 @@ use std::time::{Duration, Instant};
 
 use shared::backoff::Backoff;
 use shared::frame::{Frame, FrameKind};
+use shared::record::LossReason;
 use shared::stop::{Stage, Stop};
 use shared::time::Clock;
 use tokio::sync::watch::Receiver;
 
+use crate::event::Event;
 use crate::journal::{JournalHandle, JournalReader, JournalStatus, Journaled, Wrap};
 use crate::sink::{AnySink, Sink, SinkError};
-use counters::SinkCounters;
-use interpret::{InterpretError, Interpreter};
+use counters::{SinkCounters, Tally};
+use interpret::Interpreter;
 
 /// How one sink is fed.
 #[derive(Clone, Debug)]
@@ -42,6 +44,8 @@ pub struct SinkSetup {
     pub commit_interval: Duration,
     /// Some route leads to it.
     pub routed: bool,
+    /// The journal keeps what it does not have yet.
+    pub required: bool,
 }
 
 /// A sink's thread.
@@ -62,7 +66,9 @@ impl SinkThread {
         clock: Clock,
     ) -> std::io::Result<Self> {
         // Until it is open its cursor is unknown: nothing may go.
-        journal.passed(&setup.name, 0);
+        if setup.required {
+            journal.passed(&setup.name, 0);
+        }
         let name = format!("sink-{}", setup.name);
         let mut feeder =
             Feeder { setup, journal, counters, stop, clock, interpreter: Interpreter::default(), drained: false };
@@ -94,6 +100,8 @@ struct Block {
     pushed: bool,
     /// The last cut, if everything that was pushed lies before it.
     cut: Option<u64>,
+    /// Log offsets that do not read back, in front of the next frame, and why.
+    missing: Option<(LossReason, (u64, u64))>,
     committed_at: Instant,
 }
 
@@ -104,6 +112,12 @@ enum FeedError {
     Sink(#[from] SinkError),
     #[error("cannot read the journal: {0}")]
     Journal(#[from] std::io::Error),
+    /// It would pass over everything up to its cursor.
+    #[error(
+        "its cursor {cursor} is ahead of the journal, whose next position is {position}: start the aggregator again while \
+         the sink can be opened, and the journal goes on behind it"
+    )]
+    Ahead { cursor: u64, position: u64 },
 }
 
 impl Feeder {
@@ -128,10 +142,15 @@ impl Feeder {
     fn feed(&mut self) -> Result<(), FeedError> {
         let mut sink = AnySink::open(&self.setup.type_name, &self.setup.path)?;
         let mut status = self.journal.status();
+        let (cursor, position) = (sink.cursor(), status.borrow().position);
+        if cursor >= position {
+            return Err(FeedError::Ahead { cursor, position });
+        }
         let mut reader = JournalReader::after(self.journal.dir(), sink.cursor())?;
-        self.journal.passed(&self.setup.name, sink.cursor());
-        self.counters.opened(sink.cursor());
-        let mut block = Block { pushed: false, cut: None, committed_at: self.clock.instant() };
+        self.passed(sink.cursor());
+        let limit = status.borrow_and_update().offset;
+        self.counters.opened(sink.cursor(), reader.skip(limit)?);
+        let mut block = Block { pushed: false, cut: None, missing: None, committed_at: self.clock.instant() };
         loop {
             if self.stop.stage() == Stage::Now {
                 return Ok(());
@@ -140,18 +159,19 @@ impl Feeder {
             let ended = self.stop.requested() && status.has_changed().is_err();
             let limit = status.borrow_and_update().offset;
             match reader.next(limit)? {
+                // How many records are gone says the frame behind it.
                 Some(Journaled::Damage { from, to }) => {
-                    tracing::error!(from, to, "bytes of the journal do not read back");
-                    self.counters.damaged();
-                }
-                Some(Journaled::Frame(wrap, frame)) if wrap.is_cut => {
-                    self.counters.read(wrap.records_before, u64::from(frame.header().records));
-                    block.cut = block.pushed.then_some(wrap.position);
-                    self.commit_due(&mut sink, &mut block)?;
+                    let gone = JournalReader::is_gone(self.journal.dir(), to)?;
+                    let reason = if gone { LossReason::Expired } else { LossReason::JournalDamage };
+                    self.counters.missing(reason);
+                    block.missing = Some((reason, (from, to)));
                 }
                 Some(Journaled::Frame(wrap, frame)) => {
-                    (block.pushed, block.cut) = (true, None);
-                    self.push(&mut sink, &wrap, &frame)?;
+                    block.pushed |= !wrap.is_cut || block.missing.is_some();
+                    let missing = block.missing.take();
+                    self.push(&mut sink, missing, &wrap, &frame)?;
+                    block.cut = (wrap.is_cut && block.pushed).then_some(wrap.position);
+                    self.commit_due(&mut sink, &mut block)?;
                 }
                 None if ended => {
                     self.drained = true;
@@ -165,36 +185,59 @@ impl Feeder {
         }
     }
 
+    /// The sink has everything up to `position`: the journal need not keep it for this sink.
+    fn passed(&self, position: u64) {
+        if self.setup.required {
+            self.journal.passed(&self.setup.name, position);
+        }
+    }
+
     /// Commits at the last cut, when that is due and nothing was pushed behind it.
     fn commit_due(&self, sink: &mut AnySink, block: &mut Block) -> Result<(), FeedError> {
         let due = self.stop.requested() || self.clock.instant() >= block.committed_at + self.setup.commit_interval;
         let Some(cut) = block.cut.filter(|_| due) else { return Ok(()) };
-        sink.commit(cut)?;
-        self.journal.passed(&self.setup.name, cut);
-        self.counters.committed(cut);
-        *block = Block { pushed: false, cut: None, committed_at: self.clock.instant() };
+        self.counters.committing(cut);
+        let events = sink.commit(cut)?;
+        self.passed(cut);
+        self.counters.committed(cut, events);
+        *block = Block { pushed: false, cut: None, missing: None, committed_at: self.clock.instant() };
         Ok(())
     }
 
-    /// Normalizes a frame into the sink.
-    fn push(&mut self, sink: &mut AnySink, wrap: &Wrap, frame: &Frame) -> Result<(), FeedError> {
-        let (now, routed, counters) = (self.clock.now(), self.setup.routed, &self.counters);
-        let pushed = self.interpreter.frame(wrap, frame, now, &mut |event| {
-            counters.made(event.class, routed);
-            if routed { sink.push(event) } else { Ok(()) }
+    /// Normalizes a frame into the sink, and says what is missing in front of it.
+    fn push(
+        &mut self,
+        sink: &mut AnySink,
+        missing: Option<(LossReason, (u64, u64))>,
+        wrap: &Wrap,
+        frame: &Frame,
+    ) -> Result<(), FeedError> {
+        let (now, routed, mut tally) = (self.clock.now(), self.setup.routed, Tally::default());
+        let mut emit = |event: &Event<'_>| {
+            tally.made(event.class, routed);
+            if !routed {
+                return Ok(());
+            }
+            let taken = sink.push(event);
+            tally.pushed(taken.is_ok());
+            taken.map(|_| ())
+        };
+        let told = missing.map_or(Ok(()), |missing| {
+            let lost = wrap.records_before.saturating_sub(self.counters.books().reached);
+            Interpreter::missing(self.journal.aggregator(), missing, lost, wrap, now, &mut emit)
         });
-        let header = frame.header();
-        let records = if header.kind == FrameKind::Data { u64::from(header.records) } else { 0 };
-        match pushed {
-            Ok(_) => self.counters.read(wrap.records_before, records),
-            Err(InterpretError::Refused(error)) => return Err(error.into()),
-            Err(InterpretError::Unreadable(error)) => {
-                let (position, agent) = (wrap.position, header.chain.agent);
-                tracing::error!(position, %agent, error, "a journaled frame does not open; its bytes stay as evidence");
-                self.counters.unreadable(wrap.records_before, records);
+        match told.and_then(|()| self.interpreter.frame(wrap, frame, now, &mut emit)) {
+            Ok(passed) => {
+                let header = frame.header();
+                let records = if header.kind == FrameKind::Data { u64::from(header.records) } else { 0 };
+                self.counters.read((wrap.records_before, records), passed, &tally);
+                Ok(())
+            }
+            Err(error) => {
+                self.counters.refused(&tally);
+                Err(error.into())
             }
         }
-        Ok(())
     }
 
     /// Waits until more is journaled, a commit is due, or for a moment, in case the program stops.
@@ -209,3 +252,6 @@ impl Feeder {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

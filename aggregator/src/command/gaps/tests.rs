@@ -1,5 +1,7 @@
 //! The rows that a script reads.
 
+use std::time::Duration;
+
 use super::*;
 use crate::command::scratch::Scratch;
 use crate::journal::offline::testing::{AGENT, AGGREGATOR, Maker};
@@ -30,21 +32,22 @@ fn every_kind_of_gap_is_a_row_with_its_numbers_and_reason() {
     assert_eq!(
         shown,
         [
+            row("answer", "", None, None, Some(34)),
             row("held", "", Some(1), Some(2), Some(2)),
             row("lost", "drop_oldest", Some(3), Some(5), Some(30)),
-            row("absent", "elsewhere", Some(6), Some(7), Some(20)),
+            row("elsewhere", "", Some(6), Some(7), Some(20)),
             row("held", "", Some(8), Some(8), Some(1)),
             row("loss", "spool_full", None, None, Some(4)),
             row("silence", "", None, None, None),
         ]
     );
-    assert_eq!(rows[5]["from"], maker.now().to_string());
-    assert_eq!(rows[4]["detail"], "/var/log/a");
+    assert_eq!(rows[6]["from"], maker.now().to_string());
+    assert_eq!(rows[5]["detail"], "/var/log/a");
     let all = scratch.rows("gaps");
     assert!(all.iter().any(|row| row["hostname"] == "(aggregator)" && row["kind"] == "held"), "{all:?}");
     let late = scratch.rows(&format!("gaps --agent {AGENT} --since 2100-01-01"));
     assert_eq!(
-        (late[0]["kind"].as_str(), late[0]["detail"].as_str()),
+        (late[1]["kind"].as_str(), late[1]["detail"].as_str()),
         (Some("before"), Some("3 journaled, 30 lost, 20 absent"))
     );
 }
@@ -59,11 +62,39 @@ fn an_enrolled_agent_that_never_sent_anything_is_silent_and_a_revoked_one_is_not
     let rows = scratch.rows("gaps");
     let silent: Vec<_> = rows.iter().filter(|row| row["kind"] == "silence").map(|row| &row["hostname"]).collect();
     assert_eq!(silent, [&Value::Null, &Value::from("web-1")]);
-    assert_eq!(scratch.rows("gaps --agent web-1").len(), 1);
+    let rows = scratch.rows("gaps --agent web-1");
+    assert_eq!((rows.len(), &rows[0]["missing"], &rows[1]["kind"]), (2, &"unknown".into(), &"silence".into()));
 }
 
 #[test]
-fn time_spans_are_told_in_their_two_largest_units() {
-    let text = |seconds| span_text(Duration::from_secs(seconds));
-    assert_eq!([text(0), text(61), text(3_600), text(90_000)], ["0s", "1m 1s", "1h 0m", "1d 1h"]);
+fn was_anything_missing_between_two_and_three_is_one_command_with_one_answer() {
+    let mut scratch = Scratch::initialized("gaps-answer");
+    let mut maker = Maker::at(scratch.state());
+    maker.lines(&["before"]);
+    maker.pass(Duration::from_secs(3_600));
+    let since = maker.now();
+    maker.lines(&["in the window"]);
+    maker.pass(Duration::from_secs(3_600));
+    let until = maker.now();
+    maker.lines(&["behind it"]);
+    scratch.now = maker.now();
+    let line = format!("gaps --agent {AGENT} --since {} --until {}", rfc(since), rfc(until));
+    let text = scratch.text(&line).unwrap();
+    assert_eq!(text.lines().next(), Some(&*format!("{AGENT}: complete")), "{text}");
+    let rows = scratch.rows(&line);
+    assert_eq!((&rows[0]["kind"], &rows[0]["missing"]), (&"answer".into(), &false.into()), "{rows:?}");
+    maker.lose_between(1, 7, since, until);
+    let text = scratch.text(&line).unwrap();
+    assert_eq!(text.lines().next(), Some(&*format!("{AGENT}: complete")), "lost after the frame behind it: {text}");
+    let wider = format!("gaps --agent {AGENT} --since {} --until {}", rfc(since), rfc(maker.now()));
+    let rows = scratch.rows(&wider);
+    assert_eq!((&rows[0]["missing"], &rows[0]["records"]), (&true.into(), &7.into()), "{rows:?}");
+    assert!(scratch.text(&wider).unwrap().contains("7 records lost (drop_oldest)"));
+    let exit = scratch.output("gaps --since 03:00 --until 02:00").1.unwrap_err();
+    assert_eq!(exit.reason, Reason::Usage);
+}
+
+/// To whole seconds, as a person writes it.
+fn rfc(at: Timestamp) -> String {
+    Timestamp::from_seconds(at.as_seconds()).to_string().replace(".000Z", "Z")
 }

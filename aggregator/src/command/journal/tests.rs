@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use shared::batch::FLAG_CRLF;
+use shared::exit::Reason;
 
 use super::*;
 use crate::command::scratch::Scratch;
@@ -49,7 +50,7 @@ fn verify_is_0_for_a_whole_journal_and_65_with_every_finding_for_a_damaged_one()
     maker.lines(&["three"]);
     assert!(scratch.output("journal verify").1.is_ok());
     let rows = scratch.rows("journal verify");
-    assert!(rows.len() == 5 && rows.iter().all(|row| row["outcome"] == "ok"), "{rows:?}");
+    assert!(rows.len() == 6 && rows.iter().all(|row| row["outcome"] == "ok"), "{rows:?}");
     maker.close();
     flip(&maker.segments().pop().unwrap(), at + 40);
     assert_eq!(scratch.output("journal verify").1.unwrap_err().reason, Reason::Data);

@@ -6,17 +6,19 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
 use shared::check::{Checks, Outcome, private_folder};
 use shared::durable::Writer;
 use shared::time::Timestamp;
+use shared::yaml::rule;
 
 use crate::admin::socket::{Request, ask};
 use crate::ca::roster::Roster;
 use crate::ca::token::Tokens;
 use crate::ca::{Authority, CaError, Server};
 use crate::config::{Config, SinkKind};
-use crate::journal::offline::{JournalFiles, OfflineError};
+use crate::journal::offline::{JournalFiles, OfflineError, Rate, span_text};
 use crate::sink::AnySink;
 
 type LookAt = fn(&Config, Timestamp, &mut Checks);
@@ -152,6 +154,9 @@ fn journal(config: &Config, _: Timestamp, checks: &mut Checks) {
         Ok(stat) => {
             let detail = format!("{} segments, {} bytes, {} records", stat.segments, stat.bytes, stat.records);
             checks.push("journal", Outcome::Ok, detail);
+            if let Some(rate) = stat.rate() {
+                retention(config, rate, checks);
+            }
             stat.bytes
         }
         Err(OfflineError::Missing { .. }) => {
@@ -174,6 +179,37 @@ fn journal(config: &Config, _: Timestamp, checks: &mut Checks) {
             checks.push("journal", Outcome::Warn, detail);
         }
     }
+}
+
+/// Whether what comes in during `journal.retain` fits `journal.max_bytes`, at the rate of what the journal holds. What
+/// does not fit goes early, or stops the agents.
+fn retention(config: &Config, rate: Rate, checks: &mut Checks) {
+    let (max_bytes, retain) = (config.journal.max_bytes, config.journal.retain);
+    let needed = rate.bytes_in(retain);
+    if needed <= max_bytes {
+        return;
+    }
+    let detail = format!(
+        "{} a day came in (over {}): journal.retain of {} would take {}, and journal.max_bytes is {}; it is full after {}, \
+         and older segments go early: raise max_bytes, or lower retain to that",
+        bytes_text(rate.bytes_in(Duration::from_secs(86_400))),
+        span_text(rate.over),
+        rule::show_duration(retain),
+        bytes_text(needed),
+        bytes_text(max_bytes),
+        span_text(rate.time_to(max_bytes)),
+    );
+    checks.push("journal", Outcome::Warn, detail);
+}
+
+/// A size for people: its largest unit, one decimal.
+fn bytes_text(bytes: u64) -> String {
+    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let Some((unit, shift)) = units.into_iter().find(|(_, shift)| bytes >> shift > 0) else {
+        return format!("{bytes} bytes");
+    };
+    let tenths = (u128::from(bytes) * 10) >> shift;
+    format!("{}.{}{unit}", tenths / 10, tenths % 10)
 }
 
 fn sinks(config: &Config, _: Timestamp, checks: &mut Checks) {
@@ -241,6 +277,7 @@ mod tests {
 
     use super::*;
     use crate::command::scratch::Scratch;
+    use crate::journal::offline::testing::Maker;
 
     /// A folder that `init` made, on ports of its own.
     fn initialized(name: &str) -> Scratch {
@@ -309,6 +346,40 @@ mod tests {
         let http = crate::config::load(&scratch.dir.join("aggregator.yaml")).unwrap().config.http;
         let _taken = TcpListener::bind(http).unwrap();
         assert_one(&scratch, "http", "fail", "another program has it");
+    }
+
+    #[test]
+    fn a_rate_that_does_not_fit_retain_is_a_warning_with_its_numbers_and_silent_before_it_is_known() {
+        let scratch = initialized("checks-rate");
+        let mut maker = Maker::at(scratch.state());
+        let noise = |maker: &mut Maker| {
+            let mut noise = vec![0; 250 << 10];
+            shared::identity::fill_random(&mut noise);
+            maker.raw_lines(&[(&noise, 0)]);
+        };
+        (0..40).for_each(|_| noise(&mut maker));
+        let warned = |scratch: &Scratch| {
+            outcomes(scratch, "journal").into_iter().filter(|(outcome, _)| outcome == "warn").collect::<Vec<_>>()
+        };
+        assert_eq!(warned(&scratch), [], "less than an hour says nothing");
+        maker.pass(Duration::from_secs(2 * 3_600));
+        noise(&mut maker);
+        // 10 MiB in two hours are 120 MiB a day, and 21 GiB in 180 days.
+        let [(_, detail)] = &warned(&scratch)[..] else { panic!("{:?}", warned(&scratch)) };
+        for part in ["MiB a day came in (over 2h 0m)", "retain of 180d", "max_bytes is 256.0MiB", "full after 2d "] {
+            assert!(detail.contains(part), "{part}: {detail}");
+        }
+        let path = scratch.dir.join("aggregator.yaml");
+        let yaml = std::fs::read_to_string(&path).unwrap().replace("180d", "2d");
+        assert!(yaml.contains("retain: 2d"), "{yaml}");
+        std::fs::write(path, yaml).unwrap();
+        assert_eq!(warned(&scratch), []);
+    }
+
+    #[test]
+    fn sizes_are_told_in_their_largest_unit() {
+        let told = [0, 1_023, 1 << 10, (5 << 30) + (1 << 29), u64::MAX].map(bytes_text);
+        assert_eq!(told, ["0 bytes", "1023 bytes", "1.0KiB", "5.5GiB", "16777215.9TiB"]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The bounds that the programs keep: how much memory the agent takes, how fast a line is safe.
+//! The bounds that the programs keep: how much memory the agent takes, how fast a line is safe, what the log writes.
 
 mod latency;
+mod log;
 mod memory;

@@ -16,6 +16,10 @@ mod fork;
 mod full_disk;
 mod renewal;
 #[cfg(test)]
+mod replay;
+#[cfg(test)]
 mod rounds;
+#[cfg(test)]
+mod salvage;
 #[cfg(test)]
 mod world;

@@ -175,21 +175,23 @@ fn small_values(here: &Path) -> anyhow::Result<(u64, u64)> {
 }
 
 /// Incompressible values: windows of one block of random bytes, never the same two in a row.
-struct Values {
+pub struct Values {
     block: Vec<u8>,
     length: usize,
     at: usize,
 }
 
 impl Values {
-    fn new(length: u64) -> anyhow::Result<Self> {
+    /// Values of `length` bytes.
+    pub fn new(length: u64) -> anyhow::Result<Self> {
         let length = usize::try_from(length)?;
         let mut random = Random::new(7);
         let block = (0..(2 * length + 4096) / 8).flat_map(|_| random.bits().to_le_bytes()).collect();
         Ok(Self { block, length, at: 0 })
     }
 
-    fn next(&mut self) -> &[u8] {
+    /// The next one.
+    pub fn next(&mut self) -> &[u8] {
         self.at = (self.at + 997) % (self.block.len() - self.length);
         self.block.get(self.at..self.at + self.length).unwrap_or_default()
     }

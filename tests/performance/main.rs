@@ -6,6 +6,7 @@
 
 mod end_to_end;
 mod layout;
+mod log;
 mod report;
 mod rsyslog;
 mod yardstick;
@@ -15,7 +16,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-const USAGE: &str = "picket-bench [end-to-end | yardsticks] [--mib N] [--runs N] [--seed S] | layout";
+const USAGE: &str =
+    "picket-bench [end-to-end | yardsticks] [--mib N] [--runs N] [--seed S] | layout | log [--mib N] [--runs N]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +25,8 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["layout"] => layout::run(),
         [layout::CHILD, name, folder] => layout::measure(name, Path::new(folder)),
+        ["log", rest @ ..] => log::Plan::parse(rest).and_then(|plan| log::run(&plan)),
+        [log::CHILD, name, folder, numbers @ ..] => log::work(name, Path::new(folder), numbers),
         ["yardsticks", rest @ ..] => end_to_end::Plan::parse(rest).and_then(|plan| end_to_end::yardsticks(&plan)),
         ["end-to-end", rest @ ..] | rest => end_to_end::Plan::parse(rest).and_then(|plan| end_to_end::run(&plan)),
     };

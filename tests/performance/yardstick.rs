@@ -28,7 +28,7 @@ pub fn zstd_blocks(bytes: &[u8]) -> anyhow::Result<Pass> {
 }
 
 /// What `getrusage(RUSAGE_SELF)` adds up, finer: the CPU time of the whole process.
-fn cpu_seconds() -> f64 {
+pub fn cpu_seconds() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     #[expect(clippy::cast_precision_loss, reason = "seconds and nanoseconds of one run fit 53 bits")]
     let seconds = time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;

@@ -1,6 +1,7 @@
 //! What the tests stand on: both programs as processes, what they wrote read back by other means, seeded input, real logs,
 //! and a validator for OCSF events.
 
+pub mod fuzz;
 pub mod harness;
 pub mod ocsf;
 

@@ -211,6 +211,7 @@ struct JournalInner {
     lines: Vec<String>,
     held: Vec<Arrival>,
     holds: bool,
+    dead: bool,
 }
 
 /// A journal in memory that syncs at once, or not before it is told to.
@@ -251,11 +252,16 @@ impl MemoryJournal {
         }
     }
 
-    /// What is queued is gone, as in a crash.
+    /// What is queued is gone, as in a crash; nothing more is taken before [`MemoryJournal::reopen`].
     pub fn lose(&self) {
         let mut inner = self.0.lock().unwrap();
-        inner.holds = false;
+        (inner.holds, inner.dead) = (false, true);
         inner.held.clear();
+    }
+
+    /// Takes arrivals again, behind what was synced.
+    pub fn reopen(&self) {
+        self.0.lock().unwrap().dead = false;
     }
 
     pub fn lines(&self) -> Vec<String> {
@@ -272,6 +278,9 @@ impl Chains for MemoryJournal {
 impl Journal for MemoryJournal {
     async fn append(&self, arrival: Arrival) -> Result<(), JournalClosed> {
         let mut inner = self.0.lock().unwrap();
+        if inner.dead {
+            return Err(JournalClosed);
+        }
         if inner.holds {
             inner.held.push(arrival);
         } else {

@@ -2,6 +2,10 @@
 
 #[cfg(test)]
 mod ends;
+#[cfg(test)]
+mod lanes;
+#[cfg(test)]
+mod slow;
 
 use std::time::{Duration, Instant};
 
@@ -73,6 +77,7 @@ async fn cut_connection_is_resumed_where_the_journal_stands() {
     eventually("frames wait for the journal", || home.journal.held() > 0).await;
     home.journal.lose();
     mouth.stop().await;
+    home.journal.reopen();
     assert!(!spool.is_acked());
     write(&spool, &lines(100, 150));
     let mut mouth = None;

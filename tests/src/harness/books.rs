@@ -27,7 +27,7 @@ const EQUATIONS: &[Equation] = &[
         family: "picket_aggregator_books_records",
         per: Some("sink"),
         left: &["journaled"],
-        right: &["normalized", "unreadable", "journal_damage", "expired", "pending"],
+        right: &["earlier", "normalized", "unreadable", "journal_damage", "expired", "pending"],
     },
     Equation {
         family: "picket_aggregator_books_chain_records",
@@ -39,7 +39,16 @@ const EQUATIONS: &[Equation] = &[
         family: "picket_aggregator_books_sink_events",
         per: Some("sink"),
         left: &["made"],
-        right: &["not_for_this_sink", "dropped", "throttled", "delivered", "rejected", "best_effort_lost", "pending"],
+        right: &[
+            "not_for_this_sink",
+            "dropped",
+            "throttled",
+            "delivered",
+            "rejected",
+            "best_effort_lost",
+            "undone",
+            "pending",
+        ],
     },
 ];
 
@@ -98,6 +107,37 @@ mod tests {
     #[should_panic(expected = "does not add up: 10 came, 9 are accounted for")]
     fn a_record_that_vanished_is_noticed() {
         assert_books(&page(8));
+    }
+
+    /// Books of a sink that has half of ten records; `entry` shows `count` more than there were.
+    fn sink_page(entry: &str, count: u32) -> Metrics {
+        let books = [
+            ("picket_aggregator_books_records", "journaled", 10),
+            ("picket_aggregator_books_records", "earlier", 1),
+            ("picket_aggregator_books_records", "normalized", 3),
+            ("picket_aggregator_books_records", "unreadable", 1),
+            ("picket_aggregator_books_records", "pending", 5),
+            ("picket_aggregator_books_sink_events", "made", 6),
+            ("picket_aggregator_books_sink_events", "delivered", 3),
+            ("picket_aggregator_books_sink_events", "undone", 2),
+            ("picket_aggregator_books_sink_events", "pending", 1),
+            ("picket_aggregator_books_chain_records", "numbered", 4),
+            ("picket_aggregator_books_chain_records", "journaled", 4),
+        ];
+        let line = |(family, name, value): (&str, &str, u32)| {
+            let more = if name == entry { count } else { 0 };
+            format!("{family}{{sink=\"lake\",entry=\"{name}\"}} {}\n", value + more)
+        };
+        Metrics::parse(&books.map(line).concat())
+    }
+
+    #[test]
+    fn one_more_or_less_in_any_entry_of_a_sink_is_noticed() {
+        assert_books(&sink_page("", 0));
+        for entry in ["earlier", "normalized", "unreadable", "pending", "made", "delivered", "undone", "numbered"] {
+            let page = sink_page(entry, 1);
+            assert!(std::panic::catch_unwind(|| assert_books(&page)).is_err(), "one more {entry} passes");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use parquet::record::{Field, Row as ParquetRow};
 use parquet::schema::types::Type;
 
 /// What is asked of each event: top-level columns, and those below `metadata`.
-const COLUMNS: [&str; 3] = ["raw_data", "metadata", "unmapped"];
+const COLUMNS: [&str; 4] = ["raw_data", "metadata", "unmapped", "status_detail"];
 const NEEDED: [&str; 2] = ["raw_data", "metadata"];
 const METADATA: [&str; 4] = ["uid", "sequence", "log_name", "untruncated_size"];
 
@@ -32,6 +32,8 @@ pub struct Row {
     pub untruncated_size: Option<i64>,
     /// `unmapped`: JSON, or empty.
     pub unmapped: String,
+    /// `status_detail`, or empty: of a loss, its reason.
+    pub status_detail: String,
 }
 
 /// Every event of a lake, file by file. Files that have no whole name yet (`.tmp`) are not part of it.
@@ -133,6 +135,7 @@ fn event(class: &str, row: &ParquetRow) -> anyhow::Result<Row> {
         match (name.as_str(), field) {
             ("raw_data", field) => event.raw_data = bytes(field),
             ("unmapped", field) => event.unmapped = text(field),
+            ("status_detail", field) => event.status_detail = text(field),
             ("metadata", Field::Group(metadata)) => {
                 for (name, field) in metadata.get_column_iter() {
                     match name.as_str() {

@@ -34,12 +34,23 @@ impl Pair {
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub fn start_with(mut place: Place, fleet: &str) -> anyhow::Result<Self> {
+    pub fn start_with(place: Place, fleet: &str) -> anyhow::Result<Self> {
+        Self::start_configured(place, fleet, &[])
+    }
+
+    /// As [`start_with`](Self::start_with), with top-level keys of the aggregator's configuration replaced by lines.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_configured(mut place: Place, fleet: &str, keys: &[(&str, &str)]) -> anyhow::Result<Self> {
         place.keep_as_evidence(true);
         let programs = Programs::of_this_build()?;
         let logs = place.at("logs");
         std::fs::create_dir_all(&logs).with_context(|| format!("create {}", logs.display()))?;
         let mut aggregator = Aggregator::init(&programs, &place.at("aggregator"), Pace::BRISK)?;
+        for (key, line) in keys {
+            aggregator.configure(key, line)?;
+        }
         aggregator.start()?;
         let mut agent = Agent::enroll(&programs, &place.at("agent"), &aggregator, "host-1", fleet)?;
         agent.start()?;

@@ -72,11 +72,11 @@ fn pair(name: &str) -> anyhow::Result<Pair> {
     Pair::start_with(place, &fleet)
 }
 
-/// Waits until an entry of the agent's books counts every line.
-fn await_entry(pair: &Pair, entry: &str) -> anyhow::Result<()> {
-    let all = await_until(&format!("every line {entry}"), DEADLINE, || {
+/// Waits until an entry of the agent's books counts so many records.
+fn await_entry(pair: &Pair, entry: &str, count: usize) -> anyhow::Result<()> {
+    let all = await_until(&format!("{count} records {entry}"), DEADLINE, || {
         let metrics = pair.agent.metrics()?;
-        Ok((metrics.count("picket_agent_books_records", &[("entry", entry)]) >= LINES as u64).then_some(()))
+        Ok((metrics.count("picket_agent_books_records", &[("entry", entry)]) >= count as u64).then_some(()))
     });
     all.with_context(|| pair.agent.log().display().to_string())
 }
@@ -87,7 +87,7 @@ fn spooled(name: &str, random: &mut Random) -> anyhow::Result<(Pair, Vec<Vec<u8>
     pair.aggregator.stop()?;
     let lines = lines(random);
     LogFile::open(&pair.logs().join("app.log"))?.write_lines(&lines)?;
-    await_entry(&pair, "spooled")?;
+    await_entry(&pair, "spooled", LINES)?;
     pair.agent.stop()?;
     Ok((pair, lines))
 }
@@ -214,8 +214,14 @@ fn harmed_journal(name: &str, seed: u64, harm: Harm) -> anyhow::Result<()> {
     pair.aggregator.configure("sinks", &lake("1h"))?;
     pair.aggregator.start()?;
     let lines = lines(&mut seeded.random);
-    LogFile::open(&pair.logs().join("app.log"))?.write_lines(&lines)?;
-    await_entry(&pair, "acked")?;
+    let mut log = LogFile::open(&pair.logs().join("app.log"))?;
+    log.write_lines(&lines)?;
+    await_entry(&pair, "acked", LINES)?;
+    // Only what a later commit follows is known to have been committed; the end of a log may be a torn tail.
+    let last = [lines.clone(), vec![b"one more".to_vec()]].concat();
+    log.write_lines(&last[LINES..])?;
+    await_entry(&pair, "acked", LINES + 1)?;
+    let lines = last;
     pair.aggregator.kill()?;
     let segment = segments(&pair.aggregator.state().join("journal"))?;
     harm(segment.first().context("a segment")?, &mut seeded.random)?;

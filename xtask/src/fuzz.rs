@@ -30,6 +30,9 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     if chosen.is_empty() {
         return Err(Failure::new(format!("no such target; there are: {}", all.join(", "))));
     }
+    // What is fuzzed is what is shipped: the versions of the workspace, to which cargo adds the fuzzer's own.
+    let lock = root().join("tests/fuzz/Cargo.lock");
+    std::fs::copy(root().join("Cargo.lock"), &lock).naming(lock.display())?;
     let folder = build_folder()?.with_file_name("fuzz");
     let seeds = folder.join("seeds").display().to_string();
     show(&mut cargo(&["run", "--locked", "-p", "picket-tests", "--bin", "picket-fuzz", "--", "seeds", &seeds]))?;

@@ -180,7 +180,7 @@ impl Surface {
         out.counter("ingest_frame_bytes_total", "Bytes of journaled frames, headers included.", journal.frame_bytes);
         let (mut numbered, mut journaled, mut lost, mut absent) = (0, 0, 0, 0);
         for (_, books) in self.journal.chains().all() {
-            numbered += books.state.next_record - 1;
+            numbered += books.state.next_record.saturating_sub(1);
             journaled += books.journaled;
             lost += books.lost;
             absent += books.absent;

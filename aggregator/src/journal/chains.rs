@@ -12,6 +12,8 @@ use shared::identity::{AgentId, ChainId, Epoch, FrameHash, Lane};
 use shared::protocol::{ChainState, Chains};
 use shared::time::Timestamp;
 
+use super::wrap::NUMBER_MAX;
+
 /// Chains that the journal keeps; their table fits a segment's state.
 pub const CHAINS_MAX: usize = 150_000;
 /// Bytes of a chain in a state record.
@@ -124,6 +126,9 @@ fn decode_chain(bytes: &[u8]) -> Option<(ChainId, ChainBooks)> {
     let state = ChainState { through: numbers.next()?, head: FrameHash(*head), next_record: numbers.next()? };
     let (journaled, lost, absent) = (numbers.next()?, numbers.next()?, numbers.next()?);
     let last_received = Timestamp(numbers.next()?.cast_signed());
+    if state.next_record == 0 || state.through.max(state.next_record) > NUMBER_MAX {
+        return None;
+    }
     Some((chain, ChainBooks { state, journaled, lost, absent, last_received }))
 }
 

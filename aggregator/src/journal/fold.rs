@@ -17,8 +17,8 @@ pub(super) fn count(books: &mut ChainBooks, header: &Header, after: ChainState, 
     }
     let records = after.next_record.saturating_sub(books.state.next_record);
     match header.kind {
-        FrameKind::Loss => books.lost += records,
-        FrameKind::Data | FrameKind::Genesis => books.journaled += records,
+        FrameKind::Loss => books.lost = books.lost.saturating_add(records),
+        FrameKind::Data | FrameKind::Genesis => books.journaled = books.journaled.saturating_add(records),
     }
     books.state = after;
     books.last_received = received_at;
@@ -99,7 +99,7 @@ fn fold_frame(numbers: &mut Numbers, chains: &ChainTable, payload: &[u8], opener
             return;
         }
         (books.state, books.last_received) = (state, wrap.received.at);
-        books.absent += records;
+        books.absent = books.absent.saturating_add(records);
         chains.apply([(chain, books)]);
     });
 }

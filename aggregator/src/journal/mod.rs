@@ -137,6 +137,7 @@ impl Numbers {
             received_at: Timestamp(numbers.next()?.cast_signed()),
         };
         match version {
+            _ if numbers.position.max(numbers.records) > wrap::NUMBER_MAX => None,
             1 => Some((numbers, chains)),
             STATE_VERSION => ledger::prefixed(chains).map(|(_, chains)| (numbers, chains)),
             _ => None,

@@ -15,6 +15,8 @@ use shared::time::Timestamp;
 const FIXED_LEN: usize = 44;
 /// Longest certificate serial (RFC 5280 §4.1.2.2).
 pub const SERIAL_BYTES_MAX: usize = 20;
+/// Highest position, and most records: no journal comes near, and what is added to one does not wrap.
+pub(super) const NUMBER_MAX: u64 = u64::MAX >> 1;
 /// The frame is a cut: a block ends here.
 const FLAG_CUT: u8 = 1;
 
@@ -92,6 +94,9 @@ impl Wrap {
             serial: serial.to_vec(),
         };
         let (position, records_before) = (u64::from_le_bytes(*position), u64::from_le_bytes(*records_before));
+        if position.max(records_before) > NUMBER_MAX {
+            return None;
+        }
         Some((Self { position, records_before, received, is_cut: flags & FLAG_CUT != 0 }, frame))
     }
 }
@@ -101,10 +106,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn numbers_that_no_journal_reaches_are_none() {
+        for (position, records_before) in [(NUMBER_MAX + 1, 0), (0, u64::MAX)] {
+            let wrap = Wrap { position, records_before, received: Received::own(Timestamp(1)), is_cut: false };
+            assert_eq!(Wrap::split(&wrap.encode()), None);
+        }
+    }
+
+    #[test]
     fn head_survives_its_bytes() {
         for peer in ["192.0.2.7:7443", "[2001:db8::5]:1", "[::]:0"] {
             let received = Received { at: Timestamp(-5), peer: peer.parse().unwrap(), serial: vec![7; 20] };
-            let wrap = Wrap { position: 9, records_before: u64::MAX, received, is_cut: true };
+            let wrap = Wrap { position: 9, records_before: NUMBER_MAX, received, is_cut: true };
             let bytes = [wrap.encode(), b"frame".to_vec()].concat();
             assert_eq!(Wrap::split(&bytes), Some((wrap, &b"frame"[..])));
             for len in 0..FIXED_LEN + 20 {

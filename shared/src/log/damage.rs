@@ -124,6 +124,22 @@ fn segment_under_a_name_that_is_not_its_own_is_not_read_as_one() {
 }
 
 #[test]
+fn segment_that_takes_the_place_of_the_only_one_keeps_its_room() {
+    let fs = ModelFs::new(1);
+    drop(made(&fs, 3, 100));
+    fs.damage(&path(0), |bytes| bytes[64..4_000].fill(0xee));
+    // Nothing of it reads: the log begins where it began, and rolls since its continuity is not proven.
+    let mut seen = open(&fs);
+    assert!(!seen.report.continuity && seen.frames.is_empty());
+    seen.log.roll(b"state", 0).unwrap();
+    seen.log.append(Kind::Frame, &[&7u32.to_le_bytes()]).unwrap();
+    seen.log.commit(&|| unreachable!()).unwrap();
+    let again = open(&fs);
+    assert!(again.report.continuity, "{:?}", again.report);
+    assert_eq!(again.frames, [7]);
+}
+
+#[test]
 fn page_that_does_not_read_costs_its_own_records_and_continuity() {
     let fs = ModelFs::new(1);
     let log = made(&fs, 14, 100);

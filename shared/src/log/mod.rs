@@ -440,8 +440,9 @@ impl Log {
     /// Cuts the segment that came before the active one, if it is the one that begins at `first`, to the bytes that
     /// it used.
     fn give_back(&mut self, first: u64, used: u64) {
-        let finished = self.segments.len().saturating_sub(2);
-        if let Some(segment) = self.segments.get_mut(finished).filter(|segment| segment.first == first)
+        // Where the active one is the only one it stands in the place of the other.
+        let before = self.segments.len().checked_sub(2).and_then(|before| self.segments.get_mut(before));
+        if let Some(segment) = before.filter(|segment| segment.first == first)
             && self.fs.open(&self.dir.join(segment_name(first))).and_then(|file| file.cut(used, 0)).is_ok()
         {
             segment.bytes = used;

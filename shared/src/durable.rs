@@ -168,6 +168,19 @@ impl<F: Fs> Writer<F> {
         self.sync_folder_of(path)
     }
 
+    /// Begins to give `path` other content, piece by piece, for what should not stand in memory whole. What is there
+    /// stays until [`Replacement::commit`].
+    ///
+    /// # Errors
+    /// When the temporary file cannot be made.
+    pub fn begin(&self, path: &Path, mode: u32) -> Result<Replacement<F>, DurableError>
+    where
+        F: Clone,
+    {
+        let (temporary, file) = self.create_temporary(path, mode)?;
+        Ok(Replacement { writer: self.clone(), path: path.to_owned(), temporary, file, len: 0 })
+    }
+
     /// Makes `path` with the content `bytes`; what is there already stays.
     ///
     /// # Errors
@@ -210,6 +223,14 @@ impl<F: Fs> Writer<F> {
     }
 
     fn write_temporary(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<PathBuf, DurableError> {
+        let (temporary, file) = self.create_temporary(path, mode)?;
+        let failed = |doing| move |e| DurableError::new(doing, path, e);
+        file.write_all_at(bytes, 0).map_err(failed("write"))?;
+        file.sync().map_err(failed("sync"))?;
+        Ok(temporary)
+    }
+
+    fn create_temporary(&self, path: &Path, mode: u32) -> Result<(PathBuf, Box<dyn log::File>), DurableError> {
         let mut name = OsString::from(".");
         name.push(path.file_name().unwrap_or_default());
         name.push(".tmp");
@@ -221,14 +242,59 @@ impl<F: Fs> Writer<F> {
         }
         let access = Access { mode, owner: self.owner };
         let file = self.fs.create_new(&temporary, access).map_err(failed("write"))?;
-        file.write_all_at(bytes, 0).map_err(failed("write"))?;
-        file.sync().map_err(failed("sync"))?;
-        Ok(temporary)
+        Ok((temporary, file))
     }
 
     fn sync_folder_of(&self, path: &Path) -> Result<(), DurableError> {
         let folder = folder_of(path);
         self.fs.sync_dir(folder).map_err(|e| DurableError::new("sync the folder", folder, e))
+    }
+}
+
+/// Other content for a file, being written under a temporary name; dropped, it never was.
+pub struct Replacement<F: Fs = RealFs> {
+    writer: Writer<F>,
+    path: PathBuf,
+    temporary: PathBuf,
+    file: Box<dyn log::File>,
+    len: u64,
+}
+
+impl<F: Fs> Replacement<F> {
+    /// Appends `bytes`.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), DurableError> {
+        self.file.write_all_at(bytes, self.len).map_err(|e| DurableError::new("write", &self.path, e))?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Bytes so far.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// There are none yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Puts it in place, as [`Writer::replace`] does, with its fault points.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn commit(self, point: &'static str) -> Result<(), DurableError> {
+        let Self { writer, path, temporary, file, .. } = self;
+        (writer.fault)(point);
+        file.sync().map_err(|e| DurableError::new("sync", &path, e))?;
+        (writer.fault)(point);
+        writer.fs.rename(&temporary, &path).map_err(|e| DurableError::new("put in place", &path, e))?;
+        (writer.fault)(point);
+        writer.sync_folder_of(&path)
     }
 }
 

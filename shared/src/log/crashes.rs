@@ -12,6 +12,12 @@ fn clock() -> Clock {
     Clock::Manual(ManualClock::new(Timestamp::from_seconds(1)))
 }
 
+/// The unit of frame `number`: its first frame, and the one behind its last. Four in a row are one unit, or four.
+fn unit(number: u64) -> (u64, u64) {
+    let first = number - number % 4;
+    if Dice::new(first).below(2) == 0 { (number, number + 1) } else { (first, first + 4) }
+}
+
 /// Frame `number`: its number, then bytes that follow from it. Some are large enough to span many sectors.
 fn payload(number: u64) -> Vec<u8> {
     let mut random = Dice::new(number);
@@ -69,10 +75,11 @@ impl Owner {
         assert_eq!(frames, (state..next).collect::<Vec<_>>(), "once, in order, behind the state");
         assert!(next >= known.committed, "frames below {} were committed, there is none from {next}", known.committed);
         assert!(next <= known.taken, "frame {next} was never taken");
+        assert_eq!(unit(next).0, next, "a unit is there whole or not at all");
         let mut owner = Self { fs: fs.clone(), log: opened.log, committed: next, next };
         owner.check(known.trimmed);
-        // What was found counts from here on: it is read, sent and acked.
-        known.committed = next;
+        // What was found counts from here on: it is read, sent and acked. What was not found never comes back.
+        (known.committed, known.taken) = (next, next);
         Ok(owner)
     }
 
@@ -111,13 +118,17 @@ impl Owner {
     }
 
     fn append(&mut self) -> io::Result<()> {
-        let bytes = payload(self.next);
-        if !self.log.fits(Kind::Frame, bytes.len()) {
+        let (first, end) = unit(self.next);
+        assert_eq!(first, self.next);
+        let frames: Vec<Vec<u8>> = (first..end).map(payload).collect();
+        let unit: Vec<(Kind, &[u8])> = frames.iter().map(|bytes| (Kind::Frame, bytes.as_slice())).collect();
+        let need = frames.iter().map(|bytes| bytes.len() + 24).sum();
+        if !self.log.fits(Kind::Frame, need) {
             self.commit()?;
-            self.log.roll(&self.state(), bytes.len())?;
+            self.log.roll(&self.state(), need)?;
         }
-        self.log.append(Kind::Frame, &[&bytes]).map_err(io::Error::other)?;
-        self.next += 1;
+        self.log.append_unit(&unit).map_err(io::Error::other)?;
+        self.next = end;
         Ok(())
     }
 
@@ -150,7 +161,7 @@ fn live(owner: &mut Owner, known: &mut Known, random: &mut Dice, steps: u32) {
             break;
         }
     }
-    (known.committed, known.taken) = (owner.committed, owner.next.max(known.taken));
+    (known.committed, known.taken) = (owner.committed, owner.next);
 }
 
 fn crash(fs: &ModelFs, random: &mut Dice) {
@@ -201,6 +212,32 @@ fn segment_whose_folder_did_not_sync_takes_the_place_of_the_one_before() {
         owner.append().unwrap();
         owner.commit().unwrap();
         fs.kill();
-        Owner::open(&fs, &mut Known { committed: 6, taken: 6, trimmed: 0 }).unwrap();
+        let all = owner.next;
+        Owner::open(&fs, &mut Known { committed: all, taken: all, trimmed: 0 }).unwrap();
+    }
+}
+
+#[test]
+fn room_of_trimmed_segments_does_not_come_back_when_another_log_has_taken_it() {
+    for seed in 1..=40 {
+        let (fs, quota) = (ModelFs::new(seed), Quota::new(4 * OPTIONS.segment_bytes));
+        let open = |dir: &str| {
+            let fs: Arc<dyn Fs> = Arc::new(fs.clone());
+            let mut log = Log::open(fs, Path::new(dir), OPTIONS, clock(), &mut |_| {}, &|| vec![0; 8]).unwrap().log;
+            log.stand_under(quota.clone());
+            log
+        };
+        let fill = |log: &mut Log| {
+            while log.append(Kind::Frame, &[&[1; 1_000]]).is_ok() {}
+            log.commit(&|| vec![0; 8]).unwrap();
+            log.roll(&[0; 8], 0)
+        };
+        let (mut one, mut other) = (open("/spool/high"), open("/spool/bulk"));
+        while fill(&mut one).is_ok() {}
+        one.trim(one.committed()).unwrap();
+        while fill(&mut other).is_ok() {}
+        fs.power_loss();
+        let bytes = open("/spool/high").bytes() + open("/spool/bulk").bytes();
+        assert!(bytes <= 4 * OPTIONS.segment_bytes && fs.taken() <= bytes, "seed {seed}: {bytes} bytes");
     }
 }

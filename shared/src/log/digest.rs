@@ -3,7 +3,7 @@
 //! It covers the log's bytes `[first, end)` as they stand in the file behind its header: records with their own
 //! headers and padding. The header is left out, since a start may have to write it anew ([`super::recovery`]); the log
 //! id and `first` stand beside the digest wherever one is kept. While a log is written the digest grows with each
-//! commit: no byte is read again for it.
+//! piece: no byte is read again for it.
 
 use std::io;
 use std::path::Path;
@@ -25,6 +25,7 @@ pub struct SegmentDigest {
 }
 
 /// A digest that grows.
+#[derive(Clone)]
 pub(super) struct Running {
     first: u64,
     end: u64,

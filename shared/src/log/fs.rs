@@ -149,6 +149,12 @@ pub trait File: Send {
         Ok(())
     }
 
+    /// Asks that `len` bytes at `at`, just written, go to the disk while others are being made: the sync that follows has
+    /// less to wait for. A hint; it promises nothing.
+    fn start_writeback(&self, at: u64, len: u64) {
+        let _ = (at, len);
+    }
+
     /// Makes the file's data durable (`fdatasync`). After an error nothing that was written since the last
     /// success may be believed, whatever a later call returns.
     ///
@@ -279,6 +285,11 @@ impl File for std::fs::File {
 
     fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<usize> {
         FileExt::write_at(self, bytes, at)
+    }
+
+    fn start_writeback(&self, at: u64, len: u64) {
+        // Linux starts to write dirty pages that are not needed, and keeps them until they are clean: fs/fadvise.c.
+        let _ = rustix::fs::fadvise(self, at, std::num::NonZeroU64::new(len), rustix::fs::Advice::DontNeed);
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -45,7 +45,7 @@ pub use index::{Index, IndexError, LogNumber};
 #[cfg(any(test, feature = "model"))]
 pub use model::ModelFs;
 pub use quota::Quota;
-pub use read::{Entry, Reader, segment_header, segment_states};
+pub use read::{Entry, Reader, segment_firsts, segment_header, segment_states};
 pub use recovery::{Damage, Opened, Report, Verified, verify};
 pub use segment::{Found, Kind, Record, SEGMENT_HEADER_LEN, Scanner, SegmentHeader, record_len};
 
@@ -114,6 +114,8 @@ pub struct Log {
     distrusted: bool,
     /// Of what is committed in the active segment, when the owner asked for it.
     digest: Option<digest::Running>,
+    /// The same with what is written and not synced.
+    digest_ahead: Option<digest::Running>,
     /// Bytes at the end of a segment that are kept for seals.
     kept_free: u64,
     quota: Option<Quota>,
@@ -323,7 +325,16 @@ impl Log {
         let rest = self.buffer.get(self.written..).unwrap_or_default();
         let position = self.committed - self.active_first() + SEGMENT_HEADER_LEN + self.written as u64;
         match self.active.write_all_at(rest, position) {
-            Ok(()) => self.written = self.buffer.len(),
+            Ok(()) => {
+                if rest.len() >= PIECE_BYTES {
+                    self.active.start_writeback(position, rest.len() as u64);
+                }
+                // The disk is at work meanwhile.
+                if let Some(digest) = &self.digest {
+                    self.digest_ahead.get_or_insert_with(|| digest.clone()).take(rest);
+                }
+                self.written = self.buffer.len();
+            }
             Err(error) => self.distrust(&error),
         }
     }
@@ -359,8 +370,8 @@ impl Log {
             fault::point(sync);
             if let Err(error) = self.active.sync() {
                 self.distrust(&error);
-            } else if let Some(digest) = self.digest.as_mut() {
-                digest.take(&self.buffer);
+            } else if let Some(ahead) = self.digest_ahead.take() {
+                self.digest = Some(ahead);
             }
         }
         if self.distrusted {
@@ -430,6 +441,7 @@ impl Log {
             *digest = digest::Running::new(first);
             digest.take(&self.buffer);
         }
+        self.digest_ahead = None;
         // A segment in which nothing was ever committed has been renamed over.
         self.segments.pop_back_if(|last| last.first == first);
         self.segments.push_back(Segment { first, bytes });

@@ -43,7 +43,11 @@ struct Current {
     checked: u64,
 }
 
-fn firsts(fs: &dyn Fs, dir: &Path) -> io::Result<Vec<u64>> {
+/// Log offsets at which the segments in `dir` begin by their names, the oldest first.
+///
+/// # Errors
+/// The folder cannot be listed.
+pub fn segment_firsts(fs: &dyn Fs, dir: &Path) -> io::Result<Vec<u64>> {
     let mut firsts: Vec<u64> = fs.list(dir)?.iter().filter_map(|name| segment_first(name)).collect();
     firsts.sort_unstable();
     Ok(firsts)
@@ -69,7 +73,7 @@ impl Reader {
 
     /// Opens the segment that holds `self.at`. Gives the gap to the first one left where that was trimmed.
     fn enter(&mut self, limit: u64) -> io::Result<Option<(u64, u64)>> {
-        let firsts = firsts(self.fs.as_ref(), &self.dir)?;
+        let firsts = segment_firsts(self.fs.as_ref(), &self.dir)?;
         let holder = firsts.iter().rposition(|first| *first <= self.at);
         let Some(holder) = holder else {
             let to = firsts.first().copied().unwrap_or(limit).min(limit);
@@ -111,7 +115,8 @@ impl Reader {
                 continue;
             };
             if current.next.is_none() && limit > current.checked {
-                let newer = firsts(self.fs.as_ref(), &self.dir)?.into_iter().find(|first| *first > current.first);
+                let newer =
+                    segment_firsts(self.fs.as_ref(), &self.dir)?.into_iter().find(|first| *first > current.first);
                 (current.next, current.checked) = (newer, limit);
             }
             current.scanner.extend(current.next.unwrap_or(limit).min(limit));
@@ -149,7 +154,7 @@ pub fn segment_header(fs: &dyn Fs, dir: &Path, first: u64) -> io::Result<Option<
 /// # Errors
 /// The folder cannot be listed or a file not be opened.
 pub fn segment_states(fs: &dyn Fs, dir: &Path, visit: &mut dyn FnMut(u64, &[u8])) -> io::Result<()> {
-    for first in firsts(fs, dir)? {
+    for first in segment_firsts(fs, dir)? {
         let file = match fs.open_read(&dir.join(segment_name(first))) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

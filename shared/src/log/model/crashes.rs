@@ -1,8 +1,8 @@
 //! What suites that crash at every call have in common: seeds, dice, and the loop.
 //!
 //! `PICKET_SEEDS=n` asks for the seeds 1 to n in place of the few that every run makes, `PICKET_SEEDS=a-b` for
-//! those from a to b (one that failed: `a-a`). A suite prints how much it did; a failure names its seed and the
-//! call.
+//! those from a to b (one that failed: `a-a`). `PICKET_CRASHES=n` crashes at n calls of each seed in place of every
+//! one: many traces in little time. A suite prints how much it did; a failure names its seed and the call.
 
 use std::collections::BTreeSet;
 use std::panic::RefUnwindSafe;
@@ -53,24 +53,34 @@ pub fn seeds(usual: u64) -> std::ops::RangeInclusive<u64> {
     first.parse().unwrap_or(1)..=last.parse().unwrap_or(usual)
 }
 
-/// Runs `run(seed, at)` for every seed and with a crash at each call, until a run had fewer calls than that.
+/// The calls of a trace of `calls` at which it crashes: every one, or as many as are asked for.
+fn crashes(seed: u64, calls: u64) -> Vec<u64> {
+    let asked: Option<u64> = std::env::var("PICKET_CRASHES").ok().and_then(|count| count.parse().ok());
+    let Some(count) = asked.filter(|count| *count < calls) else { return (1..=calls).collect() };
+    let mut dice = Dice::new(seed ^ calls);
+    let chosen: BTreeSet<u64> = (0..count).map(|_| 1 + dice.below(calls)).collect();
+    chosen.into_iter().collect()
+}
+
+/// Runs `run(seed, at)` for every seed: once without a crash, which says how many calls there are, and with one at each
+/// of them.
 pub fn crash_at_every_call(suite: &str, usual: u64, run: impl Fn(u64, u64) -> Ran + RefUnwindSafe) {
-    let (seeds, mut crashes, mut traces) = (seeds(usual), 0u64, BTreeSet::new());
+    let attempt = |seed: u64, at: u64| match std::panic::catch_unwind(|| run(seed, at)) {
+        Ok(ran) => ran,
+        Err(cause) => {
+            println!("{suite}: seed {seed}, power off at call {at}: again with PICKET_SEEDS={seed}-{seed}");
+            std::panic::resume_unwind(cause);
+        }
+    };
+    let (seeds, mut crashed, mut calls, mut traces) = (seeds(usual), 0, 0, BTreeSet::new());
     for seed in seeds.clone() {
-        for at in 1.. {
-            let ran = match std::panic::catch_unwind(|| run(seed, at)) {
-                Ok(ran) => ran,
-                Err(cause) => {
-                    println!("{suite}: seed {seed}, power off at call {at}: again with PICKET_SEEDS={seed}-{seed}");
-                    std::panic::resume_unwind(cause);
-                }
-            };
-            if at > ran.calls {
-                traces.insert(ran.trace);
-                break;
-            }
-            crashes += 1;
+        let whole = attempt(seed, u64::MAX);
+        traces.insert(whole.trace);
+        calls += whole.calls;
+        for at in crashes(seed, whole.calls) {
+            attempt(seed, at);
+            crashed += 1;
         }
     }
-    println!("{suite}: seeds {seeds:?}, {} distinct traces, a crash at each of {crashes} calls", traces.len());
+    println!("{suite}: seeds {seeds:?}, {} distinct traces, {crashed} crashes at {calls} calls", traces.len());
 }

@@ -10,7 +10,7 @@ use shared::identity::{AgentId, ChainId, Epoch, FrameHash, Lane};
 use shared::log::model::crashes::{Dice, Ran, crash_at_every_call};
 use shared::log::{Fs, ModelFs, Options};
 use shared::protocol::{ChainState, Placing, place};
-use shared::record::Value;
+use shared::record::{LossReason, Value};
 use shared::time::{Clock, ManualClock, Timestamp};
 
 use super::checkpoints::{Row, Table};
@@ -33,8 +33,10 @@ pub(super) struct Taker {
     pub(super) lines: BTreeMap<u64, u32>,
     /// Records that loss frames stand for.
     pub(super) lost: u64,
-    /// Records that loss records count.
-    pub(super) told: u64,
+    /// Records that loss records count, by the frames that these came in.
+    pub(super) told: BTreeMap<(Epoch, u64), u64>,
+    /// Records of the agent's own.
+    pub(super) typed: u64,
     opener: Opener,
 }
 
@@ -57,7 +59,8 @@ impl Taker {
             hashes: BTreeMap::new(),
             lines: BTreeMap::new(),
             lost: 0,
-            told: 0,
+            told: BTreeMap::new(),
+            typed: 0,
             opener: Opener::default(),
         }
     }
@@ -100,8 +103,10 @@ impl Taker {
                             *self.lines.entry(number).or_default() += 1;
                         }
                         Body::Typed(fields) => {
+                            self.typed += 1;
                             let count = fields.iter().find(|(name, _)| *name == "count").map(|(_, value)| value);
-                            self.told += if let Some(Value::U64(count)) = count { *count } else { 0 };
+                            let count = if let Some(Value::U64(count)) = count { *count } else { 0 };
+                            *self.told.entry((header.chain.epoch, header.sequence)).or_default() += count;
                         }
                     }
                 }
@@ -154,7 +159,21 @@ impl Agent {
         let observed = books.sealed + books.excluded + books.refused.values().sum::<u64>();
         let agent = Self { fs: fs.clone(), lane, sealer, next_line, staged: Vec::new(), observed };
         agent.check_books();
+        agent.check_gone();
         Ok(agent)
+    }
+
+    /// Of what stands in no segment any more the log says that it was acked or lost.
+    fn check_gone(&self) {
+        let Some(oldest) = self.lane.starts.front().filter(|start| start.first == self.lane.log.oldest()) else {
+            return;
+        };
+        for state in self.lane.epochs() {
+            let Some(to) = oldest.of(state) else { continue };
+            let from = (state.acked.through + 1, state.acked.next_record);
+            let unsaid = state.not_in_holes(from, to, LossReason::DropOldest);
+            assert!(unsaid.is_empty(), "{}: gone, and nothing says why: {unsaid:?}", state.epoch);
+        }
     }
 
     fn check_books(&self) {

@@ -14,11 +14,12 @@ use shared::limits::FRAME_RAW_BYTES_SEAL;
 use shared::record::{LossReason, Value};
 
 use super::checkpoints::Row;
+use super::inbox::Item;
 use super::lane::SpoolLane;
 use super::worker::Worker;
 use super::{OnFull, seal_age};
 use crate::fingerprint::FileId;
-use crate::handover::{Checkpoint, Chunk, Lines, Loss};
+use crate::handover::{Checkpoint, Chunk, Lines, Loss, Records, SourceIndex, fields_bytes};
 
 /// A line after this much silence on the high lane is sealed at once.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -50,8 +51,8 @@ pub(super) struct Filling {
     pub(super) last_record: Option<Instant>,
     /// What found no room.
     pub(super) parked: Option<Parked>,
-    /// Chunks that were taken in the turn in which the frame was parked: at most one queue full.
-    pub(super) waiting: VecDeque<Chunk>,
+    /// What was taken in the turn in which the frame was parked: at most one queue full.
+    pub(super) waiting: VecDeque<Item>,
     pub(super) on_full: OnFull,
     /// Records counted before this start.
     pub(super) observed_before: u64,
@@ -65,13 +66,13 @@ pub(super) struct Filling {
 }
 
 impl Worker {
-    fn origin(&mut self, chunk: &Chunk) -> Arc<Origin> {
-        let key = (chunk.source.0, Arc::clone(&chunk.log_name));
+    fn origin(&mut self, source: SourceIndex, log_name: &Arc<str>) -> Arc<Origin> {
+        let key = (source.0, Arc::clone(log_name));
         if let Some(origin) = self.origins.get(&key) {
             return Arc::clone(origin);
         }
-        let mut origin = self.config.sources.get(usize::from(chunk.source.0)).cloned().unwrap_or_default();
-        origin.log_name = chunk.log_name.to_string();
+        let mut origin = self.config.sources.get(usize::from(source.0)).cloned().unwrap_or_default();
+        origin.log_name = log_name.to_string();
         let origin = Arc::new(origin);
         if self.origins.len() >= ORIGINS_MAX {
             self.origins.clear();
@@ -82,7 +83,7 @@ impl Worker {
 
     /// Puts lines into their lane's batch; behind a parked frame they wait.
     pub(super) fn take_lines(&mut self, chunk: Chunk, now: Instant) {
-        let origin = self.origin(&chunk);
+        let origin = self.origin(chunk.source, &chunk.log_name);
         let lane = chunk.lane.index();
         let room = |f: &Filling| f.batch.has_room(&origin, chunk.lines.marks.len(), chunk.lines.bytes.len());
         if self.lanes.get(lane).is_some_and(|filling| filling.waiting.is_empty() && !room(filling)) {
@@ -94,7 +95,7 @@ impl Worker {
             return self.take_halves(chunk, now);
         }
         if !filling.waiting.is_empty() || !room(filling) {
-            filling.waiting.push_back(chunk);
+            filling.waiting.push_back(Item::Lines(chunk));
             return;
         }
         if !chunk.lines.marks.is_empty() {
@@ -133,10 +134,53 @@ impl Worker {
         self.take_lines(Chunk { lines: second, checkpoint, ..chunk }, now);
     }
 
-    /// Takes the chunks that waited behind a parked frame, as far as they fit now.
+    /// Puts typed records into their lane's batch; behind a parked frame they wait. One that no frame holds is refused.
+    pub(super) fn take_records(&mut self, mut records: Records, now: Instant) {
+        let origin = self.origin(records.source, &records.log_name);
+        let lane = records.lane.index();
+        let mut taken = 0;
+        for fields in records.records() {
+            let bytes = fields_bytes(fields);
+            let room = |f: &Filling| f.waiting.is_empty() && f.batch.has_room(&origin, 1, bytes);
+            if self.lanes.get(lane).is_some_and(|filling| filling.waiting.is_empty() && !room(filling)) {
+                self.seal(lane);
+            }
+            let Some(filling) = self.lanes.get_mut(lane) else { return };
+            let is_empty = filling.waiting.is_empty() && filling.batch.is_empty();
+            if !is_empty && !room(filling) {
+                break;
+            }
+            filling.opened(now);
+            taken += 1;
+            let fits = room(filling) && {
+                let index = filling.batch.origin(&origin);
+                filling.batch.push_typed(index, records.read_at, fields)
+            };
+            if !fits {
+                tracing::error!(bytes, source = origin.source, "a record is larger than a frame takes; it is lost");
+                filling.lane.refuse(1);
+            } else if filling.batch.raw_len() >= FRAME_RAW_BYTES_SEAL {
+                self.seal(lane);
+            }
+        }
+        records.skip(taken);
+        if !records.is_empty()
+            && let Some(filling) = self.lanes.get_mut(lane)
+        {
+            filling.waiting.push_back(Item::Records(records));
+        }
+    }
+
+    /// Takes what waited behind a parked frame, as far as it fits now.
     pub(super) fn take_waiting(&mut self, lane: usize, now: Instant) {
         let waiting = self.lanes.get_mut(lane).map(|filling| std::mem::take(&mut filling.waiting)).unwrap_or_default();
-        waiting.into_iter().for_each(|chunk| self.take_lines(chunk, now));
+        for item in waiting {
+            match item {
+                Item::Lines(chunk) => self.take_lines(chunk, now),
+                Item::Records(records) => self.take_records(records, now),
+                Item::Loss(loss) => self.take_loss(&loss, now),
+            }
+        }
     }
 
     /// A record of the agent's own; whether it was taken. One that finds no room is counted as refused.
@@ -185,15 +229,7 @@ impl Worker {
     pub(super) fn take_loss(&mut self, loss: &Loss, now: Instant) {
         let mut origin = self.config.sources.get(usize::from(loss.source.0)).cloned().unwrap_or_default();
         origin.log_name = loss.path.to_string();
-        let mut fields = vec![
-            ("picket.record".to_owned(), Value::String("loss".to_owned())),
-            ("reason".to_owned(), Value::String(loss.reason.name().to_owned())),
-            ("path".to_owned(), Value::String(loss.path.to_string())),
-            ("from".to_owned(), Value::Time(loss.from)),
-            ("to".to_owned(), Value::Time(loss.to)),
-        ];
-        fields.extend(loss.count.map(|count| ("count".to_owned(), Value::U64(count))));
-        self.take_typed(loss.lane, origin, &fields, now);
+        self.take_typed(loss.lane, origin, &loss.fields(), now);
     }
 
     /// The books of every lane as one typed record.
@@ -282,7 +318,7 @@ impl Worker {
             // Batches are bounded below what a frame takes; if that ever fails the lines must not vanish quietly.
             Err(error) => {
                 tracing::error!(%error, records = filling.batch.records(), "a batch could not be sealed; its records are lost");
-                filling.lane.refuse(u64::from(filling.batch.records()));
+                filling.lane.refuse_behind(u64::from(filling.batch.records()), rows);
                 filling.telling = 0;
                 filling.batch.clear();
             }
@@ -291,11 +327,11 @@ impl Worker {
 }
 
 impl Filling {
-    /// Records in memory that no frame holds, or whose frame found no room.
+    /// Records in memory that no frame holds, or whose frame found no room, or that were given up and not counted yet.
     pub(super) fn held(&self) -> u64 {
         let parked = self.parked.as_ref().map_or(0, |parked| u64::from(parked.frame.header().records));
-        let waiting: u64 = self.waiting.iter().map(|chunk| chunk.lines.marks.len() as u64).sum();
-        u64::from(self.batch.records()) + parked + waiting
+        let waiting: u64 = self.waiting.iter().map(|item| item.weight().1).sum();
+        u64::from(self.batch.records()) + parked + waiting + self.lane.refusing()
     }
 
     /// The batch gets a record: when is it due?

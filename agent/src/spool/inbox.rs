@@ -1,19 +1,21 @@
 //! The mouth of the spool: one bounded queue per lane for sources, one for requests of the uplink.
 //!
-//! A source that pushes waits while its lane's queue is full; a lane that stands at its level is not emptied, so
-//! that its sources wait. That is all the backpressure there is.
+//! A source that pushes lines waits while its lane's queue is full; a lane that stands at its level is not emptied, so
+//! that its sources wait. That is all the backpressure there is. Typed records wait for a moment; those that then find
+//! no room are refused: counted here, and in the lane's books as soon as the thread comes round.
 //!
 //! Bound: [`QUEUE_BYTES_MAX`] per lane and one item more.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use shared::identity::Lane;
+use tokio::sync::oneshot;
 
 use super::checkpoints::Table;
 use super::port::Request;
-use crate::handover::{Chunk, Loss, Outlet, Stopped};
+use crate::handover::{Chunk, Loss, Outlet, Records, Stopped, Untaken};
 
 /// A source waits while its lane's queue holds this much.
 pub const QUEUE_BYTES_MAX: usize = 512 << 10;
@@ -21,6 +23,7 @@ pub const QUEUE_BYTES_MAX: usize = 512 << 10;
 /// Something that a source handed over.
 pub(super) enum Item {
     Lines(Chunk),
+    Records(Records),
     Loss(Loss),
 }
 
@@ -28,16 +31,18 @@ impl Item {
     fn lane(&self) -> Lane {
         match self {
             Self::Lines(chunk) => chunk.lane,
+            Self::Records(records) => records.lane,
             Self::Loss(loss) => loss.lane,
         }
     }
 
     /// Bytes that it takes in memory, and records that it brings.
-    fn weight(&self) -> (usize, u64) {
+    pub(super) fn weight(&self) -> (usize, u64) {
         match self {
             Self::Lines(chunk) => {
                 (chunk.lines.bytes.len() + chunk.lines.marks.len() * 32, chunk.lines.marks.len() as u64)
             }
+            Self::Records(records) => (2 * records.bytes(), records.len() as u64),
             Self::Loss(_) => (256, 1),
         }
     }
@@ -48,8 +53,10 @@ struct Queue {
     items: VecDeque<Item>,
     bytes: usize,
     records: u64,
-    /// Records ever pushed.
+    /// Records ever pushed or refused.
     pushed: u64,
+    /// Records that found no room and that the thread has not counted yet.
+    refused: u64,
     /// The lane stands at its level: nothing is taken.
     blocked: bool,
 }
@@ -76,6 +83,8 @@ pub struct Inbox {
 pub(super) struct Taken {
     pub(super) items: Vec<Item>,
     pub(super) requests: Vec<Request>,
+    /// Records of each lane that found no room.
+    pub(super) refused: [u64; 3],
     pub(super) stopping: bool,
 }
 
@@ -89,10 +98,12 @@ impl Inbox {
         let (bytes, records) = item.weight();
         let mut state = self.lock();
         loop {
-            if state.closed || state.shut {
+            // What can be read again is not taken any more; the rest as long as there is room.
+            let (closed, shut) = (state.closed, state.shut);
+            let Some(queue) = state.queues.get_mut(lane) else { return Err(Stopped) };
+            if closed || (shut && (matches!(item, Item::Lines(_)) || queue.bytes >= QUEUE_BYTES_MAX)) {
                 return Err(Stopped);
             }
-            let Some(queue) = state.queues.get_mut(lane) else { return Err(Stopped) };
             if queue.bytes < QUEUE_BYTES_MAX {
                 queue.items.push_back(item);
                 queue.bytes += bytes;
@@ -105,6 +116,38 @@ impl Inbox {
         drop(state);
         self.work.notify_one();
         Ok(())
+    }
+
+    /// Takes records if there is room within `patience`, or counts them as refused.
+    fn push_records(&self, records: Records, patience: Duration) -> Result<(), Untaken> {
+        let deadline = Instant::now() + patience;
+        let lane = records.lane.index();
+        let item = Item::Records(records);
+        let (bytes, count) = item.weight();
+        let mut state = self.lock();
+        let taken = loop {
+            let closed = state.closed;
+            let Some(queue) = state.queues.get_mut(lane).filter(|_| !closed) else {
+                return Err(Untaken::Stopped(Stopped));
+            };
+            if queue.bytes < QUEUE_BYTES_MAX {
+                queue.items.push_back(item);
+                queue.bytes += bytes;
+                queue.records += count;
+                queue.pushed += count;
+                break Ok(());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if queue.blocked || left.is_zero() {
+                queue.pushed += count;
+                queue.refused += count;
+                break Err(Untaken::Full);
+            }
+            state = self.room.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        drop(state);
+        self.work.notify_one();
+        taken
     }
 
     /// Hands a request to the thread; false when it has ended.
@@ -125,7 +168,7 @@ impl Inbox {
         loop {
             let ready = !state.requests.is_empty()
                 || state.stopping
-                || state.queues.iter().any(|queue| !queue.blocked && !queue.items.is_empty());
+                || state.queues.iter().any(|queue| queue.refused > 0 || (!queue.blocked && !queue.items.is_empty()));
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if ready || left.is_some_and(|left| left.is_zero()) {
                 break;
@@ -140,7 +183,8 @@ impl Inbox {
             items.extend(queue.items.drain(..));
             (queue.bytes, queue.records) = (0, 0);
         }
-        let taken = Taken { items, requests: state.requests.drain(..).collect(), stopping: state.stopping };
+        let refused = state.queues.each_mut().map(|queue| std::mem::take(&mut queue.refused));
+        let taken = Taken { items, requests: state.requests.drain(..).collect(), refused, stopping: state.stopping };
         drop(state);
         self.room.notify_all();
         taken
@@ -151,12 +195,13 @@ impl Inbox {
         self.lock().queues.get_mut(lane.index()).is_some_and(|queue| std::mem::replace(&mut queue.blocked, blocked))
     }
 
-    /// Records ever pushed into a lane, and those that wait in its queue.
+    /// Records ever handed over to a lane, and those that wait in its queue or to be counted as refused.
     pub(super) fn counts(&self, lane: Lane) -> (u64, u64) {
-        self.lock().queues.get(lane.index()).map_or((0, 0), |queue| (queue.pushed, queue.records))
+        self.lock().queues.get(lane.index()).map_or((0, 0), |queue| (queue.pushed, queue.records + queue.refused))
     }
 
-    /// Takes nothing more from sources; those that wait for room end. What was taken is still sealed.
+    /// Takes no more lines; sources that wait for room end. What cannot be read again is still taken while there is
+    /// room, and what was taken is still sealed.
     pub fn shut(&self) {
         self.lock().shut = true;
         self.room.notify_all();
@@ -191,6 +236,20 @@ impl Outlet for SpoolOutlet {
             self.table.take(checkpoint);
         }
         self.inbox.push(Item::Lines(chunk))
+    }
+
+    fn records(&mut self, records: Records, patience: Duration) -> Result<(), Untaken> {
+        if records.is_empty() { Ok(()) } else { self.inbox.push_records(records, patience) }
+    }
+
+    fn remade_records(&mut self, records: Records) -> Result<(), Stopped> {
+        if records.is_empty() { Ok(()) } else { self.inbox.push(Item::Records(records)) }
+    }
+
+    fn settle(&mut self, lane: Lane) -> bool {
+        let (pushed, _) = self.inbox.counts(lane);
+        let (reply, answer) = oneshot::channel();
+        self.inbox.request(Request::Settle { lane, pushed, reply }) && answer.blocking_recv().unwrap_or(false)
     }
 
     fn loss(&mut self, loss: Loss) -> Result<(), Stopped> {

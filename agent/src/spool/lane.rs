@@ -15,6 +15,7 @@ use shared::time::{Clock, Timestamp};
 
 use super::checkpoints::{ROW_LEN, Row, Table};
 use super::read::Cursor;
+use super::refusal::Refusing;
 use super::state::{Acked, EpochState, LaneState};
 use crate::fingerprint::FileId;
 
@@ -68,6 +69,8 @@ pub struct LaneConfig {
 
 /// A lane of the spool.
 pub struct SpoolLane {
+    /// The run before did not end by a clean stop, or with records in hand.
+    pub(super) ended_badly: bool,
     pub(super) lane: Lane,
     pub(super) agent: AgentId,
     pub(super) fs: Arc<dyn Fs>,
@@ -81,7 +84,8 @@ pub struct SpoolLane {
     pub(super) clock: Clock,
     staged: Vec<Staged>,
     /// Records were refused since a mark or a state said so.
-    unmarked: bool,
+    pub(super) unmarked: bool,
+    pub(super) refusing: Refusing,
     recent: VecDeque<Frame>,
     recent_bytes: usize,
     noted_at: u64,
@@ -205,6 +209,7 @@ impl SpoolLane {
             starts.extend(decode_state(payload).and_then(|(state, _)| start_of(first, &state)));
         })?;
         let mut lane = Self {
+            ended_badly: !state.epochs.is_empty() && !state.clean,
             lane,
             agent,
             log: opened.log,
@@ -217,6 +222,7 @@ impl SpoolLane {
             clock,
             staged: Vec::new(),
             unmarked: false,
+            refusing: Refusing::default(),
             recent: VecDeque::new(),
             recent_bytes: 0,
             noted_at: 0,
@@ -294,6 +300,13 @@ impl SpoolLane {
         self.log.segment_size(self.table.count_of(self.lane) * ROW_LEN + 8_192, frame_len)
     }
 
+    /// Whether the log has one segment, and every frame in it was acked or lost.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        let done = |state: &EpochState| state.acked.through + 1 == state.next_sequence;
+        self.log.segments() == 1 && self.staged.is_empty() && self.state.epochs.iter().all(done)
+    }
+
     /// Commits and begins a new segment when a frame of this size does not fit.
     pub(super) fn make_room(&mut self, frame_len: usize) -> io::Result<()> {
         if self.fits(frame_len) {
@@ -342,14 +355,8 @@ impl SpoolLane {
     /// says what was refused before them, or is counted in the frame.
     #[must_use]
     pub fn need(&self, frame_len: usize, rows: usize, told: u64) -> usize {
-        frame_len + rows * (ROW_LEN + 24) + if told > 0 || self.unmarked { MARK_BYTES } else { 0 }
-    }
-
-    /// Counts records that get no number. No checkpoint behind them becomes durable before the count.
-    pub fn refuse(&mut self, count: u64) {
-        self.state.refuse(count);
-        self.unmarked = true;
-        self.settle();
+        let marked = told > 0 || self.unmarked || self.refusing.count > 0;
+        frame_len + (rows + self.refusing.rows.len()) * (ROW_LEN + 24) + if marked { MARK_BYTES } else { 0 }
     }
 
     /// Appends a frame and its checkpoints as one: after a crash all of it is there, or nothing. Its loss records
@@ -359,29 +366,7 @@ impl SpoolLane {
     /// # Errors
     /// No room could be made; nothing was taken.
     pub fn append(&mut self, frame: &Frame, rows: &[Row], told: u64) -> io::Result<()> {
-        self.make_room(self.need(frame.bytes().len(), rows.len(), told))?;
-        let (place, header) = (self.next_place(), frame.header());
-        let stands = header.chain == place.chain && header.sequence == place.sequence && header.prev == place.prev;
-        let frame = if stands { frame.clone() } else { frame.reseal(&place).map_err(io::Error::other)? };
-        let encoded: Vec<[u8; ROW_LEN]> = rows.iter().map(|row| row.to_bytes()).collect();
-        let mut unit: Vec<(Kind, &[u8])> = vec![(Kind::Frame, frame.bytes())];
-        unit.extend(encoded.iter().map(|row| (Kind::Checkpoint, row.as_slice())));
-        let marked = (told > 0 || self.unmarked).then(|| {
-            let mut behind = self.state.clone();
-            behind.appended(frame.header(), frame.hash());
-            behind.tell(told);
-            behind
-        });
-        let mark = marked.as_ref().map(encode_mark);
-        unit.extend(mark.iter().map(|text| (Kind::Mark, text.as_slice())));
-        self.log.append_unit(&unit).map_err(io::Error::other)?;
-        self.staged(frame);
-        self.staged.extend(rows.iter().copied().map(Staged::Row));
-        if let Some(behind) = marked {
-            (self.state, self.unmarked) = (behind, false);
-            self.staged.push(Staged::Mark);
-        }
-        Ok(())
+        self.append_all(Some(frame), rows, told)
     }
 
     /// Appends a checkpoint.
@@ -389,12 +374,41 @@ impl SpoolLane {
     /// # Errors
     /// No room could be made.
     pub fn append_row(&mut self, row: Row) -> io::Result<()> {
-        self.make_room(self.need(0, 1, 0))?;
-        if self.unmarked && !self.mark() {
-            return Err(io::Error::other("there is no room to say what was refused before it"));
+        self.append_all(None, &[row], 0)
+    }
+
+    pub(super) fn append_all(&mut self, frame: Option<&Frame>, rows: &[Row], told: u64) -> io::Result<()> {
+        self.make_room(self.need(frame.map_or(0, |frame| frame.bytes().len()), rows.len(), told))?;
+        let place = self.next_place();
+        let frame = frame.map(|frame| {
+            let header = frame.header();
+            let stands = header.chain == place.chain && header.sequence == place.sequence && header.prev == place.prev;
+            if stands { Ok(frame.clone()) } else { frame.reseal(&place).map_err(io::Error::other) }
+        });
+        let (frame, refused) = (frame.transpose()?, self.refusing.count);
+        let rows: Vec<Row> = self.refusing.rows_beside(rows).chain(rows.iter().copied()).collect();
+        let encoded: Vec<[u8; ROW_LEN]> = rows.iter().map(|row| row.to_bytes()).collect();
+        let mut unit: Vec<(Kind, &[u8])> = frame.iter().map(|frame| (Kind::Frame, frame.bytes())).collect();
+        unit.extend(encoded.iter().map(|row| (Kind::Checkpoint, row.as_slice())));
+        let marked = (told > 0 || refused > 0 || self.unmarked).then(|| {
+            let mut behind = self.state.clone();
+            if let Some(frame) = &frame {
+                behind.appended(frame.header(), frame.hash());
+            }
+            behind.refuse(refused);
+            behind.tell(told);
+            behind
+        });
+        let mark = marked.as_ref().map(encode_mark);
+        unit.extend(mark.iter().map(|text| (Kind::Mark, text.as_slice())));
+        self.log.append_unit(&unit).map_err(io::Error::other)?;
+        frame.into_iter().for_each(|frame| self.staged(frame));
+        self.staged.extend(rows.into_iter().map(Staged::Row));
+        if let Some(behind) = marked {
+            (self.state, self.unmarked) = (behind, false);
+            self.staged.push(Staged::Mark);
         }
-        self.log.append(Kind::Checkpoint, &[&row.to_bytes()]).map_err(io::Error::other)?;
-        self.staged.push(Staged::Row(row));
+        self.refusing = Refusing::default();
         Ok(())
     }
 

@@ -22,6 +22,7 @@ mod lane;
 pub mod offline;
 mod port;
 mod read;
+mod refusal;
 mod repair;
 mod retention;
 mod state;
@@ -37,7 +38,7 @@ use shared::batch::{HostContext, Origin};
 use shared::frame::Sealer;
 use shared::identity::{AgentId, Lane};
 use shared::log::{Fs, Index, Options, RealFs};
-use shared::time::Clock;
+use shared::time::{Clock, Timestamp};
 use tokio::sync::watch;
 
 pub use checkpoints::Table;
@@ -113,7 +114,16 @@ pub struct Spool {
     inbox: Arc<Inbox>,
     table: Arc<Table>,
     port: SpoolPort,
+    ended_badly: Option<Timestamp>,
     thread: JoinHandle<()>,
+}
+
+/// When anything was last written to the segments of any lane.
+fn last_written(config: &SpoolConfig) -> Option<Timestamp> {
+    let folders = Lane::ALL.into_iter().filter_map(|lane| std::fs::read_dir(lane_dir(config, lane)).ok());
+    let modified = folders.flatten().flatten().filter_map(|file| file.metadata().ok()?.modified().ok()).max()?;
+    let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)))
 }
 
 impl Spool {
@@ -129,6 +139,7 @@ impl Spool {
             tracing::debug!("the index is made again from the logs");
         }
         let table = Arc::new(Table::new(index));
+        let last_written = last_written(&config);
         let mut sealer = Sealer::new()?;
         let open = |lane: Lane, sealer: &mut Sealer| {
             let lane_config = LaneConfig {
@@ -148,19 +159,27 @@ impl Spool {
             }
             lanes.push(lane);
         }
+        let ended_badly = last_written.filter(|_| lanes.iter().any(|lane| lane.ended_badly));
         let inbox = Arc::new(Inbox::default());
         let (say_committed, committed) = watch::channel(0);
         let port = SpoolPort { inbox: Arc::clone(&inbox), committed };
         let shared = (Arc::clone(&inbox), Arc::clone(&table));
         let worker = Worker::new(config, lanes, shared, sealer, say_committed, clock);
         let thread = std::thread::Builder::new().name("spool".to_owned()).spawn(move || worker.run())?;
-        Ok(Self { inbox, table, port, thread })
+        Ok(Self { inbox, table, port, ended_badly, thread })
     }
 
     /// A mouth for one source.
     #[must_use]
     pub fn outlet(&self) -> SpoolOutlet {
         SpoolOutlet { inbox: Arc::clone(&self.inbox), table: Arc::clone(&self.table) }
+    }
+
+    /// The run before ended without a clean stop: when it wrote last. What sources had in hand that cannot be rewound is
+    /// lost.
+    #[must_use]
+    pub fn ended_badly(&self) -> Option<Timestamp> {
+        self.ended_badly
     }
 
     /// How far files have been read.
@@ -175,7 +194,7 @@ impl Spool {
         self.port.clone()
     }
 
-    /// Takes nothing more from sources.
+    /// Takes nothing more from sources that can be rewound; from the others while there is room.
     pub fn shut(&self) {
         self.inbox.shut();
     }

@@ -17,12 +17,42 @@ pub type After = Option<(Epoch, u64)>;
 
 pub(super) enum Request {
     Summaries(oneshot::Sender<Vec<ChainSummary>>),
-    NextFrame { lane: Lane, after: After, reply: oneshot::Sender<std::io::Result<Option<Frame>>> },
-    HashOf { lane: Lane, epoch: Epoch, sequence: u64, reply: oneshot::Sender<Option<FrameHash>> },
-    Acked { lane: Lane, epoch: Epoch, through: u64, aggregator: AgentId },
-    Reject { lane: Lane, epoch: Epoch, sequence: u64, reason: String, reply: oneshot::Sender<()> },
-    Fork { lane: Lane, epoch: Epoch, reply: oneshot::Sender<()> },
+    NextFrame {
+        lane: Lane,
+        after: After,
+        reply: oneshot::Sender<std::io::Result<Option<Frame>>>,
+    },
+    HashOf {
+        lane: Lane,
+        epoch: Epoch,
+        sequence: u64,
+        reply: oneshot::Sender<Option<FrameHash>>,
+    },
+    Acked {
+        lane: Lane,
+        epoch: Epoch,
+        through: u64,
+        aggregator: AgentId,
+    },
+    Reject {
+        lane: Lane,
+        epoch: Epoch,
+        sequence: u64,
+        reason: String,
+        reply: oneshot::Sender<()>,
+    },
+    Fork {
+        lane: Lane,
+        epoch: Epoch,
+        reply: oneshot::Sender<()>,
+    },
     Flush(oneshot::Sender<()>),
+    /// Whether the first `pushed` records of the lane are on disk, or lost and counted, once all are sealed.
+    Settle {
+        lane: Lane,
+        pushed: u64,
+        reply: oneshot::Sender<bool>,
+    },
     Status(oneshot::Sender<SpoolStatus>),
 }
 

@@ -57,7 +57,7 @@ impl Hole {
         self.sequence.saturating_add(self.span)
     }
 
-    fn holds(&self, sequence: u64) -> bool {
+    pub(super) fn holds(&self, sequence: u64) -> bool {
         (self.sequence..self.end()).contains(&sequence)
     }
 }

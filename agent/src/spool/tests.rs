@@ -379,3 +379,23 @@ fn fork_seals_what_was_unacked_again_and_refusal_becomes_a_loss_frame() {
     assert_eq!(std::fs::read_dir(dir.0.join("quarantine")).unwrap().count(), 1);
     spool.stop();
 }
+
+#[test]
+fn what_was_settled_is_on_disk() {
+    use crate::handover::Records;
+    use shared::record::Value;
+    let dir = Dir::new("settled");
+    let spool = start(&dir);
+    let mut outlet = spool.outlet();
+    let mut records = Records::new(SourceIndex(0), Lane::High, Timestamp(1), "x".into());
+    records.push(vec![("picket.record".into(), Value::String("host".into()))]);
+    outlet.remade_records(records).unwrap();
+    assert!(outlet.settle(Lane::High));
+    // As a crash leaves it: nobody has stopped the spool.
+    let left = dir.copy("settled-copy");
+    let status = start(&left).port();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let status = runtime.block_on(status.status()).unwrap();
+    assert!(status.lanes["high"].spooled >= 1, "{status:?}");
+    drop(spool);
+}

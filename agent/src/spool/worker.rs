@@ -130,10 +130,15 @@ impl Worker {
         for item in taken.items {
             match item {
                 Item::Lines(chunk) => self.take_lines(chunk, now),
+                Item::Records(records) => self.take_records(records, now),
                 Item::Loss(loss) => self.take_loss(&loss, now),
             }
         }
+        for (filling, count) in self.lanes.iter_mut().zip(taken.refused).filter(|(_, count)| *count > 0) {
+            filling.lane.refuse(count);
+        }
         let flush = taken.stopping || taken.requests.iter().any(|request| matches!(request, Request::Flush(_)));
+        let settle = taken.requests.iter().any(|request| matches!(request, Request::Settle { .. }));
         self.news |= taken_any;
         if now >= self.health_at || (flush && self.news) {
             self.health_at = now + HEALTH_INTERVAL;
@@ -145,7 +150,7 @@ impl Worker {
         }
         for lane in 0..self.lanes.len() {
             self.take_waiting(lane, now);
-            self.seal_due(lane, flush, now);
+            self.seal_due(lane, flush || settle, now);
         }
         self.commit(now);
         for request in taken.requests {
@@ -192,8 +197,12 @@ impl Worker {
     pub(super) fn may_grow(&self, lane: usize, by: u64) -> bool {
         let Some(filling) = self.lanes.get(lane) else { return false };
         let max = self.config.max_bytes;
-        let level = (max / 100 * level_percent(filling.lane.lane)).min(max.saturating_sub(2 * filling.lane.growth(0)));
-        self.total_bytes() + by <= level
+        let spare = filling.lane.growth(0);
+        let level = (max / 100 * level_percent(filling.lane.lane)).min(max.saturating_sub(2 * spare));
+        // A lane whose only segment was acked to its end must not stand still for it: it goes with the next ack.
+        let spent = if filling.lane.is_spent() { filling.lane.log.bytes() } else { 0 };
+        let total = self.total_bytes();
+        total.saturating_sub(spent) + by <= level && total + by <= max.saturating_sub(spare)
     }
 
     /// Appends the parked frame of a lane, as its policy allows; blocks the lane while it cannot.
@@ -253,14 +262,12 @@ impl Worker {
                 Ok(false) => {
                     let Some(Parked { frame, rows, .. }) = filling.parked.take() else { return false };
                     let count = u64::from(frame.header().records);
-                    filling.lane.refuse(count);
+                    filling.lane.refuse_behind(count, rows);
                     tracing::error!(
                         records = count,
                         "the spool is full and the lane has nothing left to drop; records are lost"
                     );
-                    for row in rows {
-                        filling.rows.entry(row.checkpoint.file()).or_insert(row.checkpoint);
-                    }
+                    self.append_refused(lane);
                     self.unblock(lane);
                     return false;
                 }
@@ -272,6 +279,18 @@ impl Worker {
         }
         self.retry = Some(self.clock.instant() + RETRY_INTERVAL);
         false
+    }
+
+    /// Counts what was given up, as soon as there is room for the count.
+    fn append_refused(&mut self, lane: usize) {
+        let Some(filling) = self.lanes.get(lane).filter(|filling| filling.lane.refusing() > 0) else { return };
+        let need = filling.lane.need(0, 0, 0);
+        let may = filling.lane.fits(need) || self.may_grow(lane, filling.lane.growth(need));
+        if let Some(filling) = self.lanes.get_mut(lane).filter(|_| may)
+            && let Err(error) = filling.lane.append_refused()
+        {
+            tracing::debug!(%error, "what was given up waits to be counted");
+        }
     }
 
     fn retry_parked(&mut self, now: Instant) {
@@ -291,6 +310,7 @@ impl Worker {
     /// Commits every lane that has something.
     fn commit(&mut self, now: Instant) {
         let mut refused = false;
+        (0..self.lanes.len()).for_each(|lane| self.append_refused(lane));
         for filling in &mut self.lanes {
             let lane = &mut filling.lane;
             if self.table.is_lost(lane.lane)
@@ -364,6 +384,12 @@ impl Worker {
             }
             Request::Flush(reply) => {
                 let _ = reply.send(());
+            }
+            Request::Settle { lane, pushed, reply } => {
+                let held = self.filling(lane).map_or(u64::MAX, |filling| filling.held());
+                let (in_all, queued) = self.inbox.counts(lane);
+                let settled = self.error.is_none() && in_all.saturating_sub(queued).saturating_sub(held) >= pushed;
+                let _ = reply.send(settled);
             }
             Request::Status(reply) => {
                 let _ = reply.send(self.status());

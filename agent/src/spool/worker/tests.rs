@@ -1,13 +1,13 @@
 use shared::batch::HostContext;
 use shared::log::{Fs, ModelFs};
-use shared::record::LossReason;
+use shared::record::{LossReason, Value};
 use shared::time::{ManualClock, Timestamp};
 
 use super::super::lane::LaneConfig;
 use super::super::options;
 use super::*;
 use crate::fingerprint::{FileId, Fingerprint};
-use crate::handover::{Checkpoint, Chunk, Lines, Outlet, SourceIndex};
+use crate::handover::{Checkpoint, Chunk, Lines, Outlet, Records, SourceIndex, Stopped, Untaken};
 use crate::spool::SpoolOutlet;
 
 pub(super) struct Bench {
@@ -182,4 +182,95 @@ fn chunk_that_is_more_than_a_frame_goes_in_parts_with_its_checkpoint_last() {
     bench.settle();
     assert_eq!((bench.books().spooled, bench.books().held), (16_385, 0));
     assert_eq!(bench.table.by_inode(5)[0].offset, 10);
+}
+
+/// Records of the bulk lane, each with a text of `len` bytes.
+fn records(count: usize, len: usize) -> Records {
+    let mut records = Records::new(SourceIndex(0), Lane::Bulk, Timestamp(1), Arc::from("eth0"));
+    let mut seed = len as u64;
+    for number in 0..count {
+        let random = (0..len).map(|_| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(number as u64 | 1);
+            char::from(b' ' + u8::try_from((seed >> 33) % 90).unwrap())
+        });
+        let text: String = random.collect();
+        records.push(vec![("message".to_owned(), Value::String(text)), ("count".to_owned(), Value::U64(1))]);
+    }
+    records
+}
+
+#[test]
+fn typed_records_become_frames_and_the_books_add_up() {
+    let mut bench = Bench::new(OnFull::DropOldest);
+    for _ in 0..50 {
+        bench.outlet.records(records(100, 200), Duration::ZERO).unwrap();
+        assert!(bench.books_of(Lane::Bulk).held >= 100);
+        bench.settle();
+    }
+    bench.clock.advance(Duration::from_secs(6));
+    bench.settle();
+    let books = bench.books_of(Lane::Bulk);
+    assert_eq!((books.observed, books.spooled, books.held), (5000, 5000, 0));
+}
+
+#[test]
+fn record_larger_than_a_frame_is_lost_and_counted_and_those_around_it_stay() {
+    let mut bench = Bench::new(OnFull::DropOldest);
+    let mut mixed = records(1, 100);
+    mixed.push(vec![("message".to_owned(), Value::String("x".repeat(2 << 20)))]);
+    mixed.push(vec![("last".to_owned(), Value::Bool(true))]);
+    bench.outlet.records(mixed, Duration::ZERO).unwrap();
+    bench.settle();
+    bench.clock.advance(Duration::from_secs(6));
+    bench.settle();
+    let books = bench.books_of(Lane::Bulk);
+    assert_eq!((books.observed, books.spooled, books.lost["spool_full"]), (3, 2, 1));
+}
+
+#[test]
+fn records_without_room_are_refused_without_waiting_and_counted_at_once() {
+    let mut bench = Bench::new(OnFull::Block);
+    bench.fs.room(Some(0));
+    let mut refused = 0;
+    for _ in 0..400 {
+        let blocked = bench.books_of(Lane::Bulk).blocked;
+        match bench.outlet.records(records(20, 4_000), Duration::from_secs(3_600)) {
+            Ok(()) => {}
+            Err(Untaken::Full) => {
+                assert!(blocked, "a lane that may have room soon is waited for");
+                refused += 20;
+            }
+            Err(Untaken::Stopped(Stopped)) => panic!("it has not ended"),
+        }
+        let books = bench.books_of(Lane::Bulk);
+        assert!(books.observed >= refused);
+        if !blocked {
+            bench.clock.advance(Duration::from_secs(6));
+        }
+        bench.settle();
+        assert_eq!(bench.books_of(Lane::Bulk).lost.get("spool_full").copied().unwrap_or(0), refused);
+    }
+    assert!(refused > 0);
+    // The disk has room again: what was kept goes on, and the loss is told.
+    bench.fs.room(None);
+    for seconds in [2, 60, 60, 6] {
+        bench.clock.advance(Duration::from_secs(seconds));
+        bench.settle();
+    }
+    let books = bench.books_of(Lane::Bulk);
+    assert_eq!((books.held, books.lost["spool_full"]), (0, refused));
+    assert_eq!(bench.worker.lanes[Lane::Bulk.index()].lane.state.untold, 0, "a loss record says it");
+}
+
+#[test]
+fn records_are_taken_while_sources_are_being_stopped_and_lines_are_not() {
+    let mut bench = Bench::new(OnFull::DropOldest);
+    bench.worker.inbox.shut();
+    assert_eq!(bench.outlet.lines(chunk(&[(1, 10)], 1)), Err(Stopped));
+    bench.outlet.records(records(3, 10), Duration::ZERO).unwrap();
+    bench.settle();
+    assert_eq!(bench.books_of(Lane::Bulk).observed, 3);
+    bench.worker.inbox.close();
+    assert_eq!(bench.outlet.records(records(3, 10), Duration::ZERO), Err(Untaken::Stopped(Stopped)));
+    assert_eq!(bench.books_of(Lane::Bulk).observed, 3);
 }

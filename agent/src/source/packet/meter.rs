@@ -1,12 +1,18 @@
 //! Frames in, records out: the decoder, the flow table and the neighbors as one.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
 use shared::time::Timestamp;
 
 use super::Transport;
+use super::capture::is_own;
 use super::decode::{Decoder, FragmentCounts, LinkType, ReassemblyLimits};
 use super::dissect::Told;
-use super::flow::{Evicted, Out, Settings, Table};
+use super::flow::{Evicted, Out, Settings, Table, Unowned};
 use super::neighbor::Neighbors;
+use super::process::Owner;
+use crate::own_traffic::OwnEnds;
 
 /// What makes records of frames. One capture each.
 pub struct Meter {
@@ -14,6 +20,7 @@ pub struct Meter {
     table: Table,
     neighbors: Neighbors,
     frames: u64,
+    own: Vec<OwnEnds>,
 }
 
 impl Meter {
@@ -21,14 +28,15 @@ impl Meter {
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         let decoder = Decoder::new(ReassemblyLimits::default());
-        Self { decoder, table: Table::new(settings), neighbors: Neighbors::default(), frames: 0 }
+        Self { decoder, table: Table::new(settings), neighbors: Neighbors::default(), frames: 0, own: Vec::new() }
     }
 
     /// Takes a frame of which `captured` are the first bytes and `wire_len` is the length.
     pub fn frame(&mut self, link: LinkType, at: Timestamp, captured: &[u8], wire_len: u32, out: Out<'_>) {
         self.frames += 1;
-        let Self { decoder, table, neighbors, .. } = self;
+        let Self { decoder, table, neighbors, own, .. } = self;
         decoder.packet(link, at, captured, wire_len, &mut |packet| match &packet.transport {
+            _ if is_own(packet, own) => {}
             Transport::Arp(message) => {
                 if let Some(told) = neighbors.message(packet.at, message) {
                     out(told);
@@ -50,6 +58,26 @@ impl Meter {
         let Self { decoder, table, .. } = self;
         decoder.finish(&mut |packet| table.packet(packet, out));
         table.finish(out);
+    }
+
+    /// From now on packets of these conversations are not looked at.
+    pub fn leave_out(&mut self, own: Vec<OwnEnds>) {
+        self.own = own;
+    }
+
+    /// Flows of this host whose owner was not asked for yet, at most `most`; from the first call on they are kept.
+    pub fn unowned(&mut self, most: usize) -> Vec<Unowned> {
+        self.table.unowned(most)
+    }
+
+    /// A flow is somebody's: every record of it that is told from now on says so. A flow that ended meanwhile is not.
+    pub fn own(&mut self, flow: &Unowned, owner: Arc<Owner>) {
+        self.table.own(flow, owner);
+    }
+
+    /// The addresses of this host are others now.
+    pub fn local(&mut self, addresses: Vec<IpAddr>) {
+        self.table.local(addresses);
     }
 
     /// Frames so far.

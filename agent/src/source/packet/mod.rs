@@ -10,12 +10,14 @@
 //!
 //! Invariants: what is malformed becomes a flag on a record, never a panic, and never unbounded time or memory.
 
+pub mod capture;
 pub mod decode;
 pub mod dissect;
 pub mod file;
 pub mod flow;
 pub mod meter;
 pub mod neighbor;
+pub mod process;
 
 use std::net::IpAddr;
 

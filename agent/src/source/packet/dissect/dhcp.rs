@@ -92,7 +92,7 @@ fn message(at: Timestamp, bytes: &[u8]) -> Option<Told> {
         let [a, b, c, d, e, f] = *mac;
         put("unmapped.client_mac", Value::String(format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")));
     }
-    for (key, place) in [("unmapped.client_ip", 12), ("unmapped.assigned_ip", 16), ("unmapped.relay_ip", 24)] {
+    for (key, place) in [("unmapped.client_ip", 12), ("unmapped.assigned_ip", 16), ("relay.ip", 24)] {
         address(fixed, place).into_iter().for_each(|found| put(key, ip(found)));
     }
     let renews = address(fixed, 12).is_some();

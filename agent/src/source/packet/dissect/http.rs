@@ -174,9 +174,9 @@ struct Response {
 #[derive(Default)]
 struct Http {
     halves: [Half; 2],
-    waiting: VecDeque<Request>,
+    waiting: VecDeque<Box<Request>>,
     /// A response whose body is being counted.
-    answering: Option<Response>,
+    answering: Option<Box<Response>>,
 }
 
 fn index(side: Side) -> usize {
@@ -321,7 +321,7 @@ impl Http {
         let [_, server] = &mut self.halves;
         if self.waiting.front().is_some_and(|request| request.version.is_empty()) {
             (server.at, server.body_bytes) = (At::Body(Body::End), 0);
-            self.answering = Some(Response { at, version: "0.9".to_owned(), ..Response::default() });
+            self.answering = Some(Box::new(Response { at, version: "0.9".to_owned(), ..Response::default() }));
         }
     }
 
@@ -392,11 +392,11 @@ impl Http {
 
     fn await_response(&mut self, request: Request, tell: Tell<'_>) {
         if self.waiting.len() >= PIPELINED_MAX
-            && let Some(oldest) = self.waiting.pop_front()
+            && let Some(oldest) = self.oldest()
         {
             tell(told(Some(oldest), None));
         }
-        self.waiting.push_back(request);
+        self.waiting.push_back(Box::new(request));
     }
 
     fn response(&mut self, mut response: Response, headers: &Headers<'_>, tell: Tell<'_>) {
@@ -412,7 +412,7 @@ impl Http {
             None
         });
         let body = if empty { Body::Length(0) } else { body.unwrap_or(Body::End) };
-        self.answering = Some(response);
+        self.answering = Some(Box::new(response));
         let [client, server] = &mut self.halves;
         if tunnel {
             (client.at, server.at) = (At::Over, At::Over);
@@ -442,10 +442,17 @@ impl Http {
         }
     }
 
+    /// The request that is to be answered next. A connection that is idle holds nothing for requests.
+    fn oldest(&mut self) -> Option<Request> {
+        let oldest = self.waiting.pop_front();
+        self.waiting.shrink_to_fit();
+        oldest.map(|request| *request)
+    }
+
     /// Tells the response at hand with its request.
     fn answer(&mut self, tell: Tell<'_>) {
         if let Some(response) = self.answering.take() {
-            tell(told(self.waiting.pop_front(), Some(response)));
+            tell(told(self.oldest(), Some(*response)));
         }
     }
 
@@ -458,7 +465,7 @@ impl Http {
             Side::Client => tell(told(Some(Request { at, flaws: vec![flaw], ..Request::default() }), None)),
             Side::Server => {
                 let response = Response { at, flaws: vec![flaw], ..Response::default() };
-                tell(told(self.waiting.pop_front(), Some(response)));
+                tell(told(self.oldest(), Some(response)));
             }
         }
     }
@@ -580,7 +587,7 @@ impl Dissector for Http {
             response.body_bytes = answered;
         }
         self.answer(tell);
-        self.waiting.drain(..).for_each(|request| tell(told(Some(request), None)));
+        self.waiting.drain(..).for_each(|request| tell(told(Some(*request), None)));
     }
 
     fn held_bytes(&self) -> usize {

@@ -2,12 +2,15 @@
 //!
 //! Each is one file: a `recognize`, a struct that implements [`Dissector`], and its line in [`ALL`]. All are pure and
 //! bounded: a dissector holds at most [`HELD_BYTES_MAX`] and tells [`Want::Enough`] as soon as nothing more is to be
-//! learned. A flow's endpoints, Community ID and process are added to what it tells by the flow.
+//! learned. What is only named has a line in [`named`]. A flow's endpoints, Community ID and process are added to what it tells by the flow.
 
 pub mod dhcp;
 pub mod dns;
 pub mod http;
+pub mod named;
+pub mod ntp;
 pub mod quic;
+pub mod smb;
 pub mod ssh;
 pub mod tls;
 
@@ -157,4 +160,4 @@ pub struct Entry {
 }
 
 /// Every dissector, in the order in which they are asked.
-pub const ALL: &[Entry] = &[tls::ENTRY, ssh::ENTRY, http::ENTRY, dhcp::ENTRY, dns::ENTRY, quic::ENTRY];
+pub const ALL: &[Entry] = &[tls::ENTRY, ssh::ENTRY, http::ENTRY, dhcp::ENTRY, dns::ENTRY, ntp::ENTRY, quic::ENTRY];

@@ -5,7 +5,7 @@
 
 use shared::time::Timestamp;
 
-use super::super::dissect::{ALL, Carrier, Dissector, Entry, First, Recognized, Side, Tell, Want, http, tls};
+use super::super::dissect::{ALL, Carrier, Dissector, Entry, First, Recognized, Side, Tell, Want, http, named, tls};
 use super::stream::{Piece, Stream};
 use super::tcp::SYN;
 
@@ -37,10 +37,17 @@ struct Sent {
     at: Timestamp,
 }
 
+/// What was said so far, of a protocol that nobody knows yet.
+#[derive(Default)]
+struct Heard {
+    sides: [Vec<u8>; 2],
+    datagrams: u8,
+}
+
 /// How far the conversation is understood.
 enum Phase {
     /// Nobody knows it yet.
-    Unknown { sides: [Vec<u8>; 2], datagrams: u8 },
+    Unknown(Box<Heard>),
     /// A dissector is at work.
     Known(Box<dyn Dissector>),
     /// Nobody knows it, or who knew it has heard enough: so many pieces more are looked at for what
@@ -69,7 +76,7 @@ impl Conversation {
     /// One that nothing is known of.
     #[must_use]
     pub fn new(carrier: Carrier) -> Self {
-        let phase = Phase::Unknown { sides: [Vec::new(), Vec::new()], datagrams: 0 };
+        let phase = Phase::Unknown(Box::default());
         Self { carrier, streams: [Stream::default(), Stream::default()], phase, protocol: None }
     }
 
@@ -98,7 +105,7 @@ impl Conversation {
         let streams: usize = self.streams.iter().map(Stream::held_bytes).sum();
         streams
             + match &self.phase {
-                Phase::Unknown { sides, .. } => sides.iter().map(Vec::capacity).sum(),
+                Phase::Unknown(heard) => heard.sides.iter().map(Vec::capacity).sum(),
                 Phase::Known(dissector) => dissector.held_bytes(),
                 Phase::Watching { .. } | Phase::Over => 0,
             }
@@ -107,8 +114,8 @@ impl Conversation {
     /// The direction was turned.
     pub fn turn(&mut self) {
         self.streams.swap(0, 1);
-        if let Phase::Unknown { sides, .. } = &mut self.phase {
-            sides.swap(0, 1);
+        if let Phase::Unknown(heard) = &mut self.phase {
+            heard.sides.swap(0, 1);
         }
     }
 
@@ -183,7 +190,8 @@ impl Phase {
                 let want = dissector.data(side, at, bytes, tell);
                 self.after(want, protocol, sent, tell);
             }
-            Self::Unknown { sides, datagrams } => {
+            Self::Unknown(heard) => {
+                let Heard { sides, datagrams } = heard.as_mut();
                 let spoken = carrier == Carrier::Stream && sides.iter().all(|side| !side.is_empty());
                 if spoken && let Some(entry) = begins_within(&sent, bytes) {
                     return self.within(entry, protocol, sent, bytes, tell);
@@ -215,6 +223,9 @@ impl Phase {
                     let sides = std::mem::take(sides);
                     *self = Self::Known((entry.make)(carrier));
                     self.replay(protocol, sent, sides, bytes, tell);
+                } else if let Some(name) = named::name(&look) {
+                    *protocol = Some(name);
+                    *self = Self::no_more(carrier);
                 } else {
                     let full = match carrier {
                         Carrier::Datagram => *datagrams >= DATAGRAMS_MAX,
@@ -305,7 +316,7 @@ impl Phase {
                 Want::Enough | Want::NotMine => *self = Self::Over,
             },
             // What comes behind a hole begins nowhere.
-            Self::Unknown { .. } => *self = Self::no_more(Carrier::Stream),
+            Self::Unknown(_) => *self = Self::no_more(Carrier::Stream),
             Self::Watching { .. } | Self::Over => {}
         }
     }

@@ -1,13 +1,15 @@
 //! A flow: who, since when, how much each way.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use shared::time::Timestamp;
 
 use super::super::dissect::{Carrier, Side};
-use super::super::{Flaws, Link, Packet, Transport};
+use super::super::process::Owner;
+use super::super::{Flaws, Macs, Packet, Transport};
 use super::conversation::Conversation;
-use super::key::{Key, Path};
+use super::key::Path;
 use super::lists::{Patience, Place};
 use super::side;
 use super::tcp::{ACK, Connection, SYN};
@@ -37,11 +39,22 @@ pub(super) struct Sent {
     pub(super) payload_bytes: u64,
 }
 
+/// Whether it was asked whose a flow is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Asked {
+    /// It is not of this host, or nobody names owners.
+    Never,
+    /// Not yet.
+    Waits,
+    /// It was; the answer may be late.
+    Was,
+}
+
 pub(super) struct Entry {
-    pub(super) key: Key,
     /// From the client to the server.
     pub(super) path: Path,
-    pub(super) link: Link,
+    /// Hardware addresses of the first packet.
+    pub(super) macs: Option<Macs>,
     pub(super) vlan: u16,
     pub(super) began_at: Timestamp,
     pub(super) last_at: Timestamp,
@@ -55,6 +68,9 @@ pub(super) struct Entry {
     pub(super) listened: bool,
     pub(super) protocol: Option<&'static str>,
     pub(super) updates: u32,
+    /// Whose it is, of a flow of this host, once that was asked.
+    pub(super) owner: Option<Arc<Owner>>,
+    pub(super) asked: Asked,
     pub(super) place: Place,
 }
 
@@ -89,16 +105,15 @@ fn is_answer(path: &Path, transport: &Transport<'_>) -> bool {
 }
 
 impl Entry {
-    pub(super) fn new(key: Key, path: Path, packet: &Packet<'_>) -> Self {
+    pub(super) fn new(path: Path, packet: &Packet<'_>) -> Self {
         let turned = is_answer(&path, &packet.transport);
         let kind = match &packet.transport {
             Transport::Tcp(_) => Kind::Tcp(Box::default()),
             _ => Kind::Other,
         };
         Self {
-            key,
             path: if turned { path.turned() } else { path },
-            link: packet.link,
+            macs: packet.link.macs,
             vlan: packet.link.vlans.into_iter().find(|vlan| *vlan != 0).unwrap_or(0),
             began_at: packet.at,
             last_at: packet.at,
@@ -110,6 +125,8 @@ impl Entry {
             listened: false,
             protocol: None,
             updates: 0,
+            owner: None,
+            asked: Asked::Never,
             place: Place::default(),
         }
     }
@@ -146,8 +163,8 @@ impl Entry {
         side
     }
 
-    /// The conversation that a packet's payload belongs to.
-    pub(super) fn conversation(&mut self, transport: &Transport<'_>) -> Option<&mut Conversation> {
+    /// The conversation that a packet's payload belongs to, taken out: it is put back when it goes on.
+    pub(super) fn conversation(&mut self, transport: &Transport<'_>) -> Option<Box<Conversation>> {
         let (carrier, payload_len) = match transport {
             Transport::Tcp(tcp) => (Carrier::Stream, tcp.payload_len),
             Transport::Udp(udp) => (Carrier::Datagram, udp.payload_len),
@@ -161,7 +178,7 @@ impl Entry {
             }
             self.conversation = Some(conversation);
         }
-        self.conversation.as_deref_mut()
+        self.conversation.take()
     }
 
     pub(super) fn is_over(&self) -> bool {

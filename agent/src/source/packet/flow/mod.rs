@@ -13,22 +13,29 @@ mod conversation;
 mod entry;
 pub mod key;
 mod lists;
+mod owner;
 mod record;
 pub mod stream;
 pub mod tcp;
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ahash::RandomState;
+use hashbrown::HashTable;
 use shared::time::Timestamp;
 
 use self::conversation::Ports;
-use self::entry::{Entry, Kind};
+use self::entry::{Asked, Entry, Kind};
 use self::key::{Key, Path};
 use self::lists::{Lists, Place};
+use self::owner::Unasked;
+pub use self::owner::Unowned;
 use super::dissect::{Side, Told};
 use super::{Packet, Transport};
+
+/// Flows that room is reserved for.
+const FLOWS_AHEAD_MAX: usize = 1 << 17;
 
 /// How the table is set up.
 #[derive(Clone, Debug)]
@@ -71,12 +78,15 @@ pub type Out<'a> = &'a mut dyn FnMut(Told);
 /// The flows that last.
 pub struct Table {
     settings: Settings,
-    index: HashMap<Key, u32>,
+    /// Places of entries, by the keys of their paths.
+    index: HashTable<u32>,
+    hasher: RandomState,
     entries: Vec<Entry>,
     free: Vec<u32>,
     lists: Lists,
     held_bytes: usize,
     evicted: Evicted,
+    unasked: Unasked,
     now: Timestamp,
 }
 
@@ -99,9 +109,12 @@ impl Table {
     /// An empty table.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        let (index, entries, free, lists) = (HashMap::new(), Vec::new(), Vec::new(), Lists::default());
-        let (held_bytes, evicted, now) = (0, Evicted::default(), Timestamp(i64::MIN));
-        Self { settings, index, entries, free, lists, held_bytes, evicted, now }
+        // Room that nobody wrote to costs nothing, and a table that grows would for a moment be there twice.
+        let most = settings.flows_max.min(FLOWS_AHEAD_MAX);
+        let (index, entries) = (HashTable::with_capacity(most), Vec::with_capacity(most));
+        let (hasher, free, lists) = (RandomState::new(), Vec::new(), Lists::default());
+        let (held_bytes, evicted, unasked, now) = (0, Evicted::default(), Unasked::default(), Timestamp(i64::MIN));
+        Self { settings, index, hasher, entries, free, lists, held_bytes, evicted, unasked, now }
     }
 
     /// Flows that last.
@@ -133,7 +146,7 @@ impl Table {
         let Some(ip) = &packet.ip else { return };
         let path = Path::of(ip, &packet.transport);
         let key = path.key();
-        let at = match self.index.get(&key).copied() {
+        let at = match self.find(&key) {
             Some(at) if self.begins_anew(at, packet) => {
                 self.end(at, Why::Closed, out);
                 self.open(key, path, packet, out)
@@ -155,6 +168,11 @@ impl Table {
             })
     }
 
+    fn find(&self, key: &Key) -> Option<u32> {
+        let same = |at: &u32| self.entry(*at).is_some_and(|entry| entry.path.key() == *key);
+        self.index.find(self.hasher.hash_one(key), same).copied()
+    }
+
     fn entry(&self, at: u32) -> Option<&Entry> {
         self.entries.get(at as usize)
     }
@@ -163,7 +181,7 @@ impl Table {
         if self.index.len() >= self.settings.flows_max {
             self.evict(out);
         }
-        let entry = Entry::new(key, path, packet);
+        let entry = Entry::new(path, packet);
         let at = match self.free.pop() {
             Some(at) => {
                 if let Some(place) = self.entries.get_mut(at as usize) {
@@ -176,21 +194,22 @@ impl Table {
                 u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
             }
         };
-        self.index.insert(key, at);
+        let Self { index, hasher, entries, .. } = self;
+        let hash = |at: &u32| entries.get(*at as usize).map_or(0, |entry| hasher.hash_one(entry.path.key()));
+        index.insert_unique(hasher.hash_one(key), at, hash);
+        self.opened(at);
         at
     }
 
     fn count(&mut self, at: u32, path: &Path, packet: &Packet<'_>, out: Out<'_>) {
         let Some(entry) = self.entries.get_mut(at as usize) else { return };
         let side = entry.count(path, packet);
-        let ports = Ports { client: entry.path.source.port, server: entry.path.destination.port };
-        let (path, vlan) = (entry.path, entry.vlan);
         let local = &self.settings.local;
-        let mut protocol = entry.protocol;
-        if let Some(conversation) = entry.conversation(&packet.transport) {
+        if let Some(mut conversation) = entry.conversation(&packet.transport) {
             let before = conversation.held_bytes();
+            let ports = Ports { client: entry.path.source.port, server: entry.path.destination.port };
             let mut tell = |mut told: Told| {
-                record::address(&mut told, &path, vlan, local);
+                record::address(&mut told, entry, local);
                 out(told);
             };
             match &packet.transport {
@@ -198,19 +217,19 @@ impl Table {
                 Transport::Udp(udp) => conversation.datagram(side, ports, packet.at, udp, &mut tell),
                 _ => {}
             }
-            protocol = conversation.protocol();
             let mut held = conversation.held_bytes();
             if self.held_bytes + held > before + self.settings.held_bytes_max && held > 0 {
                 conversation.end(packet.at, &mut tell);
                 self.evicted.conversations += 1;
             }
+            entry.protocol = conversation.protocol();
             if conversation.is_over() {
-                entry.conversation = None;
                 held = 0;
+            } else {
+                entry.conversation = Some(conversation);
             }
             self.held_bytes = (self.held_bytes + held).saturating_sub(before);
         }
-        entry.protocol = protocol;
         let due = entry.told_at.plus(self.settings.update_interval);
         if packet.at >= due {
             entry.told_at = packet.at;
@@ -255,11 +274,10 @@ impl Table {
         self.lists.take(at, &mut self.entries);
         let Some(entry) = self.entries.get_mut(at as usize) else { return };
         let local = &self.settings.local;
-        let (path, vlan) = (entry.path, entry.vlan);
         if let Some(mut conversation) = entry.conversation.take() {
             self.held_bytes = self.held_bytes.saturating_sub(conversation.held_bytes());
             conversation.end(entry.last_at, &mut |mut told: Told| {
-                record::address(&mut told, &path, vlan, local);
+                record::address(&mut told, entry, local);
                 out(told);
             });
             entry.protocol = conversation.protocol().or(entry.protocol);
@@ -269,8 +287,12 @@ impl Table {
         } else {
             out(record::flow(entry, why, local));
         }
-        self.index.remove(&entry.key);
+        if let Ok(place) = self.index.find_entry(self.hasher.hash_one(entry.path.key()), |known| *known == at) {
+            place.remove();
+        }
         entry.place = Place::default();
+        entry.asked = Asked::Never;
+        entry.owner = None;
         self.free.push(at);
     }
 }

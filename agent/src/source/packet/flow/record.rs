@@ -9,8 +9,9 @@ use std::net::IpAddr;
 use shared::record::Value;
 
 use super::super::dissect::{Fields, NetworkClass, Side, Told};
+use super::super::process::Unknown;
 use super::Why;
-use super::entry::{Entry, Kind};
+use super::entry::{Asked, Entry, Kind};
 use super::key::{ICMP, ICMP_V6, Path, TCP, UDP};
 use super::tcp::{Connection, SYN, State};
 
@@ -40,11 +41,11 @@ fn protocol_name(protocol: u8) -> Option<&'static str> {
     })
 }
 
-/// OCSF `connection_info.direction_id`: 1 inbound, 2 outbound, 3 lateral, 0 unknown.
+/// OCSF `connection_info.direction_id`: 1 inbound, 2 outbound, 4 local (both ends are this host), 0 unknown.
 fn direction(path: &Path, local: &[IpAddr]) -> u64 {
     let is_local = |ip: IpAddr| ip.is_loopback() || local.contains(&ip);
     match (is_local(path.source.ip), is_local(path.destination.ip)) {
-        (true, true) => 3,
+        (true, true) => 4,
         (true, false) => 2,
         (false, true) => 1,
         (false, false) => 0,
@@ -52,8 +53,8 @@ fn direction(path: &Path, local: &[IpAddr]) -> u64 {
 }
 
 /// Adds who speaks to whom.
-pub(super) fn address(told: &mut Told, path: &Path, vlan: u16, local: &[IpAddr]) {
-    let fields = &mut told.fields;
+pub(super) fn address(told: &mut Told, entry: &Entry, local: &[IpAddr]) {
+    let (fields, path, vlan) = (&mut told.fields, &entry.path, entry.vlan);
     let ports = matches!(path.protocol, TCP | UDP | 132);
     put(fields, "src_endpoint.ip", Value::Ip(path.source.ip));
     put(fields, "dst_endpoint.ip", Value::Ip(path.destination.ip));
@@ -72,6 +73,32 @@ pub(super) fn address(told: &mut Told, path: &Path, vlan: u16, local: &[IpAddr])
     let version = if path.source.ip.is_ipv4() { 4 } else { 6 };
     put(fields, "connection_info.protocol_ver_id", Value::U64(version));
     put(fields, "connection_info.community_uid", text(path.community_id()));
+    owner(fields, entry);
+}
+
+/// Adds the process and the user, or why there is none.
+fn owner(fields: &mut Fields, entry: &Entry) {
+    let unknown = match (&entry.owner, entry.asked) {
+        (Some(owner), _) => {
+            if let Some(user) = &owner.user {
+                put(fields, "actor.user.uid", text(user.uid.to_string()));
+                user.name.iter().for_each(|name| put(fields, "actor.user.name", text(name.as_ref())));
+            }
+            match &owner.process {
+                Ok(process) => {
+                    put(fields, "actor.process.pid", Value::U64(process.pid.into()));
+                    put(fields, "actor.process.uid", text(process.uid.as_str()));
+                    put(fields, "actor.process.name", text(process.name.as_str()));
+                    process.path.iter().for_each(|path| put(fields, "actor.process.file.path", text(path.as_str())));
+                    return;
+                }
+                Err(unknown) => *unknown,
+            }
+        }
+        (None, Asked::Never) => return,
+        (None, Asked::Waits | Asked::Was) => Unknown::NotAsked,
+    };
+    put(fields, "unmapped.process_unknown", text(unknown.name()));
 }
 
 fn activity(entry: &Entry, why: Why) -> u8 {
@@ -105,7 +132,7 @@ pub(super) fn flow(entry: &mut Entry, why: Why, local: &[IpAddr]) -> Told {
         fields: Vec::with_capacity(32),
         flaws: flaws(entry),
     };
-    address(&mut told, &entry.path, entry.vlan, local);
+    address(&mut told, entry, local);
     let fields = &mut told.fields;
     put(fields, "start_time", Value::Time(entry.began_at));
     put(fields, "end_time", Value::Time(entry.last_at));
@@ -121,7 +148,7 @@ pub(super) fn flow(entry: &mut Entry, why: Why, local: &[IpAddr]) -> Told {
     if let Some(protocol) = entry.protocol {
         put(fields, "app_protocol_name", text(protocol));
     }
-    if let Some(macs) = entry.link.macs {
+    if let Some(macs) = entry.macs {
         // As the first packet had them; it may have been sent by either end.
         put(fields, "unmapped.first_source_mac", text(mac(macs.source)));
         put(fields, "unmapped.first_destination_mac", text(mac(macs.destination)));

@@ -21,14 +21,20 @@ pub enum Piece<'a> {
     Gap(u64),
 }
 
+/// What came early, by its distance from the first byte of the stream.
+#[derive(Default, Debug)]
+struct Early {
+    segments: BTreeMap<u64, Vec<u8>>,
+    bytes: usize,
+}
+
 /// One side.
 #[derive(Default, Debug)]
 pub struct Stream {
     /// The sequence number of the next byte, once one is known.
     next: Option<u32>,
-    /// What came early, by its distance from the first byte of the stream.
-    early: BTreeMap<u64, Vec<u8>>,
-    early_bytes: usize,
+    /// What came early; most streams never have any.
+    early: Option<Box<Early>>,
     /// Bytes that went out, holes included.
     at: u64,
 }
@@ -42,7 +48,7 @@ impl Stream {
     /// Bytes held out of order.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.early_bytes
+        self.early.as_ref().map_or(0, |early| early.bytes)
     }
 
     /// Takes a segment; `missing` bytes of it behind `payload` were not captured.
@@ -62,7 +68,8 @@ impl Stream {
             if ahead < 1 << 30 {
                 self.hold(self.at + ahead, payload);
             }
-            while self.early_bytes > EARLY_BYTES_MAX || self.early.len() > EARLY_SEGMENTS_MAX {
+            let full = |early: &Early| early.bytes > EARLY_BYTES_MAX || early.segments.len() > EARLY_SEGMENTS_MAX;
+            while self.early.as_deref().is_some_and(full) {
                 self.give_up(out);
             }
             return;
@@ -90,21 +97,26 @@ impl Stream {
 
     fn hold(&mut self, at: u64, payload: &[u8]) {
         // Whoever came first stays, also where the second is longer: its rest comes again or is a gap.
-        if let std::collections::btree_map::Entry::Vacant(place) = self.early.entry(at) {
+        let early = self.early.get_or_insert_default();
+        if let std::collections::btree_map::Entry::Vacant(place) = early.segments.entry(at) {
             let bytes = payload.get(..EARLY_BYTES_MAX).unwrap_or(payload).to_vec();
-            self.early_bytes += bytes.len();
+            early.bytes += bytes.len();
             place.insert(bytes);
         }
     }
 
     /// What lies at the front now.
     fn drain(&mut self, out: &mut dyn FnMut(Piece<'_>)) {
-        while let Some(entry) = self.early.first_entry() {
+        while let Some(early) = &mut self.early {
+            let Some(entry) = early.segments.first_entry() else {
+                self.early = None;
+                return;
+            };
             if *entry.key() > self.at {
                 return;
             }
             let (at, bytes) = entry.remove_entry();
-            self.early_bytes -= bytes.len();
+            early.bytes -= bytes.len();
             let known = usize::try_from(self.at - at).unwrap_or(usize::MAX);
             let mut fresh = bytes.get(known..).unwrap_or_default();
             self.emit(&mut fresh, out);
@@ -113,7 +125,7 @@ impl Stream {
 
     /// The hole in front of what is held will not be filled.
     pub fn give_up(&mut self, out: &mut dyn FnMut(Piece<'_>)) {
-        if let Some((at, _)) = self.early.first_key_value() {
+        if let Some((at, _)) = self.early.as_ref().and_then(|early| early.segments.first_key_value()) {
             let hole = at.saturating_sub(self.at);
             if hole > 0 {
                 out(Piece::Gap(hole));

@@ -277,7 +277,7 @@ fn told(activity: u8, message: &Message, query: Option<&Query>, at: Timestamp) -
         if !answers.is_empty() {
             put("answers", Value::List(answers));
         }
-        put("unmapped.answers", Value::U64(message.answers_told.into()));
+        put("unmapped.answer_count", Value::U64(message.answers_told.into()));
     }
     if let Some(query) = query {
         let latency = u64::try_from(at.since(query.at).as_micros()).unwrap_or(u64::MAX);

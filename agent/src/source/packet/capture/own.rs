@@ -1,0 +1,45 @@
+//! The agent's own traffic, as a part of a filter and of a packet.
+
+use std::net::IpAddr;
+
+use super::super::{Packet, Transport};
+use crate::own_traffic::{OwnEnds, UDP};
+
+/// pcap-filter(7) text that leaves `own` out of what `filter` lets through. Ours comes first: behind `vlan` or `mpls` in
+/// the user's the rest of a filter means what is inside.
+pub(super) fn filter(filter: Option<&str>, own: &[OwnEnds]) -> String {
+    let one = |ends: &OwnEnds| {
+        let OwnEnds { local_port: local, remote, .. } = ends;
+        let protocol = if ends.protocol == UDP { "udp" } else { "tcp" };
+        let (ip, port) = (remote.ip().to_canonical(), remote.port());
+        format!(
+            "({protocol} and ((src port {local} and dst host {ip} and dst port {port}) or \
+             (dst port {local} and src host {ip} and src port {port})))"
+        )
+    };
+    let own: Vec<String> = own.iter().map(one).collect();
+    match (own.is_empty(), filter) {
+        (true, filter) => filter.unwrap_or_default().to_owned(),
+        (false, None) => format!("not ({})", own.join(" or ")),
+        (false, Some(filter)) => format!("not ({}) and ({filter})", own.join(" or ")),
+    }
+}
+
+/// Whether a packet is of one of these conversations.
+pub fn is_own(packet: &Packet<'_>, own: &[OwnEnds]) -> bool {
+    if own.is_empty() {
+        return false;
+    }
+    let Some(ip) = &packet.ip else { return false };
+    let (source, destination) = match &packet.transport {
+        Transport::Udp(udp) => (udp.source, udp.destination),
+        Transport::Tcp(tcp) => (tcp.source, tcp.destination),
+        _ => return false,
+    };
+    let is = |ends: &OwnEnds, local: u16, remote: (IpAddr, u16)| {
+        ends.local_port == local && ends.remote.port() == remote.1 && ends.remote.ip().to_canonical() == remote.0
+    };
+    own.iter()
+        .filter(|ends| ends.protocol == ip.protocol)
+        .any(|ends| is(ends, source, (ip.destination, destination)) || is(ends, destination, (ip.source, source)))
+}

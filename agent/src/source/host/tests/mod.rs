@@ -1,0 +1,67 @@
+//! Tests of all of it: hostile bytes, trees made for a test, the host's own tools, short processes, what it costs.
+
+mod agreement;
+mod cost;
+mod hostile;
+mod short;
+mod tree;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shared::identity::Lane;
+use shared::record::Value;
+use shared::time::Clock;
+
+use super::row::Fields;
+use super::{Around, HostConfig, HostSource, Table};
+use crate::handover::{Chunk, Loss, Outlet, Records, SourceIndex, Stopped, Untaken};
+
+/// Keeps what it is given.
+#[derive(Default)]
+struct Kept(Vec<(Lane, Fields)>);
+
+impl Outlet for Kept {
+    fn lines(&mut self, _: Chunk) -> Result<(), Stopped> {
+        Ok(())
+    }
+    fn records(&mut self, records: Records, _: Duration) -> Result<(), Untaken> {
+        self.0.extend(records.records().iter().map(|fields| (records.lane, fields.clone())));
+        Ok(())
+    }
+    fn loss(&mut self, _: Loss) -> Result<(), Stopped> {
+        Ok(())
+    }
+}
+
+fn value<'a>(fields: &'a Fields, path: &str) -> Option<&'a Value> {
+    fields.iter().find(|(key, _)| key == path).map(|(_, value)| value)
+}
+
+fn word<'a>(fields: &'a Fields, path: &str) -> &'a str {
+    match value(fields, path) {
+        Some(Value::String(text)) => text,
+        _ => "",
+    }
+}
+
+fn number(fields: &Fields, path: &str) -> Option<u64> {
+    match value(fields, path) {
+        Some(Value::U64(number)) => Some(*number),
+        _ => None,
+    }
+}
+
+fn source(root: PathBuf, tables: &[Table], clock: &Clock) -> HostSource {
+    let config = HostConfig {
+        root,
+        interval: Duration::from_secs(60),
+        full_inventory: Duration::from_secs(86_400),
+        tables: tables.to_vec(),
+        metrics: true,
+        lane: Lane::Bulk,
+    };
+    let (wake, health) = (Arc::default(), Arc::default());
+    HostSource::new(config, Around { index: SourceIndex(0), clock: clock.clone(), wake, health })
+}

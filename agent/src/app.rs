@@ -3,7 +3,7 @@
 //! One current-thread runtime for uplink, commands and signals; one thread per source, one for the spool. Stop enters
 //! at the mouth: sources end, the spool seals and commits what is held, the uplink gets a moment to deliver it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,14 +11,20 @@ use shared::batch::{HostContext, Origin};
 use shared::durable::Writer;
 use shared::exit::{Exit, Reason};
 use shared::fleet::{AgentConfig, From, OnFull as FleetOnFull, SourceKind};
+use shared::identity::Lane;
+use shared::record::LossReason;
 use shared::stop::{Stage, Stop};
 use shared::time::Clock;
 
 use crate::admin;
 use crate::config::{self, Config};
 use crate::enroll::IdentityStore;
-use crate::handover::Checkpoints;
+use crate::handover::{Checkpoints, Loss, LossUnit, Outlet, SourceIndex};
+use crate::own_traffic::OwnTraffic;
 use crate::source::file::{FileConfig, StartAt};
+use crate::source::host::{HostConfig, Table};
+use crate::source::integrity::IntegrityConfig;
+use crate::source::packet::capture::PacketConfig;
 use crate::source::{Kind, SourceConfig, Sources};
 use crate::spool::{OnFull, Spool, SpoolConfig, SpoolPort};
 use crate::uplink::{self, UplinkConfig, UplinkStatus};
@@ -66,20 +72,50 @@ fn host_context(config: &Config, config_hash: &str) -> HostContext {
 }
 
 /// The table of sources, in the order of the fleet file's names.
-fn sources(fleet: &AgentConfig) -> Vec<SourceConfig> {
+fn sources(fleet: &AgentConfig, state_dir: &Path) -> Vec<SourceConfig> {
     let source = |source: &shared::fleet::Source| {
-        let SourceKind::File(file) = &source.kind;
-        let kind = Kind::File(FileConfig {
-            include: file.include.clone(),
-            exclude: file.exclude.clone(),
-            from: match file.from {
-                From::Beginning => StartAt::Beginning,
-                From::End => StartAt::End,
-            },
-            line_bytes_max: file.max_line_bytes,
-            format: file.format.clone(),
-            lane: file.lane,
-        });
+        let kind = match &source.kind {
+            SourceKind::File(file) => Kind::File(FileConfig {
+                include: file.include.clone(),
+                exclude: file.exclude.clone(),
+                from: match file.from {
+                    From::Beginning => StartAt::Beginning,
+                    From::End => StartAt::End,
+                },
+                line_bytes_max: file.max_line_bytes,
+                format: file.format.clone(),
+                lane: file.lane,
+            }),
+            SourceKind::Host(host) => Kind::Host(HostConfig {
+                root: PathBuf::from("/"),
+                interval: host.interval,
+                full_inventory: host.full_inventory,
+                tables: host.tables.iter().filter_map(|name| Table::of_name(name)).collect(),
+                metrics: host.metrics,
+                lane: host.lane,
+            }),
+            SourceKind::Packet(packet) => Kind::Packet(PacketConfig {
+                interface: packet.interface.clone(),
+                filter: packet.filter.clone(),
+                snap_length: packet.snap_length,
+                buffer_bytes: packet.buffer_bytes,
+                promiscuous: packet.promiscuous,
+                protocols: packet.protocols.clone(),
+                flows_max: packet.flows_max,
+                update_interval: packet.update_interval,
+                lane: packet.lane,
+            }),
+            SourceKind::Integrity(integrity) => Kind::Integrity(IntegrityConfig {
+                paths: integrity.paths.clone(),
+                exclude: integrity.exclude.clone(),
+                interval: integrity.interval,
+                hash_bytes_max: integrity.hash_bytes_max,
+                watch_max: integrity.watch_max,
+                cpu_percent: integrity.cpu_percent,
+                lane: integrity.lane,
+                state_dir: state_dir.to_owned(),
+            }),
+        };
         SourceConfig { name: source.name.clone(), kind }
     };
     fleet.sources.iter().map(source).collect()
@@ -195,13 +231,15 @@ async fn agent(
     stop: &Stop,
     clock: &Clock,
 ) -> Result<(), Exit> {
-    let table = sources(fleet);
+    let table = sources(fleet, &config.state_dir);
     let spool_config = spool_config(config, fleet, &identity, &table, config_hash);
     let opening = (spool_config, stop.clone());
     let opened = tokio::task::spawn_blocking(move || open_spool(&opening.0, &opening.1)).await;
     let Ok(Some(spool)) = opened else { return Ok(()) };
     let checkpoints: Arc<dyn Checkpoints> = spool.checkpoints();
-    let started = Sources::start(&table, &checkpoints, clock, |_| spool.outlet())
+    say_crash(&spool, &table, clock);
+    let own = OwnTraffic::default();
+    let started = Sources::start(&table, &checkpoints, clock, &own, |_| spool.outlet())
         .map_err(|error| Exit::new(Reason::Config, error.to_string()))?;
     let started = Arc::new(Mutex::new(Some(started)));
     let port = spool.port();
@@ -210,6 +248,7 @@ async fn agent(
         aggregators: config.aggregators.clone(),
         hostname: config.hostname.clone(),
         boot_id: read_word("/proc/sys/kernel/random/boot_id"),
+        own,
     };
     let uplink_stop = Stop::new();
     let teller = Teller {
@@ -249,6 +288,32 @@ async fn agent(
     tokio::join!(uplink, draining, admin);
     let _ = tokio::task::spawn_blocking(move || spool.stop()).await;
     Ok(())
+}
+
+/// After a run without a clean end each source that cannot be rewound has lost what it had in hand.
+fn say_crash(spool: &Spool, table: &[SourceConfig], clock: &Clock) {
+    let Some(from) = spool.ended_badly() else { return };
+    for (number, source) in table.iter().enumerate() {
+        let (lane, path) = match &source.kind {
+            Kind::Packet(packet) => (packet.lane, packet.interface.as_str()),
+            Kind::Host(_) => (Lane::High, "host"),
+            // What they had in hand they look at again.
+            Kind::File(_) | Kind::Integrity(_) => continue,
+        };
+        let loss = Loss {
+            source: SourceIndex(u16::try_from(number).unwrap_or(u16::MAX)),
+            lane,
+            reason: LossReason::Crash,
+            path: path.into(),
+            count: None,
+            unit: LossUnit::Records,
+            details: Vec::new(),
+            from,
+            to: clock.now(),
+        };
+        // The spool has just begun: it takes it.
+        let _ = spool.outlet().loss(loss);
+    }
 }
 
 /// Seals what is held and waits until an aggregator has it, for a moment.

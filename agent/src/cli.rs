@@ -90,6 +90,8 @@ pub enum Command {
     Read(ReadArgs),
     /// The network records of capture files (pcap, pcapng), as NDJSON
     Pcap(PcapArgs),
+    /// The state of this host, once, as NDJSON
+    Host(HostArgs),
     /// Show the effective configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -174,6 +176,17 @@ pub struct ReadArgs {
     pub files: Vec<PathBuf>,
 }
 
+/// Arguments of `host`.
+#[derive(Debug, Args)]
+pub struct HostArgs {
+    /// Only this table; more than once for several
+    #[arg(long = "table", value_name = "NAME")]
+    pub tables: Vec<String>,
+    /// Leave the hashes of programs away
+    #[arg(long)]
+    pub no_hash: bool,
+}
+
 /// Arguments of `pcap`.
 #[derive(Debug, Args)]
 pub struct PcapArgs {
@@ -238,6 +251,7 @@ pub fn run(cli: &Cli) -> Result<(), Exit> {
         Command::Status => command::status::run(options, stdout()),
         Command::Spool(command) => command::spool::run(options, command, stdout()),
         Command::Read(arguments) => command::read::run(options, arguments, stdout()),
+        Command::Host(arguments) => command::host::run(options, arguments, stdout()),
         Command::Pcap(arguments) => command::pcap::run(options, arguments, stdout()),
         Command::Config(ConfigCommand::Show) => command::config::show(options, stdout()),
         Command::Completion(arguments) => command::completion::run(arguments, stdout()),

@@ -1,9 +1,10 @@
-//! What a source hands over: chunks of lines with the checkpoint that covers them, and losses.
+//! What a source hands over: chunks of lines with the checkpoint that covers them, typed records, and losses.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shared::identity::Lane;
-use shared::record::LossReason;
+use shared::record::{LossReason, Value};
 use shared::time::Timestamp;
 
 use crate::fingerprint::{FileId, Fingerprint};
@@ -111,23 +112,168 @@ pub struct Chunk {
     pub checkpoint: Option<Checkpoint>,
 }
 
-/// Lines that nobody will see, as a typed record.
+/// Bytes of typed records after which they are handed over; one record more may stand in them.
+pub const RECORDS_BYTES_MAX: usize = 64 * 1024;
+
+/// Typed records of one source, in the order in which they were made. Nothing can be read again: those that are not
+/// taken are lost, and counted.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Records {
+    /// Who made them.
+    pub source: SourceIndex,
+    /// Where they go.
+    pub lane: Lane,
+    /// When they were made.
+    pub read_at: Timestamp,
+    /// The channel, e.g. the interface.
+    pub log_name: Arc<str>,
+    /// The fields of each.
+    records: Vec<Vec<(String, Value)>>,
+    bytes: usize,
+}
+
+/// Bytes that a value takes, encoded, at most.
+fn value_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 1,
+        Value::I64(_) | Value::U64(_) | Value::F64(_) | Value::Time(_) => 11,
+        Value::Ip(_) => 17,
+        Value::String(text) => 11 + text.len(),
+        Value::Bytes(bytes) => 11 + bytes.len(),
+        Value::List(items) => 11 + items.iter().map(value_bytes).sum::<usize>(),
+        Value::Map(fields) => 11 + fields_bytes(fields),
+    }
+}
+
+/// Bytes that the fields of a record take at most: encoded, and their keys once as JSON. In memory it is about as much
+/// and twice that for small values.
+#[must_use]
+pub fn fields_bytes(fields: &[(String, Value)]) -> usize {
+    // A key is a number of the frame's table; a new one stands there in quotes, with a comma.
+    11 + fields.iter().map(|(key, value)| 3 + 2 * key.len() + 3 + value_bytes(value)).sum::<usize>()
+}
+
+impl Records {
+    /// None yet.
+    #[must_use]
+    pub fn new(source: SourceIndex, lane: Lane, read_at: Timestamp, log_name: Arc<str>) -> Self {
+        Self { source, lane, read_at, log_name, records: Vec::new(), bytes: 0 }
+    }
+
+    /// Appends a record.
+    pub fn push(&mut self, fields: Vec<(String, Value)>) {
+        self.bytes += fields_bytes(&fields);
+        self.records.push(fields);
+    }
+
+    /// Whether it is time to hand over.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.bytes >= RECORDS_BYTES_MAX
+    }
+
+    /// There are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Their bytes, at most, encoded.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The fields of each record.
+    #[must_use]
+    pub fn records(&self) -> &[Vec<(String, Value)>] {
+        &self.records
+    }
+
+    /// Leaves away the first `count`.
+    pub fn skip(&mut self, count: usize) {
+        self.bytes -=
+            self.records.drain(..count.min(self.records.len())).map(|fields| fields_bytes(&fields)).sum::<usize>();
+    }
+}
+
+/// What a loss is counted in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LossUnit {
+    /// Records: lines, or typed ones.
+    Records,
+    /// Packets, of which nobody knows how many records they would have been part of.
+    Packets,
+    /// Flows.
+    Flows,
+    /// Events of the kernel.
+    Events,
+    /// Changes of files, of which nobody knows how many there were.
+    FileChanges,
+}
+
+impl LossUnit {
+    /// The word in loss records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Records => "records",
+            Self::Packets => "packets",
+            Self::Flows => "flows",
+            Self::Events => "events",
+            Self::FileChanges => "file_changes",
+        }
+    }
+}
+
+/// Something that nobody will see, as a typed record.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Loss {
-    /// Whose lines.
+    /// Whose.
     pub source: SourceIndex,
     /// The lane on which they would have gone.
     pub lane: Lane,
     /// Why.
     pub reason: LossReason,
-    /// The file, invalid UTF-8 replaced.
+    /// The file (invalid UTF-8 replaced) or interface.
     pub path: Arc<str>,
-    /// How many lines, where that is known.
+    /// How many, where that is known.
     pub count: Option<u64>,
+    /// Of what.
+    pub unit: LossUnit,
+    /// What else was counted, by name.
+    pub details: Vec<(&'static str, u64)>,
     /// When the file was last known to be whole.
     pub from: Timestamp,
     /// When the loss was noticed.
     pub to: Timestamp,
+}
+
+impl Loss {
+    /// The fields of its record. `count` counts records, or what `unit` says: that stands outside of the books.
+    #[must_use]
+    pub fn fields(&self) -> Vec<(String, Value)> {
+        let text = |text: &str| Value::String(text.to_owned());
+        let mut fields = vec![
+            ("picket.record".to_owned(), text("loss")),
+            ("reason".to_owned(), text(self.reason.name())),
+            ("path".to_owned(), text(&self.path)),
+            ("from".to_owned(), Value::Time(self.from)),
+            ("to".to_owned(), Value::Time(self.to)),
+        ];
+        fields.extend(self.count.map(|count| ("count".to_owned(), Value::U64(count))));
+        if self.unit != LossUnit::Records {
+            fields.push(("unit".to_owned(), text(self.unit.name())));
+        }
+        fields.extend(self.details.iter().map(|(name, count)| ((*name).to_owned(), Value::U64(*count))));
+        fields
+    }
 }
 
 /// The outlet takes no more: the source ends.
@@ -135,7 +281,19 @@ pub struct Loss {
 #[error("stopped")]
 pub struct Stopped;
 
-/// Where a source hands over. Both calls wait while the lane is full; that is all the backpressure there is.
+/// Why typed records were not taken. They are lost by then: what had no room is counted as `spool_full` on its lane.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Untaken {
+    /// The lane had no room in time; the source goes on.
+    #[error("the lane is full")]
+    Full,
+    /// The program has ended.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Where a source hands over. Lines and losses wait while the lane is full; that is all the backpressure there is for
+/// sources that can be rewound. Typed records wait for a moment only: who makes them cannot wait.
 pub trait Outlet: Send {
     /// Takes a chunk whole.
     ///
@@ -143,7 +301,29 @@ pub trait Outlet: Send {
     /// [`Stopped`] when the program ends; the chunk was not taken.
     fn lines(&mut self, chunk: Chunk) -> Result<(), Stopped>;
 
-    /// Takes word of lost lines.
+    /// Takes typed records; waits for room for at most `patience`, and not at all where the lane stands still. They are
+    /// taken while sources are being stopped, too.
+    ///
+    /// # Errors
+    /// [`Untaken`]: none of them was taken.
+    fn records(&mut self, records: Records, patience: Duration) -> Result<(), Untaken>;
+
+    /// Takes typed records of a source that would make them again; waits for room as lines do.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the program ends; they were not taken.
+    fn remade_records(&mut self, records: Records) -> Result<(), Stopped> {
+        self.records(records, Duration::from_secs(u64::from(u32::MAX))).map_err(|_| Stopped)
+    }
+
+    /// Seals what was handed over on `lane` and waits until it is on disk; whether all of it is. An outlet that keeps
+    /// nothing in memory has nothing to do.
+    fn settle(&mut self, lane: Lane) -> bool {
+        let _ = lane;
+        true
+    }
+
+    /// Takes word of a loss.
     ///
     /// # Errors
     /// [`Stopped`] when the program ends; the loss was not taken.

@@ -11,6 +11,7 @@ pub mod config;
 pub mod enroll;
 pub mod fingerprint;
 pub mod handover;
+pub mod own_traffic;
 pub mod source;
 pub mod spool;
 pub mod uplink;

@@ -60,11 +60,23 @@ pub enum LossReason {
     JournalDamage = 9,
     /// The journal gave up a segment before a sink of best effort had it.
     Expired = 10,
+    /// Packets that the kernel had no room for in the ring of a capture: what they carried is in no record. Counted in
+    /// packets.
+    CaptureDrop = 11,
+    /// Packets that an interface or its driver dropped before the capture could see them. Counted in packets.
+    InterfaceDrop = 12,
+    /// The table of flows was full and forgot some before their end. Counted in flows.
+    FlowEvicted = 13,
+    /// Events of the kernel (processes, files) that the queue had no room for. Counted in events.
+    EventOverrun = 14,
+    /// The kernel's queue of file events was full and it dropped some: what is there now is looked at, what came and went
+    /// meanwhile is not known. Counted in changes of files, of which nobody knows how many there were.
+    WatchOverflow = 15,
 }
 
 impl LossReason {
     /// Every reason, in order of its number.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::DropOldest,
         Self::SpoolFull,
         Self::Damage,
@@ -75,6 +87,11 @@ impl LossReason {
         Self::FrameUnreadable,
         Self::JournalDamage,
         Self::Expired,
+        Self::CaptureDrop,
+        Self::InterfaceDrop,
+        Self::FlowEvicted,
+        Self::EventOverrun,
+        Self::WatchOverflow,
     ];
 
     /// The reason with this number on disk and on the wire.
@@ -103,6 +120,11 @@ impl LossReason {
             Self::FrameUnreadable => "frame_unreadable",
             Self::JournalDamage => "journal_damage",
             Self::Expired => "expired",
+            Self::CaptureDrop => "capture_drop",
+            Self::InterfaceDrop => "interface_drop",
+            Self::FlowEvicted => "flow_evicted",
+            Self::EventOverrun => "event_overrun",
+            Self::WatchOverflow => "watch_overflow",
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use shared::identity::{AgentId, Lane};
 use shared::time::Timestamp;
 
-use crate::source::health::HealthSnapshot;
+use crate::source::health::{CaptureSnapshot, HealthSnapshot, IntegritySnapshot};
 use crate::spool::{LaneStatus, SpoolStatus};
 
 /// A thread that has not come round for this long hangs or waits; nanoseconds.
@@ -135,6 +135,16 @@ impl StatusReport {
         serde_json::from_value(self.uplink.clone()).unwrap_or_default()
     }
 
+    /// The sources that capture packets, and how it goes.
+    pub fn captures(&self) -> impl Iterator<Item = (&str, &CaptureSnapshot)> {
+        self.sources.iter().filter_map(|source| Some((source.name.as_str(), source.health.capture.as_ref()?)))
+    }
+
+    /// The sources of file integrity, and how it goes.
+    pub fn integrities(&self) -> impl Iterator<Item = (&str, &IntegritySnapshot)> {
+        self.sources.iter().filter_map(|source| Some((source.name.as_str(), source.health.integrity.as_ref()?)))
+    }
+
     /// What a person should know, the urgent first. None: all is well.
     #[must_use]
     pub fn remarks(&self) -> Vec<Remark> {
@@ -142,6 +152,8 @@ impl StatusReport {
         self.spool_remarks(&mut remarks);
         self.uplink_remarks(&mut remarks);
         self.source_remarks(&mut remarks);
+        self.captures().for_each(|(name, capture)| capture_remarks(name, capture, &mut remarks));
+        self.integrities().for_each(|(name, integrity)| integrity_remarks(name, integrity, &mut remarks));
         remarks.sort_by_key(|remark| !remark.is_urgent);
         remarks
     }
@@ -227,6 +239,10 @@ impl StatusReport {
                     format!("source {name} met troubles since the start ({}); the last: {last}", troubles.join(", "));
                 remarks.push(Remark::note(what, ""));
             }
+            for missing in &health.missing {
+                let what = format!("source {name} runs without {}: {}", missing.capability, missing.cost);
+                remarks.push(Remark::note(what, "`AmbientCapabilities` of its unit gives it"));
+            }
             if let Some(shadowed) = health.shadowed.first() {
                 let (count, path, by) = (health.shadowed_total, &shadowed.path, &shadowed.by);
                 let what = format!("source {name} leaves {count} paths to others, e.g. {path} to {by}");
@@ -239,11 +255,54 @@ impl StatusReport {
     }
 }
 
+fn capture_remarks(name: &str, capture: &CaptureSnapshot, remarks: &mut Vec<Remark>) {
+    let interface = &capture.interface;
+    if let Some(problem) = &capture.problem {
+        let what = format!("source {name} captures nothing on {interface}: {problem}");
+        remarks.push(Remark::urgent(what, capture.advice.as_str()));
+    }
+    for missing in capture.missing.iter().filter(|_| capture.problem.is_none()) {
+        let what = format!("source {name} runs without {}: {}", missing.capability, missing.cost);
+        remarks.push(Remark::note(what, "`AmbientCapabilities` of its unit gives it"));
+    }
+    if capture.kernel_drops > 0 {
+        let (drops, packets) = (capture.kernel_drops, capture.packets);
+        let what = format!("source {name} missed {drops} packets on {interface} beside {packets}: the ring was full");
+        remarks.push(Remark::note(what, "a larger `buffer_bytes`, or a `filter` that leaves bulk traffic out"));
+    }
+    if capture.evicted_flows > 0 {
+        let (flows, untold) = (capture.evicted_flows, capture.untold_flows);
+        let what = format!("source {name} forgot {flows} flows before their end, {untold} of them untold");
+        remarks.push(Remark::note(what, "a larger `flows_max`; a flood or a scan does it, too"));
+    }
+}
+
+fn integrity_remarks(name: &str, integrity: &IntegritySnapshot, remarks: &mut Vec<Remark>) {
+    for missing in &integrity.missing {
+        let what = format!("source {name} runs without {}: {}", missing.capability, missing.cost);
+        remarks.push(Remark::note(what, "`AmbientCapabilities` of its unit gives it"));
+    }
+    if integrity.folders_scanned_only > 0 {
+        let (scanned, watched) = (integrity.folders_scanned_only, integrity.folders_watched);
+        let what = format!("source {name} only scans {scanned} folders and watches {watched}");
+        remarks.push(Remark::note(what, "a larger `watch_max` and fs.inotify.max_user_watches, or narrower `paths`"));
+    }
+    if integrity.unreadable + integrity.out_of_bounds > 0 {
+        let (unreadable, beyond) = (integrity.unreadable, integrity.out_of_bounds);
+        let what = format!("source {name} could not look at {unreadable} paths, and {beyond} were beyond its bounds");
+        remarks.push(Remark::note(what, "give it CAP_DAC_READ_SEARCH, or name them in `exclude`"));
+    }
+    if integrity.overflows > 0 {
+        let what = format!("source {name} missed changes {} times: the kernel's queue was full", integrity.overflows);
+        remarks.push(Remark::note(what, "raise fs.inotify.max_queued_events, or exclude what is busy"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::report;
     use super::*;
-    use crate::source::health::{Shadowed, Trouble};
+    use crate::source::health::{Missing, Shadowed, Trouble};
 
     fn whats(report: &StatusReport) -> Vec<(bool, String)> {
         report.remarks().into_iter().map(|remark| (remark.is_urgent, remark.what)).collect()
@@ -301,6 +360,22 @@ mod tests {
         assert_eq!(whats[1].1, "lane bulk lost 7 records (drop_oldest) since the spool was made");
         assert!(whats[2].1.contains("(unreadable 2); the last: /var/log/x"), "{whats:?}");
         assert!(whats[3].1.ends_with("leaves 3 paths to others, e.g. /var/log/y to app"), "{whats:?}");
+    }
+
+    #[test]
+    fn capture_that_is_not_permitted_is_urgent_and_what_it_lacks_a_note() {
+        let mut report = report();
+        let missing = vec![Missing { capability: "CAP_SYS_PTRACE".into(), cost: "no processes".into() }];
+        let mut capture =
+            CaptureSnapshot { interface: "any".into(), open: true, missing, ..CaptureSnapshot::default() };
+        report.sources[0].health.capture = Some(capture.clone());
+        assert_eq!(whats(&report), [(false, "source auth runs without CAP_SYS_PTRACE: no processes".to_owned())]);
+        (capture.problem, capture.advice, capture.kernel_drops) = (Some("no".into()), "give it".into(), 3);
+        report.sources[0].health.capture = Some(capture);
+        let remarks = report.remarks();
+        assert_eq!((remarks[0].is_urgent, remarks[0].advice.as_str()), (true, "give it"));
+        assert_eq!(remarks[0].what, "source auth captures nothing on any: no");
+        assert!(remarks[1].what.starts_with("source auth missed 3 packets on any"), "{remarks:?}");
     }
 
     #[test]

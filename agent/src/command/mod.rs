@@ -4,6 +4,7 @@
 pub mod completion;
 pub mod config;
 pub mod enroll;
+pub mod host;
 pub mod pcap;
 pub mod read;
 pub mod spool;

@@ -25,12 +25,24 @@ pub enum Trouble {
     TooMany,
     /// A file went with unread bytes.
     LostTail,
+    /// A capture could not be opened, or ended.
+    CaptureFailed,
+    /// A baseline was missing or could not be used or written.
+    Baseline,
 }
 
 impl Trouble {
     /// Every kind, in the order of the counters.
-    pub const ALL: [Self; 6] =
-        [Self::NotAFile, Self::Unreadable, Self::ReadFailed, Self::Truncated, Self::TooMany, Self::LostTail];
+    pub const ALL: [Self; 8] = [
+        Self::NotAFile,
+        Self::Unreadable,
+        Self::ReadFailed,
+        Self::Truncated,
+        Self::TooMany,
+        Self::LostTail,
+        Self::CaptureFailed,
+        Self::Baseline,
+    ];
 
     /// The word in metrics and `status`.
     #[must_use]
@@ -42,8 +54,83 @@ impl Trouble {
             Self::Truncated => "truncated",
             Self::TooMany => "too_many",
             Self::LostTail => "lost_tail",
+            Self::CaptureFailed => "capture_failed",
+            Self::Baseline => "baseline",
         }
     }
+}
+
+/// A capability that the program does not have, or a facility that the kernel does not.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Missing {
+    /// Its name, e.g. `CAP_NET_RAW`.
+    pub capability: String,
+    /// What is not seen without it.
+    pub cost: String,
+}
+
+/// How a capture of packets is doing. Counts are since the start of the program.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CaptureSnapshot {
+    /// The interface, or `any`.
+    pub interface: String,
+    /// Packets are being captured.
+    pub open: bool,
+    /// Why not; none while it is open.
+    pub problem: Option<String>,
+    /// What to do about it; empty for nothing.
+    pub advice: String,
+    /// Packets that were looked at.
+    pub packets: u64,
+    /// Packets for which the kernel's ring had no room.
+    pub kernel_drops: u64,
+    /// Packets that the interface or its driver dropped.
+    pub interface_drops: u64,
+    /// Flows that last now.
+    pub flows: u64,
+    /// Flows that were forgotten before their end to make room.
+    pub evicted_flows: u64,
+    /// Those of them that are told nowhere: questions without an answer.
+    pub untold_flows: u64,
+    /// Conversations that were given up because all of them held too much.
+    pub conversations_given_up: u64,
+    /// Records that found no room in the spool.
+    pub records_lost: u64,
+    /// Capabilities that the program does not have, and what that costs.
+    pub missing: Vec<Missing>,
+}
+
+/// How file integrity is doing. Counts are since the start of the program.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct IntegritySnapshot {
+    /// Paths that the baseline has.
+    pub paths: u64,
+    /// Folders for which the kernel says that something happened.
+    pub folders_watched: u64,
+    /// Folders that are only scanned: beyond `watch_max`, or the kernel refused.
+    pub folders_scanned_only: u64,
+    /// Looks at everything that came to their end.
+    pub scans: u64,
+    /// When the last one did.
+    pub scanned_at: Option<Timestamp>,
+    /// How long it took, milliseconds.
+    pub scan_ms: u64,
+    /// Changes that were told.
+    pub changes: u64,
+    /// In the last one: paths that may not be looked at or read.
+    pub unreadable: u64,
+    /// In the last one: folders and names beyond the bounds.
+    pub out_of_bounds: u64,
+    /// Files that changed while they were read.
+    pub changing: u64,
+    /// How often the kernel lost word of changes.
+    pub overflows: u64,
+    /// How often there was no baseline that could be used.
+    pub baselines_lost: u64,
+    /// Capabilities that the program does not have, and what that costs.
+    pub missing: Vec<Missing>,
 }
 
 /// Counters and levels of one source. Stores are relaxed: each number is right, not all at the same instant.
@@ -60,6 +147,9 @@ pub struct Health {
     troubles: [AtomicU64; Trouble::ALL.len()],
     shadowed: Mutex<(Vec<Shadowed>, u64)>,
     last_error: Mutex<Option<String>>,
+    capture: Mutex<Option<CaptureSnapshot>>,
+    missing: Mutex<Vec<Missing>>,
+    integrity: Mutex<Option<IntegritySnapshot>>,
 }
 
 /// A path that another source reads.
@@ -75,7 +165,7 @@ pub struct Shadowed {
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HealthSnapshot {
-    /// Lines handed over since start.
+    /// Lines or typed records handed over since start.
     pub lines: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -99,6 +189,15 @@ pub struct HealthSnapshot {
     pub shadowed_total: u64,
     /// The last error in words.
     pub last_error: Option<String>,
+    /// Capabilities that the source could use and has not, and what that costs; a capture's are with the capture.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Missing>,
+    /// Of a capture, more about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capture: Option<CaptureSnapshot>,
+    /// Of file integrity, more about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub integrity: Option<IntegritySnapshot>,
 }
 
 impl Health {
@@ -107,6 +206,13 @@ impl Health {
         self.lines.fetch_add(lines, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.last_event.store(at.0, Ordering::Relaxed);
+    }
+
+    /// So much was handed over since start.
+    pub fn handed_over_in_all(&self, records: u64, bytes: u64, last: Timestamp) {
+        self.lines.store(records, Ordering::Relaxed);
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.last_event.store(last.0, Ordering::Relaxed);
     }
 
     /// The thread came round.
@@ -143,6 +249,21 @@ impl Health {
         *lock(&self.shadowed) = shadowed;
     }
 
+    /// How the capture is doing.
+    pub fn capture(&self, capture: CaptureSnapshot) {
+        *lock(&self.capture) = Some(capture);
+    }
+
+    /// What the source cannot see for want of a capability.
+    pub fn lacks(&self, missing: Vec<Missing>) {
+        *lock(&self.missing) = missing;
+    }
+
+    /// How file integrity is doing.
+    pub fn integrity(&self, integrity: IntegritySnapshot) {
+        *lock(&self.integrity) = Some(integrity);
+    }
+
     /// All of it now.
     #[must_use]
     pub fn snapshot(&self) -> HealthSnapshot {
@@ -162,6 +283,9 @@ impl Health {
             shadowed,
             shadowed_total,
             last_error: lock(&self.last_error).clone(),
+            missing: lock(&self.missing).clone(),
+            capture: lock(&self.capture).clone(),
+            integrity: lock(&self.integrity).clone(),
         }
     }
 }

@@ -11,6 +11,8 @@
 
 pub mod file;
 pub mod health;
+pub mod host;
+pub mod integrity;
 pub mod packet;
 #[cfg(test)]
 mod scratch;
@@ -31,8 +33,13 @@ use self::file::glob::{BadPattern, Patterns};
 use self::file::watch::Watch;
 use self::file::{FileConfig, FileSource, FileSources, Surroundings, Timing};
 use self::health::{Health, HealthSnapshot};
+use self::host::{HostConfig, HostSource};
+use self::integrity::{IntegrityConfig, IntegritySource};
+use self::packet::capture::{Around, Live, PacketConfig, PacketSource};
+use self::packet::process::Attribution;
 use self::wake::Wake;
 use crate::handover::{Checkpoints, Outlet, SourceIndex};
+use crate::own_traffic::OwnTraffic;
 
 /// Something that hands over what it sees until it is stopped.
 pub trait Source: Send {
@@ -54,6 +61,12 @@ pub struct SourceConfig {
 pub enum Kind {
     /// Follows files.
     File(FileConfig),
+    /// Looks at the host.
+    Host(HostConfig),
+    /// Captures packets.
+    Packet(PacketConfig),
+    /// Looks whether files are what they were.
+    Integrity(IntegrityConfig),
 }
 
 impl SourceConfig {
@@ -62,14 +75,18 @@ impl SourceConfig {
     pub fn type_name(&self) -> &'static str {
         match &self.kind {
             Kind::File(_) => "file",
+            Kind::Host(_) => "host",
+            Kind::Packet(_) => "packet",
+            Kind::Integrity(_) => "integrity",
         }
     }
 
-    /// Name of the line format.
+    /// Name of the line format; of typed records: their own.
     #[must_use]
     pub fn format(&self) -> &str {
         match &self.kind {
             Kind::File(config) => &config.format,
+            Kind::Host(_) | Kind::Packet(_) | Kind::Integrity(_) => "typed",
         }
     }
 
@@ -78,6 +95,9 @@ impl SourceConfig {
     pub fn lane(&self) -> Lane {
         match &self.kind {
             Kind::File(config) => config.lane,
+            Kind::Host(config) => config.lane,
+            Kind::Packet(config) => config.lane,
+            Kind::Integrity(config) => config.lane,
         }
     }
 }
@@ -121,7 +141,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Starts every source of the table; `outlet` makes the one that a source keeps over its restarts.
+    /// Starts every source of the table; `outlet` makes the one that a source keeps over its restarts. Captures leave
+    /// `own` out.
     ///
     /// # Errors
     /// [`StartError`]; sources that were started by then are asked to end.
@@ -129,9 +150,10 @@ impl Sources {
         table: &[SourceConfig],
         checkpoints: &Arc<dyn Checkpoints>,
         clock: &Clock,
+        own: &OwnTraffic,
         mut outlet: impl FnMut(SourceIndex) -> O,
     ) -> Result<Self, StartError> {
-        let plans = table.iter().map(Plan::of).collect::<Result<Vec<_>, _>>()?;
+        let plans = table.iter().map(|config| Plan::of(config, own)).collect::<Result<Vec<_>, _>>()?;
         let named = table.iter().zip(&plans);
         let patterns = named.filter_map(|(config, plan)| Some((config.name.clone(), plan.file_patterns()?))).collect();
         let shared = Arc::new(FileSources::new(Watch::start(), patterns));
@@ -234,10 +256,13 @@ fn run_began(clock: &Clock) -> Timestamp {
 /// A row of the table with everything in it checked; cheap to build from, again and again.
 enum Plan {
     File(FileConfig, Arc<Patterns>),
+    Host(HostConfig),
+    Packet(PacketConfig, OwnTraffic),
+    Integrity(IntegrityConfig),
 }
 
 impl Plan {
-    fn of(config: &SourceConfig) -> Result<Self, StartError> {
+    fn of(config: &SourceConfig, own: &OwnTraffic) -> Result<Self, StartError> {
         match &config.kind {
             Kind::File(file) => {
                 let patterns = Patterns::new(&file.include, &file.exclude);
@@ -246,6 +271,12 @@ impl Plan {
                     patterns.map_err(|problem| StartError::Pattern { source_name: source_name(), problem })?;
                 Ok(Self::File(file.clone(), Arc::new(patterns)))
             }
+            Kind::Host(host) => Ok(Self::Host(host.clone())),
+            Kind::Packet(packet) => Ok(Self::Packet(packet.clone(), own.clone())),
+            Kind::Integrity(integrity) => match Patterns::new(&[], &integrity.exclude) {
+                Ok(_) => Ok(Self::Integrity(integrity.clone())),
+                Err(problem) => Err(StartError::Pattern { source_name: config.name.clone(), problem }),
+            },
         }
     }
 
@@ -254,12 +285,23 @@ impl Plan {
             Self::File(config, patterns) => {
                 Box::new(FileSource::new(config.clone(), Arc::clone(patterns), Timing::default(), around))
             }
+            Self::Host(config) => {
+                let Surroundings { index, clock, wake, health, .. } = around;
+                Box::new(HostSource::new(config.clone(), host::Around { index, clock, wake, health }))
+            }
+            Self::Packet(config, own) => {
+                let Surroundings { index, clock, wake, health, .. } = around;
+                let around = Around { index, clock, wake, health, own: own.clone() };
+                Box::new(PacketSource::new(config.clone(), Arc::new(Live), Some(Attribution::new()), around))
+            }
+            Self::Integrity(config) => Box::new(IntegritySource::new(config.clone(), around)),
         }
     }
 
     fn file_patterns(&self) -> Option<Arc<Patterns>> {
         match self {
             Self::File(_, patterns) => Some(Arc::clone(patterns)),
+            Self::Host(_) | Self::Packet(..) | Self::Integrity(_) => None,
         }
     }
 }
@@ -317,6 +359,9 @@ mod tests {
             let mut lines = chunk.lines.iter().map(|(_, line)| String::from_utf8_lossy(line).into_owned());
             lines.try_for_each(|line| self.0.send((chunk.source.0, line))).map_err(|_| Stopped)
         }
+        fn records(&mut self, _: crate::handover::Records, _: Duration) -> Result<(), crate::handover::Untaken> {
+            Ok(())
+        }
         fn loss(&mut self, _: Loss) -> Result<(), Stopped> {
             Ok(())
         }
@@ -331,7 +376,7 @@ mod tests {
 
     fn start(table: &[SourceConfig], tell: &SyncSender<(u16, String)>) -> Result<Sources, StartError> {
         let checkpoints: Arc<dyn Checkpoints> = Arc::new(Table::default());
-        Sources::start(table, &checkpoints, &Clock::System, |_| Told(tell.clone()))
+        Sources::start(table, &checkpoints, &Clock::System, &OwnTraffic::default(), |_| Told(tell.clone()))
     }
 
     #[test]

@@ -33,6 +33,7 @@ use self::quic::{Link, LinkError};
 use self::session::{Around, Outcome};
 pub use self::status::{UplinkSnapshot, UplinkStatus};
 use crate::config::Endpoint;
+use crate::own_traffic::OwnTraffic;
 
 /// Bytes that the transport holds until they are acknowledged. 512 KiB carry 40 Mbit/s over 100 ms.
 pub const SEND_WINDOW_BYTES: u64 = 512 << 10;
@@ -114,6 +115,8 @@ pub struct UplinkConfig {
     pub hostname: String,
     /// Names the boot.
     pub boot_id: String,
+    /// Where it says what it sends, before it does.
+    pub own: OwnTraffic,
 }
 
 /// One aggregator and what is known of it.
@@ -249,7 +252,7 @@ async fn attempt<S: Spool, I: Identity>(
     for i in shuffled(addresses.len()) {
         let Some(&address) = addresses.get(i) else { continue };
         let dialed = tokio::select! {
-            dialed = tokio::time::timeout(DIAL_TIMEOUT, Link::dial(address, &endpoint.host, &tls)) => dialed,
+            dialed = tokio::time::timeout(DIAL_TIMEOUT, Link::dial(address, &endpoint.host, &tls, &config.own)) => dialed,
             _ = around.stop.reached(Stage::Draining) => return Outcome::failed("stopped".to_owned()),
         };
         match dialed {

@@ -11,6 +11,8 @@ use shared::frame::Frame;
 use shared::identity::Lane;
 use shared::protocol::{GoAway, GoAwayReason, RESEND_MARKER};
 use shared::tls::{Alert, ClientTls, Side};
+
+use crate::own_traffic::{OwnEnds, OwnTraffic, UDP};
 use tokio::sync::mpsc;
 
 use super::SEND_WINDOW_BYTES;
@@ -81,10 +83,17 @@ fn transport() -> TransportConfig {
     transport
 }
 
-async fn dial(address: SocketAddr, name: &str, tls: &ClientTls) -> Result<(Endpoint, Connection), LinkError> {
+async fn dial(
+    address: SocketAddr,
+    name: &str,
+    tls: &ClientTls,
+    own: &OwnTraffic,
+) -> Result<(Endpoint, Connection), LinkError> {
     let local: SocketAddr =
         if address.is_ipv6() { (Ipv6Addr::UNSPECIFIED, 0).into() } else { (Ipv4Addr::UNSPECIFIED, 0).into() };
     let endpoint = Endpoint::client(local).map_err(LinkError::Socket)?;
+    let local_port = endpoint.local_addr().map_err(LinkError::Socket)?.port();
+    own.declare(OwnEnds { protocol: UDP, local_port, remote: address });
     let crypto =
         QuicClientConfig::try_from(Arc::clone(&tls.config)).map_err(|error| LinkError::Dial(error.to_string()))?;
     let mut config = ClientConfig::new(Arc::new(crypto));
@@ -142,8 +151,13 @@ pub(super) struct LaneWrite {
 
 impl Link {
     /// Connects and opens the control stream.
-    pub(super) async fn dial(address: SocketAddr, name: &str, tls: &ClientTls) -> Result<Self, LinkError> {
-        let (endpoint, connection) = dial(address, name, tls).await?;
+    pub(super) async fn dial(
+        address: SocketAddr,
+        name: &str,
+        tls: &ClientTls,
+        own: &OwnTraffic,
+    ) -> Result<Self, LinkError> {
+        let (endpoint, connection) = dial(address, name, tls, own).await?;
         let (send, receive) = connection.open_bi().await?;
         // Before every lane: acks of credit and renewals must not wait for frames.
         send.set_priority(i32::from(u8::MAX)).unwrap_or_default();
@@ -227,7 +241,8 @@ pub async fn enroll(
 }
 
 async fn ask(address: SocketAddr, name: &str, tls: &ClientTls, request: &[u8]) -> Result<Vec<u8>, LinkError> {
-    let (endpoint, connection) = dial(address, name, tls).await?;
+    // Before there are sources; what is captured meanwhile is another agent's.
+    let (endpoint, connection) = dial(address, name, tls, &OwnTraffic::default()).await?;
     let gone = |connection: &Connection| {
         connection.close_reason().map_or(LinkError::Dial("the reply was cut off".to_owned()), LinkError::from)
     };

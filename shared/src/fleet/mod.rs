@@ -17,7 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use selector::HostFacts;
-pub use source::{FileSource, From, Source, SourceKind, Unavailable};
+pub use source::{
+    FileSource, From, HOST_TABLES, HostSource, IntegritySource, PacketSource, Protocol, Source, SourceKind, Unavailable,
+};
 
 use crate::identity::Lane;
 use crate::limits::SPOOL_BYTES_MIN;

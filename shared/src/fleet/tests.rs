@@ -42,14 +42,16 @@ fn names(config: &AgentConfig) -> Vec<&str> {
 }
 
 fn file_of<'c>(config: &'c AgentConfig, name: &str) -> &'c FileSource {
-    let SourceKind::File(file) = &config.sources.iter().find(|source| source.name == name).unwrap().kind;
-    file
+    match &config.sources.iter().find(|source| source.name == name).unwrap().kind {
+        SourceKind::File(file) => file,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
 fn a_host_of_no_group_gets_the_defaults() {
     let loaded = resolved(FULL, &host("db-1", &[]));
-    assert_eq!(names(&loaded.config), ["system-logs"]);
+    assert_eq!(names(&loaded.config), ["host", "system-logs"]);
     assert_eq!(loaded.config.groups, Vec::<String>::new());
     let file = file_of(&loaded.config, "system-logs");
     assert_eq!(file.include, ["/var/log/auth.log", "/var/log/syslog"]);
@@ -70,17 +72,13 @@ fn high_and_normal_block_and_bulk_drops_oldest_where_nothing_is_said() {
 fn what_this_version_cannot_run_is_a_warning_with_a_line_and_stops_nothing() {
     let loaded = resolved(FULL, &host("WEB-7", &[("role", "Web")]));
     assert_eq!(loaded.config.groups, ["web"]);
-    assert_eq!(names(&loaded.config), ["nginx-access"]);
+    assert_eq!(names(&loaded.config), ["host", "net", "nginx-access"]);
     let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,
-        [
-            "fleet.yaml:7:18: source 'host' is not run: type host is not available in this version",
-            "fleet.yaml:13:69: source 'app' is not run: key 'multiline' is not available in this version",
-            "fleet.yaml:14:21: source 'net' is not run: type packet is not available in this version",
-        ]
+        ["fleet.yaml:13:69: source 'app' is not run: key 'multiline' is not available in this version"]
     );
-    assert_eq!(loaded.config.unavailable.len(), 3);
+    assert_eq!(loaded.config.unavailable.len(), 1);
     let of_the_file: Vec<String> = fleet(FULL).warnings().iter().map(ToString::to_string).collect();
     assert_eq!(of_the_file, warnings, "known without a host too");
 }
@@ -165,7 +163,7 @@ defaults:
     c: { type: file, include: [/c] }
 groups:
   - { name: first, match: { labels: { x: '1' } }, sources: { a: { include: [/z], exclude: null }, b: null } }
-  - { name: second, match: [ { hostname: [one, two] }, { labels: { x: '2' } } ], sources: { a: { lane: high }, c: { type: host } } }
+  - { name: second, match: [ { hostname: [one, two] }, { labels: { x: '2' } } ], sources: { a: { lane: high }, c: { type: journald } } }
   - { name: granted, trusted: true, match: { labels: { zone: dmz } }, sources: { d: { type: file, include: [/d] } } }
 ";
 
@@ -240,5 +238,75 @@ fn random_edits_never_panic_and_every_problem_has_a_line() {
             }
         });
         assert!(outcome.is_ok(), "seed {seed}: {}", String::from_utf8_lossy(&text));
+    }
+}
+
+#[test]
+fn packet_source_has_defaults_and_says_where_its_filter_stands() {
+    let loaded = resolved(FULL, &host("web-7", &[("role", "web")]));
+    let SourceKind::Packet(net) = &loaded.config.sources[1].kind else { panic!("{:?}", loaded.config.sources) };
+    assert_eq!((net.interface.as_str(), net.filter.as_deref()), ("any", Some("not net 10.9.0.0/16")));
+    assert_eq!(net.filter_place, Place { line: 14, column: 61 });
+    assert_eq!(net.protocols, [Protocol::Flow, Protocol::Dns]);
+    assert_eq!((net.snap_length, net.buffer_bytes, net.promiscuous), (16 << 10, 4 << 20, false));
+    assert_eq!((net.flows_max, net.update_interval.as_secs(), net.lane), (32_768, 300, Lane::Bulk));
+    let all = resolved("version: 1\ndefaults: { sources: { net: { type: packet } } }\n", &host("h", &[]));
+    let SourceKind::Packet(net) = &all.config.sources[0].kind else { panic!("{:?}", all.config.sources) };
+    assert_eq!((net.protocols.len(), &net.filter), (Protocol::ALL.len(), &None));
+}
+
+#[test]
+fn mistakes_of_a_packet_source_have_their_lines() {
+    let text = "version: 1\ndefaults:\n  sources:\n    net:\n      type: packet\n      interface: a/b\n      protocols: [flow, dsn]\n      \
+                snap_length: 1B\n      promiscuos: true\n";
+    assert_eq!(
+        refused(text),
+        "fleet.yaml:6:18: defaults.sources.net.interface: 'a/b' is not the name of an interface, or any\n\
+         fleet.yaml:7:25: defaults.sources.net.protocols: 'dsn' is not known; did you mean 'dns'?\n\
+         fleet.yaml:8:20: defaults.sources.net.snap_length: '1B' is out of range; 256B to 256KiB is allowed\n\
+         fleet.yaml:9:7: unknown key 'promiscuos' in defaults.sources.net; did you mean 'promiscuous'?"
+    );
+    let empty = "version: 1\ndefaults: { sources: { net: { type: packet, protocols: [] } } }\n";
+    assert!(refused(empty).contains("nothing would be told"), "{}", refused(empty));
+    let any = "version: 1\ndefaults: { sources: { net: { type: packet, promiscuous: true } } }\n";
+    assert!(
+        refused(any).contains("fleet.yaml:2:58: defaults.sources.net.promiscuous: all interfaces"),
+        "{}",
+        refused(any)
+    );
+}
+
+#[test]
+fn host_source_has_defaults_and_its_mistakes_have_their_lines() {
+    let all = resolved("version: 1\ndefaults: { sources: { h: { type: host } } }\n", &host("h", &[]));
+    let SourceKind::Host(found) = &all.config.sources[0].kind else { panic!("{:?}", all.config.sources) };
+    assert_eq!((found.interval.as_secs(), found.full_inventory.as_secs()), (60, 86_400));
+    assert_eq!((found.tables.len(), found.metrics, found.lane), (HOST_TABLES.len(), true, Lane::Bulk));
+    let text =
+        "version: 1\ndefaults:\n  sources:\n    h:\n      type: host\n      interval: 1s\n      tables: [procesess]\n";
+    assert_eq!(
+        refused(text),
+        "fleet.yaml:6:17: defaults.sources.h.interval: '1s' is out of range; 5s to 1d is allowed\n\
+         fleet.yaml:7:16: defaults.sources.h.tables: 'procesess' is not known; did you mean 'processes'?"
+    );
+}
+
+#[test]
+fn integrity_source_has_defaults_and_takes_plain_paths_only() {
+    let of =
+        |source: &str| format!("version: 1\ndefaults: {{ sources: {{ fim: {{ type: integrity, {source} }} }} }}\n");
+    let loaded = resolved(&of("paths: [/etc, /usr/bin/], exclude: ['/etc/mtab']"), &host("h", &[]));
+    let SourceKind::Integrity(fim) = &loaded.config.sources[0].kind else { panic!("{:?}", loaded.config.sources) };
+    assert_eq!((fim.paths.len(), fim.exclude.len(), fim.interval.as_secs()), (2, 1, 3_600));
+    assert_eq!((fim.hash_bytes_max, fim.watch_max, fim.cpu_percent, fim.lane), (64 << 20, 8_192, 10, Lane::High));
+    for (source, problem) in [
+        ("exclude: [/x]", "paths"),
+        ("paths: [etc]", "'etc' is not an absolute path"),
+        ("paths: [/]", "'/' is all of the host"),
+        ("paths: ['/etc/*']", "'/etc/*' is not a plain path"),
+        ("paths: [/etc/../usr]", "'/etc/../usr' is not a plain path"),
+        ("paths: [/etc], interval: 1s", "out of range"),
+    ] {
+        assert!(refused(&of(source)).contains(problem), "{}", refused(&of(source)));
     }
 }

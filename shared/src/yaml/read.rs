@@ -59,6 +59,12 @@ impl<'a> Fields<'a> {
         self.place
     }
 
+    /// Where the value of a key stands; where the map begins if the key is absent.
+    #[must_use]
+    pub fn place_of(&self, key: &str) -> Place {
+        self.entries.iter().find(|entry| entry.key == key).map_or(self.place, |entry| entry.value.place)
+    }
+
     /// A value that may be absent.
     ///
     /// # Errors
@@ -235,8 +241,7 @@ impl<'a> Fields<'a> {
 
     /// Reports a problem of a key's value, at the value; at the map if the key is absent.
     pub fn problem_at(&self, key: &'static str, why: impl Display) -> Reported {
-        let place = self.entries.iter().find(|entry| entry.key == key).map_or(self.place, |entry| entry.value.place);
-        self.problem(place, format!("{}: {why}", Excerpt(&self.path_of(key))))
+        self.problem(self.place_of(key), format!("{}: {why}", Excerpt(&self.path_of(key))))
     }
 
     /// Notes something that is right and yet worth attention.

@@ -5,6 +5,7 @@ use std::fmt::{Display, Write as _};
 
 use shared::identity::Lane;
 use shared::printable::Printable;
+use shared::record::LossReason;
 
 use crate::admin::{StatusReport, UplinkView};
 
@@ -45,6 +46,7 @@ pub(super) fn page(report: &StatusReport) -> String {
     let mut page = Page(String::new());
     page.family("uptime_seconds", "gauge", "Time since the agent started.").sample(&[], report.uptime_seconds);
     sources(report, &mut page);
+    captures(report, &mut page);
     spool(report, &mut page);
     uplink(report, &mut page);
     page.0
@@ -69,6 +71,49 @@ fn sources(report: &StatusReport, page: &mut Page) {
         for (trouble, count) in &source.health.troubles {
             troubles.sample(&[("source", &source.name), ("trouble", trouble.name())], count);
         }
+    }
+}
+
+fn captures(report: &StatusReport, page: &mut Page) {
+    if report.captures().next().is_none() {
+        return;
+    }
+    let mut open = page.family("capture_open", "gauge", "1 while packets are being captured.");
+    for (source, capture) in report.captures() {
+        open.sample(&[("source", source)], u8::from(capture.open));
+    }
+    let mut packets = page.family("capture_packets_total", "counter", "Packets that were looked at.");
+    for (source, capture) in report.captures() {
+        packets.sample(&[("source", source)], capture.packets);
+    }
+    let help = "Packets that were not seen: no room in the kernel's ring, or dropped by the interface.";
+    let mut dropped = page.family("capture_dropped_packets_total", "counter", help);
+    for (source, capture) in report.captures() {
+        let drops =
+            [(LossReason::CaptureDrop, capture.kernel_drops), (LossReason::InterfaceDrop, capture.interface_drops)];
+        for (reason, count) in drops {
+            dropped.sample(&[("source", source), ("reason", reason.name())], count);
+        }
+    }
+    let mut flows = page.family("capture_flows", "gauge", "Flows that last.");
+    for (source, capture) in report.captures() {
+        flows.sample(&[("source", source)], capture.flows);
+    }
+    let help = "Flows forgotten before their end to make room; untold ones are in no record.";
+    let mut evicted = page.family("capture_evicted_flows_total", "counter", help);
+    for (source, capture) in report.captures() {
+        let told = capture.evicted_flows.saturating_sub(capture.untold_flows);
+        evicted.sample(&[("source", source), ("told", "true")], told);
+        evicted.sample(&[("source", source), ("told", "false")], capture.untold_flows);
+    }
+    let help = "Conversations given up because all of them held too much.";
+    let mut given_up = page.family("capture_conversations_given_up_total", "counter", help);
+    for (source, capture) in report.captures() {
+        given_up.sample(&[("source", source)], capture.conversations_given_up);
+    }
+    let mut lost = page.family("capture_lost_records_total", "counter", "Records that found no room in the spool.");
+    for (source, capture) in report.captures() {
+        lost.sample(&[("source", source)], capture.records_lost);
     }
 }
 
@@ -140,6 +185,7 @@ fn uplink(report: &StatusReport, page: &mut Page) {
 mod tests {
     use super::*;
     use crate::admin::tests::report;
+    use crate::source::health::CaptureSnapshot;
 
     #[test]
     fn metrics_of_the_interface_are_there() {
@@ -155,6 +201,24 @@ mod tests {
             "picket_agent_uplink_ack_latency_seconds_bucket{le=\"+Inf\"} 0",
             "picket_agent_books_records{lane=\"high\",entry=\"observed\"} 10",
             "picket_agent_books_records{lane=\"bulk\",entry=\"lost\"} 4",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line} in:\n{page}");
+        }
+    }
+
+    #[test]
+    fn what_a_capture_did_not_see_is_a_metric() {
+        let mut report = report();
+        let capture =
+            CaptureSnapshot { kernel_drops: 5, evicted_flows: 9, untold_flows: 4, ..CaptureSnapshot::default() };
+        report.sources[0].health.capture = Some(capture);
+        let page = page(&report);
+        for line in [
+            "picket_agent_capture_open{source=\"auth\"} 0",
+            "picket_agent_capture_dropped_packets_total{source=\"auth\",reason=\"capture_drop\"} 5",
+            "picket_agent_capture_dropped_packets_total{source=\"auth\",reason=\"interface_drop\"} 0",
+            "picket_agent_capture_evicted_flows_total{source=\"auth\",told=\"true\"} 5",
+            "picket_agent_capture_evicted_flows_total{source=\"auth\",told=\"false\"} 4",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} in:\n{page}");
         }

@@ -49,6 +49,14 @@ pub(super) fn print(report: &StatusReport, out: &mut impl Write) -> io::Result<(
         writeln!(out)?;
         sources(report, out)?;
     }
+    if report.captures().next().is_some() {
+        writeln!(out)?;
+        captures(report, out)?;
+    }
+    if report.integrities().next().is_some() {
+        writeln!(out)?;
+        integrities(report, out)?;
+    }
     Ok(())
 }
 
@@ -120,7 +128,7 @@ fn lanes(spool: &SpoolStatus, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn sources(report: &StatusReport, out: &mut impl Write) -> io::Result<()> {
-    let columns = ["source", "type", "lane", "lines", "bytes", "last line", "lag bytes", "files", "open"];
+    let columns = ["source", "type", "lane", "records", "bytes", "last", "lag bytes", "files", "open"];
     let mut table = Table::new(out, Output::Table, &columns);
     for source in &report.sources {
         let health = &source.health;
@@ -139,10 +147,62 @@ fn sources(report: &StatusReport, out: &mut impl Write) -> io::Result<()> {
     table.finish()
 }
 
+fn captures(report: &StatusReport, out: &mut impl Write) -> io::Result<()> {
+    let columns = [
+        "capture",
+        "interface",
+        "open",
+        "packets",
+        "kernel drops",
+        "interface drops",
+        "flows",
+        "evicted",
+        "untold",
+        "records lost",
+    ];
+    let mut table = Table::new(out, Output::Table, &columns);
+    for (name, capture) in report.captures() {
+        table.row([
+            name.into(),
+            capture.interface.as_str().into(),
+            capture.open.into(),
+            capture.packets.into(),
+            capture.kernel_drops.into(),
+            capture.interface_drops.into(),
+            capture.flows.into(),
+            capture.evicted_flows.into(),
+            capture.untold_flows.into(),
+            capture.records_lost.into(),
+        ])?;
+    }
+    table.finish()
+}
+
+fn integrities(report: &StatusReport, out: &mut impl Write) -> io::Result<()> {
+    let columns =
+        ["integrity", "paths", "watched", "scanned only", "scans", "last", "took ms", "changes", "unreadable"];
+    let mut table = Table::new(out, Output::Table, &columns);
+    for (name, integrity) in report.integrities() {
+        table.row([
+            name.into(),
+            integrity.paths.into(),
+            integrity.folders_watched.into(),
+            integrity.folders_scanned_only.into(),
+            integrity.scans.into(),
+            integrity.scanned_at.map_or(Value::Null, |last| format!("{} ago", ago(last, report.at)).into()),
+            integrity.scan_ms.into(),
+            integrity.changes.into(),
+            integrity.unreadable.into(),
+        ])?;
+    }
+    table.finish()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::admin::tests::report;
+    use crate::source::health::CaptureSnapshot;
 
     fn printed(report: &StatusReport) -> String {
         let mut out = Vec::new();
@@ -172,6 +232,22 @@ mod tests {
         assert_eq!(lines[0], "degraded: one thing needs a person");
         assert!(lines[1].starts_with("  ! no session") && lines[1].ends_with("refused\\u{1b}[31m"), "{text}");
         assert!(lines[2].contains("kept on this host"), "{text}");
+    }
+
+    #[test]
+    fn capture_shows_what_it_saw_and_what_it_did_not() {
+        let mut report = report();
+        report.sources[0].health.capture = Some(CaptureSnapshot {
+            interface: "eth0".into(),
+            open: true,
+            packets: 7_000,
+            kernel_drops: 12,
+            untold_flows: 3,
+            ..CaptureSnapshot::default()
+        });
+        let text = printed(&report);
+        let row: Vec<&str> = text.lines().last().unwrap().split_whitespace().collect();
+        assert_eq!(row, ["auth", "eth0", "yes", "7000", "12", "0", "0", "0", "3", "0"], "{text}");
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! A check is a function in `CHECKS`; it looks at one thing, changes nothing, and says what to do. A file whose `fleet` is wrong
 //! is said once, by the check of that name; those that need it are then left out.
 
+mod hosts;
+mod integrity;
+mod packets;
 mod sources;
 
 use std::io::Write;
@@ -203,7 +206,7 @@ mod tests {
     #[test]
     fn a_source_of_a_later_version_is_a_warning_and_every_check_says_something() {
         let scratch = Scratch::new("validate-later");
-        scratch.file("fleet.yaml", "version: 1\ndefaults: { sources: { net: { type: packet } } }\n");
+        scratch.file("fleet.yaml", "version: 1\ndefaults: { sources: { journal: { type: journald } } }\n");
         let options = scratch.agent("version: 1\naggregators: [127.0.0.1]\nfleet: fleet.yaml\nstate_dir: s\n", "table");
         let found = checks(options.config_path());
         let expected = [
@@ -216,7 +219,7 @@ mod tests {
             ("aggregators", Outcome::Ok),
         ];
         assert_eq!(outcomes(&found), expected);
-        assert!(found.all()[1].detail.ends_with("type packet is not available in this version"), "{found:?}");
+        assert!(found.all()[1].detail.ends_with("type journald is not available in this version"), "{found:?}");
         assert!(
             found.all()[3].detail.contains("picket-agent enroll"),
             "a host without an identity cannot run: {found:?}"

@@ -1,4 +1,4 @@
-//! Which files the file sources would read now, and whether they can.
+//! Which files the file sources would read now, and whether they can; what others lack is in [`packets`] and [`integrity`].
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use shared::check::{Checks, Outcome};
 use shared::fleet::SourceKind;
 
+use super::{hosts, integrity, packets};
 use crate::config::{self, Config};
 use crate::source::file::glob::{Patterns, Precedence};
 use crate::source::file::reader;
@@ -22,7 +23,7 @@ pub(super) fn sources(config: &Config, checks: &mut Checks) {
     let Some(Ok(fleet)) = config.fleet.as_deref().map(|path| config::load_fleet(path, config)) else { return };
     let mut all = Vec::new();
     for source in &fleet.config.sources {
-        let SourceKind::File(file) = &source.kind;
+        let SourceKind::File(file) = &source.kind else { continue };
         match Patterns::new(&file.include, &file.exclude) {
             Ok(patterns) => all.push((source.name.clone(), Arc::new(patterns))),
             Err(error) => checks.push(NAME, Outcome::Fail, format!("{}: {error}", source.name)),
@@ -30,7 +31,22 @@ pub(super) fn sources(config: &Config, checks: &mut Checks) {
     }
     let precedence = Precedence::new(all);
     for source in &fleet.config.sources {
-        let SourceKind::File(file) = &source.kind;
+        let file = match &source.kind {
+            SourceKind::File(file) => file,
+            SourceKind::Host(host) => {
+                hosts::hosts(&source.name, host, checks);
+                continue;
+            }
+            SourceKind::Packet(packet) => {
+                let path = config.fleet.as_deref().unwrap_or(Path::new(""));
+                packets::packets(path, &source.name, packet, checks);
+                continue;
+            }
+            SourceKind::Integrity(source_config) => {
+                integrity::integrity(&source.name, source_config, checks);
+                continue;
+            }
+        };
         let mut look =
             Look { name: &source.name, precedence: &precedence, readable: BTreeSet::new(), unreadable: Vec::new() };
         for include in &file.include {
@@ -41,7 +57,8 @@ pub(super) fn sources(config: &Config, checks: &mut Checks) {
         }
         look.conclude(checks);
     }
-    if rustix::process::geteuid().is_root() && !fleet.config.sources.is_empty() {
+    let reads_files = fleet.config.sources.iter().any(|source| matches!(source.kind, SourceKind::File(_)));
+    if rustix::process::geteuid().is_root() && reads_files {
         let detail = "looked at as root, who may read everything; run this as the user of the agent to be sure";
         checks.push(NAME, Outcome::Warn, detail);
     }

@@ -76,6 +76,9 @@ impl Outlet for Kept {
         Ok(())
     }
 
+    fn records(&mut self, _: crate::handover::Records, _: Duration) -> Result<(), crate::handover::Untaken> {
+        Ok(())
+    }
     fn loss(&mut self, loss: Loss) -> Result<(), Stopped> {
         self.losses.push(loss);
         Ok(())

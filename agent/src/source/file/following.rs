@@ -12,7 +12,7 @@ use super::tracker::{Position, Verdict, judge};
 use super::walk::{Facts, siblings};
 use super::{FileSource, OPEN_FILES_MAX, TURN_BYTES_MAX};
 use crate::fingerprint::FileId;
-use crate::handover::{Checkpoint, Chunk, Lines, Loss, Outlet, Stopped};
+use crate::handover::{Checkpoint, Chunk, Lines, Loss, LossUnit, Outlet, Stopped};
 use crate::source::health::Trouble;
 
 impl FileSource {
@@ -258,7 +258,17 @@ impl FileSource {
     ) -> Result<(), Stopped> {
         let to = self.around.clock.now();
         let (source, lane, from) = (self.around.index, self.config.lane, since.unwrap_or(to));
-        outlet.loss(Loss { source, lane, reason, path: name.into(), count: None, from, to })
+        outlet.loss(Loss {
+            source,
+            lane,
+            reason,
+            path: name.into(),
+            count: None,
+            unit: LossUnit::Records,
+            details: Vec::new(),
+            from,
+            to,
+        })
     }
 
     /// Keeps a file open, at the cost of the one that is needed least.

@@ -192,6 +192,9 @@ fn file_that_goes_unread_is_a_loss() {
         fn lines(&mut self, _: Chunk) -> Result<(), Stopped> {
             Err(Stopped)
         }
+        fn records(&mut self, _: crate::handover::Records, _: Duration) -> Result<(), crate::handover::Untaken> {
+            Ok(())
+        }
         fn loss(&mut self, _: Loss) -> Result<(), Stopped> {
             Err(Stopped)
         }
@@ -237,6 +240,9 @@ pub(super) fn hinted(folder: &Folder, include: &str, check: impl FnOnce(&dyn Fn(
         fn lines(&mut self, chunk: Chunk) -> Result<(), Stopped> {
             let lines = chunk.lines.iter().map(|(_, line)| String::from_utf8_lossy(line).into_owned());
             lines.for_each(|line| self.0.send(line).unwrap_or_default());
+            Ok(())
+        }
+        fn records(&mut self, _: crate::handover::Records, _: Duration) -> Result<(), crate::handover::Untaken> {
             Ok(())
         }
         fn loss(&mut self, _: Loss) -> Result<(), Stopped> {

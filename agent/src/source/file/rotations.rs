@@ -72,6 +72,9 @@ fn rotations_while_the_lane_was_full_are_read() {
             }
             self.0.lines(chunk)
         }
+        fn records(&mut self, _: crate::handover::Records, _: Duration) -> Result<(), crate::handover::Untaken> {
+            Ok(())
+        }
         fn loss(&mut self, loss: Loss) -> Result<(), Stopped> {
             self.0.loss(loss)
         }

@@ -60,6 +60,9 @@ impl Outlet for Full<'_> {
         self.world.bench.kept.lines(chunk)
     }
 
+    fn records(&mut self, _: crate::handover::Records, _: Duration) -> Result<(), crate::handover::Untaken> {
+        Ok(())
+    }
     fn loss(&mut self, loss: Loss) -> Result<(), Stopped> {
         self.world.bench.kept.loss(loss)
     }
@@ -341,6 +344,9 @@ fn full_speed_in_mb_per_second_and_cpu_per_gib() {
     impl Outlet for Count {
         fn lines(&mut self, chunk: Chunk) -> Result<(), Stopped> {
             self.0 += chunk.lines.marks.len() as u64;
+            Ok(())
+        }
+        fn records(&mut self, _: crate::handover::Records, _: Duration) -> Result<(), crate::handover::Untaken> {
             Ok(())
         }
         fn loss(&mut self, _: Loss) -> Result<(), Stopped> {

@@ -43,6 +43,8 @@ pub struct Hints {
     pub paths: HashMap<PathBuf, Hint>,
     /// Some were lost: anything may have happened.
     pub all: bool,
+    /// The kernel itself lost some (`IN_Q_OVERFLOW`, inotify(7)).
+    pub overflowed: bool,
 }
 
 /// Where hints for one source arrive.
@@ -90,7 +92,9 @@ impl Mailbox {
     }
 
     fn put_all(&self) {
-        lock(&self.hints).all = true;
+        let mut hints = lock(&self.hints);
+        (hints.all, hints.overflowed) = (true, true);
+        drop(hints);
         self.wake.poke();
     }
 }

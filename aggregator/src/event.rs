@@ -9,6 +9,7 @@
 //! elements of a list are numbered 0, 1, 2 … without a hole.
 
 pub mod json;
+pub mod loss;
 
 use std::borrow::Cow;
 
@@ -94,6 +95,20 @@ pub struct Field<'a> {
     pub index: u16,
     /// Its value.
     pub value: Value<'a>,
+}
+
+impl Field<'_> {
+    /// Its path with the number of the list's element, for where it stands outside its object:
+    /// `answers[3].rdata`.
+    #[must_use]
+    pub fn key<'k>(&self) -> Cow<'k, str> {
+        let path = self.attribute.path();
+        match (path.split_once("[]"), self.index) {
+            (Some((list, rest)), index) => Cow::Owned(format!("{list}[{index}]{rest}")),
+            (None, 0) => Cow::Borrowed(path),
+            (None, index) => Cow::Owned(format!("{path}[{index}]")),
+        }
+    }
 }
 
 /// What a record means.

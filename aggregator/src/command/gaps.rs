@@ -2,7 +2,7 @@
 //!
 //! First one answer per agent: a line each where a person reads, else rows of kind `answer` whose `missing` is `true`,
 //! `false` or `"unknown"` and whose `detail` is the sentence. Then one row per range. `kind` is one of `before`,
-//! `held`, `after`, `lost`, `elsewhere`, `unknown`, `hole`, `loss` (see [`crate::journal::offline::SpanKind`]),
+//! `held`, `after`, `lost`, `elsewhere`, `unknown`, `hole`, `loss`, `unseen` (see [`crate::journal::offline::SpanKind`]),
 //! `silence` (since when nothing came on a lane, or ever), `damage` (log offsets of the journal that do not read back).
 
 use std::collections::BTreeMap;
@@ -258,6 +258,11 @@ fn words(kind: &SpanKind) -> (&'static str, Value, Value) {
         SpanKind::Ended => ("unknown", "epoch_end".into(), "its successor began, and not all of it came".into()),
         SpanKind::Hole => ("hole", LossReason::JournalDamage.name().into(), Value::Null),
         SpanKind::Loss { reason, path } => ("loss", reason.as_str().into(), path.as_str().into()),
+        SpanKind::Unseen { reason, unit, count, path } => {
+            let count = count.map_or("an unknown number of".to_owned(), |count| count.to_string());
+            let place = if path.is_empty() { String::new() } else { format!(" on {path}") };
+            ("unseen", reason.as_str().into(), format!("{count} {unit}{place}").into())
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! and the time stand in the event itself and are written from there; lists `a[].b` become arrays of
 //! objects in order of their index. Invariant: the output is valid JSON whatever the texts hold.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
@@ -122,15 +123,29 @@ pub fn write(event: &Event<'_>, out: &mut String) {
     out.push('}');
 }
 
-/// Appends what has no home in OCSF as one JSON object with flat keys (the `unmapped` column of the lake).
-pub fn write_unmapped(event: &Event<'_>, out: &mut String) {
+/// Appends what has no home in OCSF as one JSON object with flat keys. A key that was said more than once holds an array
+/// of its values, as in the lake.
+fn write_unmapped(event: &Event<'_>, out: &mut String) {
+    let mut values: HashMap<&str, Vec<&Value<'_>>> = HashMap::with_capacity(event.unmapped.len());
+    for (key, value) in &event.unmapped {
+        values.entry(key).or_default().push(value);
+    }
     out.push('{');
-    for (i, (key, value)) in event.unmapped.iter().enumerate() {
-        if i > 0 {
-            out.push(',');
-        }
+    let mut between = "";
+    for (key, _) in &event.unmapped {
+        let Some(values) = values.remove(key.as_ref()) else { continue };
+        out.push_str(between);
+        between = ",";
         write_text(key, out);
         out.push(':');
+        let [value] = values.as_slice() else {
+            for (i, value) in values.into_iter().enumerate() {
+                out.push(if i == 0 { '[' } else { ',' });
+                write_value(value, out);
+            }
+            out.push(']');
+            continue;
+        };
         write_value(value, out);
     }
     out.push('}');
@@ -262,6 +277,15 @@ mod tests {
         let mut out = String::new();
         write(event, &mut out);
         serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}"))
+    }
+
+    #[test]
+    fn key_said_twice_in_unmapped_holds_both_values() {
+        let mut event = event(&[]);
+        event.unmap("a", 1);
+        event.unmap("b", "x");
+        event.unmap("a", "y");
+        assert_eq!(json(&event)["unmapped"], serde_json::json!({"a": [1, "y"], "b": "x"}));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use shared::frame::{Frame, FrameError, FrameKind, Header};
-use shared::log::{Entry, Fs, Kind, Reader, RealFs, segment_states};
+use shared::log::{Entry, Fs, Kind, Reader, RealFs, segment_firsts, segment_states};
 use shared::time::Timestamp;
 
 use super::Numbers;
@@ -35,11 +35,20 @@ pub struct Behind {
     pub expired: u64,
 }
 
+impl Behind {
+    /// So many records lie before the first that is left, and the position that is wanted with them.
+    fn gone(position: u64, records: u64) -> Self {
+        if position == 0 { Self { records: 0, expired: records } } else { Self { records, expired: 0 } }
+    }
+}
+
 /// Walks the journal in order of positions.
 pub struct JournalReader {
     reader: Reader,
     after: u64,
     behind: Behind,
+    /// No state says what lies behind the first segment: the first frame does.
+    uncounted: bool,
     /// What [`JournalReader::skip`] came upon.
     first: Option<Journaled>,
     /// Damage that was met: told before the frame behind it, unless that too lies before what is wanted.
@@ -63,21 +72,29 @@ impl JournalReader {
     /// The folder or a segment cannot be read.
     pub fn after_on(fs: Arc<dyn Fs>, dir: &Path, position: u64) -> io::Result<Self> {
         let (mut start, mut behind, next) = (None, Behind::default(), position.saturating_add(1));
+        let mut oldest = None;
         segment_states(fs.as_ref(), dir, &mut |first, payload| {
-            let begins = Numbers::decode(payload).map(|(numbers, _)| (numbers.position, numbers.records));
-            if start.is_none() || begins.is_some_and(|(begins, _)| begins <= next) {
-                start = Some(first);
-                behind = match begins {
-                    Some((begins, records)) if begins > next && position == 0 => {
-                        Behind { records: 0, expired: records }
-                    }
-                    Some((_, records)) => Behind { records, expired: 0 },
-                    None => Behind::default(),
-                };
+            let Some((Numbers { position: begins, records, .. }, _)) = Numbers::decode(payload) else { return };
+            oldest = oldest.or(Some((first, records)));
+            if begins <= next {
+                (start, behind) = (Some(first), Behind { records, expired: 0 });
             }
         })?;
-        let reader = Reader::new(fs, dir, start.unwrap_or(0));
-        Ok(Self { reader, after: position, behind, first: None, gap: None, held: None })
+        let mut uncounted = false;
+        let first = match start {
+            Some(first) => first,
+            None => {
+                // What is wanted first is gone, or stands in a segment whose state does not read.
+                let first = segment_firsts(fs.as_ref(), dir)?.first().copied().unwrap_or(0);
+                let said = oldest.filter(|(oldest, _)| *oldest == first);
+                uncounted = said.is_none();
+                let records = said.map_or(0, |(_, records)| records);
+                behind = Behind::gone(position, records);
+                first
+            }
+        };
+        let reader = Reader::new(fs, dir, first);
+        Ok(Self { reader, after: position, behind, uncounted, first: None, gap: None, held: None })
     }
 
     /// A position at or before which no frame was received at `since` or later: where a segment begins. 0 when there
@@ -110,7 +127,7 @@ impl JournalReader {
     /// A reader in front of the segment that begins at log offset `first`, whether its state reads or not.
     pub(super) fn from_segment(dir: &Path, first: u64) -> Self {
         let reader = Reader::new(Arc::new(RealFs), dir, first);
-        Self { reader, after: 0, behind: Behind::default(), first: None, gap: None, held: None }
+        Self { reader, after: 0, behind: Behind::default(), uncounted: false, first: None, gap: None, held: None }
     }
 
     /// Log offset of what is read next.
@@ -128,6 +145,10 @@ impl JournalReader {
         self.first = self.advance(limit)?;
         let frame = self.held.as_ref().or(self.first.as_ref());
         if let Some(Journaled::Frame(wrap, _)) = frame
+            && self.uncounted
+        {
+            self.behind = Behind::gone(position, wrap.records_before);
+        } else if let Some(Journaled::Frame(wrap, _)) = frame
             && wrap.position == position.saturating_add(1)
             && self.behind.expired == 0
         {
@@ -168,6 +189,7 @@ impl JournalReader {
             if wrap.position <= self.after {
                 // Damage before what is wanted was told to whoever read it first.
                 let data = Header::parse(bytes).ok().filter(|header| header.kind == FrameKind::Data);
+                self.uncounted = false;
                 self.behind.records = wrap.records_before + data.map_or(0, |header| u64::from(header.records));
                 continue;
             }

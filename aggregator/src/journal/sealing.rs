@@ -400,11 +400,12 @@ impl Journal {
 
     /// Says durably that everything before `next` goes.
     fn retire(&mut self, next: Start, reason: RetiredFor) -> io::Result<()> {
+        // It may have been said, and the disk have refused it: then it is still pending.
+        self.commit()?;
         let retired = self.evidence.ledger.retired.as_ref();
         if retired.is_some_and(|retired| retired.through >= next.first && retired.log_id == self.log.id()) {
             return Ok(());
         }
-        self.commit()?;
         let retirement = Retirement {
             log_id: self.log.id(),
             aggregator: self.config.aggregator,

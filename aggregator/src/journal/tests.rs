@@ -124,9 +124,14 @@ fn oldest_segment_without_a_state_does_not_hold_the_journal_up() {
         bench.frame().unwrap();
     }
     let path = bench.segment(0);
-    bench.fs.damage(&path, |bytes| bytes[64..200].fill(0xee));
+    let ((whole, _), (all, read)) = (bench.read(0), behind(&bench, 0));
+    assert_eq!(all, Behind::default());
+    bench.fs.damage(&path, |bytes| bytes[70..80].fill(0xee));
     bench.journal = open(&bench.fs, 6);
     assert_eq!(bench.journal.log.segments(), 2);
+    assert_eq!(bench.read(0), (whole.clone(), 1), "every frame is there, and that something is not is told");
+    assert_eq!(behind(&bench, 0), (all, read));
+    assert_eq!(bench.read(whole[2]).0, whole[3..], "also behind a position in it");
     let position = bench.journal.committed_numbers().0;
     bench.journal.trim(position, true).unwrap();
     assert_eq!(bench.journal.log.segments(), 1);

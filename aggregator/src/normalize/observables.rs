@@ -6,20 +6,54 @@ use super::Origin;
 use crate::event::{Event, Value};
 use crate::schema::Attribute;
 
+/// `observable.type_id` of a name of a host.
+const HOSTNAME: u8 = 1;
 /// `observable.type_id` of an address.
 const IP: u8 = 2;
 
 /// `observable.type_id` of an attribute that others may ask for.
 const fn kind(attribute: Attribute) -> Option<u8> {
     Some(match attribute {
-        Attribute::SrcEndpointHostname | Attribute::DstEndpointHostname | Attribute::HttpRequestUrlHostname => 1,
-        Attribute::SrcEndpointIp | Attribute::DstEndpointIp => IP,
-        Attribute::UserName | Attribute::ActorUserName | Attribute::ProcessUserName | Attribute::JobUserName => 4,
+        Attribute::SrcEndpointHostname
+        | Attribute::DstEndpointHostname
+        | Attribute::HttpRequestUrlHostname
+        | Attribute::QueryHostname
+        | Attribute::TlsSni => HOSTNAME,
+        // Of what answers say, addresses.
+        Attribute::SrcEndpointIp
+        | Attribute::DstEndpointIp
+        | Attribute::RelayIp
+        | Attribute::HttpRequestForwardedFor
+        | Attribute::AnswersRdata => IP,
+        Attribute::SrcEndpointMac | Attribute::DstEndpointMac => 3,
+        Attribute::UserName
+        | Attribute::ActorUserName
+        | Attribute::ProcessUserName
+        | Attribute::JobUserName
+        | Attribute::EvidenceUserName
+        | Attribute::EvidenceProcessUserName
+        | Attribute::EvidenceJobUserName => 4,
         Attribute::HttpRequestUrlString => 6,
-        Attribute::ProcessName => 9,
-        Attribute::ProcessCmdLine | Attribute::JobCmdLine => 13,
+        Attribute::TlsJa3Value
+        | Attribute::ClientHasshFingerprintValue
+        | Attribute::ServerHasshFingerprintValue
+        | Attribute::FileHashValue
+        | Attribute::FileResultHashValue
+        | Attribute::ProcessFileHashValue
+        | Attribute::EvidenceProcessFileHashValue => 8,
+        Attribute::ProcessName | Attribute::EvidenceProcessName => 9,
+        Attribute::ProcessCmdLine
+        | Attribute::JobCmdLine
+        | Attribute::EvidenceProcessCmdLine
+        | Attribute::EvidenceJobCmdLine => 13,
         Attribute::HttpRequestUserAgent => 16,
-        Attribute::ProcessFilePath => 45,
+        Attribute::ProcessFilePath
+        | Attribute::ActorProcessFilePath
+        | Attribute::FilePath
+        | Attribute::FileResultPath
+        | Attribute::DriverFilePath
+        | Attribute::EvidenceFilePath
+        | Attribute::EvidenceProcessFilePath => 45,
         _ => return None,
     })
 }
@@ -37,6 +71,9 @@ static KINDS: [u8; Attribute::ALL.len()] = {
     kinds
 };
 
+/// Most observables of an event: an answer of the DNS can have thousands of addresses.
+const OBSERVABLES_MAX: u16 = 64;
+
 /// Adds an observable for every field that is one; the host's own name stands in `device` already.
 pub(super) fn push(event: &mut Event<'_>, origin: &Origin) {
     let mut index = 0;
@@ -47,7 +84,10 @@ pub(super) fn push(event: &mut Event<'_>, origin: &Origin) {
             continue;
         }
         let Value::Text(text) = &field.value else { continue };
-        if text.is_empty() || (kind == 1 && **text == *origin.hostname) {
+        if text.is_empty() || (kind == HOSTNAME && **text == *origin.hostname) || index >= OBSERVABLES_MAX {
+            continue;
+        }
+        if field.attribute == Attribute::AnswersRdata && super::endpoint::ip(text).is_none() {
             continue;
         }
         let (path, value) = (field.attribute.path(), field.value.clone());

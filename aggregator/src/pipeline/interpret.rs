@@ -11,9 +11,9 @@ use shared::identity::{AgentId, ChainId, Epoch, EventId, Lane};
 use shared::record::{LossReason, Value};
 use shared::time::Timestamp;
 
-use crate::event::{Event, Field};
+use crate::event::{Event, Field, loss};
 use crate::journal::Wrap;
-use crate::normalize::record::Loss;
+use crate::normalize::record::{self, Loss};
 use crate::normalize::{self, Format, Line, Origin};
 
 /// What became of the records of a frame, counted one by one.
@@ -94,8 +94,9 @@ impl Interpreter {
             tracing::error!(position, %agent, records = lost, error, "a journaled frame does not open; its bytes stay as evidence");
             let id = EventId { chain: header.chain, record: header.first_record, part: 1 };
             let loss = Loss {
-                reason: LossReason::FrameUnreadable,
-                records: Some(lost),
+                reason: LossReason::FrameUnreadable.name(),
+                unit: loss::RECORDS,
+                count: Some(lost),
                 first_record: Some(header.first_record),
                 lane: header.chain.lane,
                 first_at: header.sealed_at,
@@ -129,8 +130,15 @@ impl Interpreter {
         );
         let chain = ChainId { agent: aggregator, lane: Lane::High, epoch: Epoch(0) };
         let at = behind.received.at;
-        let loss =
-            Loss { reason, records: Some(records), first_record: None, lane: chain.lane, first_at: at, last_at: at };
+        let loss = Loss {
+            reason: reason.name(),
+            unit: loss::RECORDS,
+            count: Some(records),
+            first_record: None,
+            lane: chain.lane,
+            first_at: at,
+            last_at: at,
+        };
         say(EventId { chain, record: from, part: 0 }, &loss, at, now, emit)
     }
 
@@ -177,7 +185,7 @@ impl Interpreter {
                 }
                 Body::Typed(fields_of_record) => {
                     let said = Said { fields: fields_of_record, read_at, received_at };
-                    said.emit(id(number), origin, fields, now, emit).map_err(Unopened::Refused)?;
+                    said.emit(id(number), origin, (fields, run), now, emit).map_err(Unopened::Refused)?;
                 }
             }
             passed.normalized += 1;
@@ -197,8 +205,9 @@ impl Interpreter {
         // Lost records keep their numbers; part 1 of the first one is the news that they are lost.
         let id = EventId { chain: header.chain, record: header.first_record, part: 1 };
         let loss = Loss {
-            reason: notice.reason,
-            records: Some(u64::from(header.records)),
+            reason: notice.reason.name(),
+            unit: loss::RECORDS,
+            count: Some(u64::from(header.records)),
             first_record: Some(header.first_record),
             lane: header.chain.lane,
             first_at: notice.first_time,
@@ -221,7 +230,7 @@ fn say<E>(
     let fields = origin.fields();
     let mut event = Event::new(id, loss.last_at, received_at);
     event.shared = &fields;
-    normalize::record::loss(loss, received_at, &origin, now, &mut event);
+    record::loss(loss, received_at, &origin, now, &mut event);
     emit(&event)
 }
 
@@ -252,36 +261,39 @@ impl Said<'_> {
     }
 
     fn emit<E>(
-        self,
+        &self,
         id: EventId,
         origin: &Origin,
-        shared: &[Field<'static>],
+        (shared, run): (&[Field<'static>], u64),
         now: Timestamp,
         emit: &mut dyn FnMut(&Event<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let kind = self.text("picket.record").unwrap_or_default().to_owned();
+        let kind = self.text("picket.record").unwrap_or_default();
         if kind == "cut" {
             return Ok(());
         }
+        let mut event = Event::new(id, self.read_at, self.received_at);
+        (event.shared, event.run) = (shared, run);
         if kind == "loss" {
-            let reason = self.text("reason").and_then(LossReason::from_name).unwrap_or(LossReason::Damage);
-            let records = match self.field("count") {
+            let count = match self.field("count") {
                 Some(Value::U64(count)) => Some(*count),
                 _ => None,
             };
-            let (first_at, last_at) = (self.time("from"), self.time("to"));
-            let loss = Loss { reason, records, first_record: None, lane: id.chain.lane, first_at, last_at };
-            let mut event = Event::new(id, self.read_at, self.received_at);
-            event.shared = shared;
-            normalize::record::loss(&loss, self.received_at, origin, now, &mut event);
+            let loss = Loss {
+                // A reason of a later version is kept in its own word.
+                reason: self.text("reason").unwrap_or(LossReason::Damage.name()),
+                unit: loss::unit(self.text("unit")),
+                count,
+                first_record: None,
+                lane: id.chain.lane,
+                first_at: self.time("from"),
+                last_at: self.time("to"),
+            };
+            record::loss(&loss, self.received_at, origin, now, &mut event);
+            record::besides(&self.fields, &mut event);
             return emit(&event);
         }
-        let (read_at, received_at) = (self.read_at, self.received_at);
-        let fields: Vec<(String, Value)> =
-            self.fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let mut event = Event::new(id, read_at, received_at);
-        event.shared = shared;
-        normalize::record::record(&fields, read_at, received_at, origin, now, &mut event);
+        record::record(&self.fields, self.read_at, self.received_at, origin, now, &mut event);
         emit(&event)
     }
 }
@@ -323,5 +335,50 @@ mod tests {
         });
         assert_eq!(passed.unwrap(), Passed { normalized: 2, unreadable: 1 });
         assert_eq!(events, 3, "two lines, and that a record does not open");
+    }
+
+    #[test]
+    fn typed_records_become_events_of_their_class_and_losses_keep_their_unit() {
+        let text = |text: &str| Value::String(text.to_owned());
+        let answer = Value::Map(vec![("rdata".to_owned(), text("192.0.2.7"))]);
+        let told = [
+            ("picket.record", text("network")),
+            ("class_uid", Value::U64(4003)),
+            ("activity_id", Value::U64(6)),
+            ("src_endpoint.ip", Value::Ip([192, 0, 2, 1].into())),
+            ("answers", Value::List(vec![answer])),
+        ];
+        let lost = [
+            ("picket.record", text("loss")),
+            ("reason", text("of a later version")),
+            ("unit", text("packets")),
+            ("count", Value::U64(7)),
+            ("path", text("eth0")),
+        ];
+        let mut batch = Batch::default();
+        let origin = batch.origin(&Arc::new(shared::batch::Origin::default()));
+        for fields in [&told, &lost] {
+            let fields: Vec<_> = fields.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+            assert!(batch.push_typed(origin, Timestamp(1), &fields));
+        }
+        let chain = ChainId { agent: AgentId([1; 16]), lane: Lane::Bulk, epoch: Epoch(7) };
+        let place = Place { chain, sequence: 2, first_record: 1, prev: FrameHash::ZERO, sealed_at: Timestamp(1) };
+        let mut sealer = Sealer::new().unwrap();
+        let frame = batch
+            .with_columns(&HostContext::default(), |records, columns| sealer.data(&place, records, columns).unwrap());
+        let wrap = Wrap { position: 1, records_before: 0, received: Received::own(Timestamp(2)), is_cut: false };
+        let mut events = Vec::new();
+        let passed = Interpreter::default().frame(&wrap, &frame, Timestamp(3), &mut |event| {
+            let mut json = String::new();
+            crate::event::json::write(event, &mut json);
+            events.push(serde_json::from_str::<serde_json::Value>(&json).unwrap());
+            Ok::<_, Infallible>(())
+        });
+        assert_eq!(passed.unwrap(), Passed { normalized: 2, unreadable: 0 });
+        assert_eq!((&events[0]["type_uid"], &events[0]["answers"][0]["rdata"]), (&400_306.into(), &"192.0.2.7".into()));
+        assert_eq!((&events[1]["class_uid"], &events[1]["count"]), (&1008.into(), &7.into()));
+        assert_eq!(events[1]["message"], "7 packets lost: of a later version");
+        let unmapped = serde_json::json!({"packets": 7, "lane": "bulk", "unit": "packets", "path": "eth0"});
+        assert_eq!(events[1]["unmapped"], unmapped);
     }
 }

@@ -3,7 +3,13 @@
 //! The order of the table is the order of columns and of JSON keys; what stands inside one object or one
 //! list stands together (a test holds this).
 
-use super::classes::set::{ACCOUNT, ALL, AUTH, GROUP, HTTP, JOB, LOG, PROCESS, SSH};
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use super::classes::set::{
+    ACCOUNT, ALL, APP, AUTH, DHCP, DNS, EVIDENCE, FILE, GROUP, HTTP, INVENTORY, JOB, LOG, MODULE, NET, NETWORK, NTP,
+    PATCH, PROCESS, SOFTWARE, SSH, USERS,
+};
 
 /// What values an attribute takes, and so which column type it gets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,17 +51,24 @@ macro_rules! attributes {
             }
 
             /// The classes that carry it, as a set of bits.
-            pub(super) const fn classes(self) -> u16 {
+            pub(super) const fn classes(self) -> u32 {
                 match self { $(Self::$name => $classes,)* }
             }
 
-            /// The attribute with this path.
-            #[must_use]
-            pub fn from_path(path: &str) -> Option<Self> {
-                match path { $($path => Some(Self::$name),)* _ => None }
-            }
         }
     };
+}
+
+/// Attributes by path: typed records name each of their fields by it.
+static BY_PATH: LazyLock<HashMap<&'static str, Attribute, ahash::RandomState>> =
+    LazyLock::new(|| Attribute::ALL.iter().map(|attribute| (attribute.path(), *attribute)).collect());
+
+impl Attribute {
+    /// The attribute with this path.
+    #[must_use]
+    pub fn from_path(path: &str) -> Option<Self> {
+        BY_PATH.get(path).copied()
+    }
 }
 
 attributes! {
@@ -68,6 +81,7 @@ attributes! {
     Count "count" Integer ALL;
     StartTime "start_time" Long ALL;
     EndTime "end_time" Long ALL;
+    Duration "duration" Long NET;
     TimezoneOffset "timezone_offset" Integer ALL;
 
     MetadataVersion "metadata.version" Text ALL;
@@ -99,32 +113,75 @@ attributes! {
     DeviceBootUid "device.boot_uid" Text ALL;
     DeviceOsName "device.os.name" Text ALL;
     DeviceOsTypeId "device.os.type_id" Integer ALL;
+    DeviceOsVersion "device.os.version" Text INVENTORY | PATCH;
+    DeviceOsBuild "device.os.build" Text INVENTORY | PATCH;
+    DeviceOsKernelRelease "device.os.kernel_release" Text INVENTORY | PATCH;
+    DeviceOsCpeName "device.os.cpe_name" Text INVENTORY | PATCH;
     DeviceContainerUid "device.container.uid" Text ALL;
     DeviceContainerName "device.container.name" Text ALL;
+    DeviceDomain "device.domain" Text INVENTORY;
+    DeviceVendorName "device.vendor_name" Text INVENTORY;
+    DeviceModel "device.model" Text INVENTORY;
+    DeviceBootTime "device.boot_time" Long INVENTORY | PATCH;
+    DeviceCpuCount "device.hw_info.cpu_count" Integer INVENTORY;
+    DeviceCpuCores "device.hw_info.cpu_cores" Integer INVENTORY;
+    DeviceCpuType "device.hw_info.cpu_type" Text INVENTORY;
+    DeviceRamSize "device.hw_info.ram_size" Integer INVENTORY;
+    DeviceBiosDate "device.hw_info.bios_date" Text INVENTORY;
+    DeviceBiosManufacturer "device.hw_info.bios_manufacturer" Text INVENTORY;
+    DeviceBiosVer "device.hw_info.bios_ver" Text INVENTORY;
+    DeviceInterfaceName "device.network_interfaces[].name" Text INVENTORY;
+    DeviceInterfaceMac "device.network_interfaces[].mac" Text INVENTORY;
+    DeviceInterfaceIp "device.network_interfaces[].ip" Text INVENTORY;
+    DeviceInterfaceSubnetPrefix "device.network_interfaces[].subnet_prefix" Integer INVENTORY;
 
+    ActorAppName "actor.app_name" Text FILE | MODULE | PROCESS;
     ActorProcessName "actor.process.name" Text ALL;
     ActorProcessPid "actor.process.pid" Integer ALL;
+    ActorProcessUid "actor.process.uid" Text NET;
+    ActorProcessFileName "actor.process.file.name" Text NET;
+    ActorProcessFilePath "actor.process.file.path" Text NET;
+    ActorProcessFileTypeId "actor.process.file.type_id" Integer NET;
     ActorSessionTerminal "actor.session.terminal" Text ALL;
     ActorUserName "actor.user.name" Text ALL;
     ActorUserUid "actor.user.uid" Text ALL;
 
-    UserName "user.name" Text ACCOUNT | AUTH | GROUP;
-    UserUid "user.uid" Text ACCOUNT | AUTH | GROUP;
-    UserTypeId "user.type_id" Integer ACCOUNT | AUTH | GROUP;
-    UserGroupsUid "user.groups[].uid" Text ACCOUNT | AUTH | GROUP;
+    UserName "user.name" Text ACCOUNT | AUTH | GROUP | USERS;
+    UserUid "user.uid" Text ACCOUNT | AUTH | GROUP | USERS;
+    UserTypeId "user.type_id" Integer ACCOUNT | AUTH | GROUP | USERS;
+    UserGroupsUid "user.groups[].uid" Text ACCOUNT | AUTH | GROUP | USERS;
+    UserGroupsName "user.groups[].name" Text ACCOUNT | AUTH | GROUP | USERS;
     GroupName "group.name" Text GROUP;
     GroupUid "group.uid" Text GROUP;
 
-    SrcEndpointIp "src_endpoint.ip" Text ACCOUNT | AUTH | GROUP | HTTP | SSH | LOG;
-    SrcEndpointHostname "src_endpoint.hostname" Text ACCOUNT | AUTH | GROUP | HTTP | SSH | LOG;
-    SrcEndpointPort "src_endpoint.port" Integer ACCOUNT | AUTH | GROUP | HTTP | SSH | LOG;
-    DstEndpointIp "dst_endpoint.ip" Text AUTH | HTTP | SSH | LOG;
-    DstEndpointHostname "dst_endpoint.hostname" Text AUTH | HTTP | SSH | LOG;
-    DstEndpointPort "dst_endpoint.port" Integer AUTH | HTTP | SSH | LOG;
+    SrcEndpointIp "src_endpoint.ip" Text ACCOUNT | AUTH | GROUP | LOG | NET;
+    SrcEndpointHostname "src_endpoint.hostname" Text ACCOUNT | AUTH | GROUP | LOG | NET;
+    SrcEndpointPort "src_endpoint.port" Integer ACCOUNT | AUTH | GROUP | LOG | NET;
+    SrcEndpointMac "src_endpoint.mac" Text NET;
+    SrcEndpointVlanUid "src_endpoint.vlan_uid" Text NET;
+    SrcEndpointDomain "src_endpoint.domain" Text DHCP;
+    DstEndpointIp "dst_endpoint.ip" Text AUTH | LOG | NET;
+    DstEndpointHostname "dst_endpoint.hostname" Text AUTH | LOG | NET;
+    DstEndpointPort "dst_endpoint.port" Integer AUTH | LOG | NET;
+    DstEndpointMac "dst_endpoint.mac" Text NET;
+    DstEndpointVlanUid "dst_endpoint.vlan_uid" Text NET;
+    DstEndpointDomain "dst_endpoint.domain" Text DHCP;
+
+    ConnectionDirection "connection_info.direction" Text NET;
+    ConnectionDirectionId "connection_info.direction_id" Integer NET;
+    ConnectionProtocolNum "connection_info.protocol_num" Integer NET;
+    ConnectionProtocolName "connection_info.protocol_name" Text NET;
+    ConnectionProtocolVerId "connection_info.protocol_ver_id" Integer NET;
+    ConnectionCommunityUid "connection_info.community_uid" Text NET;
+    ConnectionTcpFlags "connection_info.tcp_flags" Integer NET;
+    ConnectionFlagHistory "connection_info.flag_history" Text NET;
+    AppProtocolName "app_protocol_name" Text NET;
 
     ServiceName "service.name" Text AUTH;
     SessionUid "session.uid" Text AUTH;
     SessionTerminal "session.terminal" Text AUTH;
+    SessionCreatedTime "session.created_time" Long AUTH;
+    SessionIsRemote "session.is_remote" Bool AUTH;
     IsRemote "is_remote" Bool AUTH;
     LogonTypeId "logon_type_id" Integer AUTH;
     AuthProtocol "auth_protocol" Text AUTH;
@@ -132,6 +189,7 @@ attributes! {
     AuthFactorsFactorTypeId "auth_factors[].factor_type_id" Integer AUTH;
     AccountSwitchTypeId "account_switch_type_id" Integer AUTH;
 
+    ProcessPid "process.pid" Integer PROCESS;
     ProcessUid "process.uid" Text PROCESS;
     ProcessName "process.name" Text PROCESS;
     ProcessCmdLine "process.cmd_line" Text PROCESS;
@@ -139,13 +197,110 @@ attributes! {
     ProcessFileName "process.file.name" Text PROCESS;
     ProcessFilePath "process.file.path" Text PROCESS;
     ProcessFileTypeId "process.file.type_id" Integer PROCESS;
+    ProcessFileHashAlgorithm "process.file.hashes[].algorithm" Text PROCESS;
+    ProcessFileHashAlgorithmId "process.file.hashes[].algorithm_id" Integer PROCESS;
+    ProcessFileHashValue "process.file.hashes[].value" Text PROCESS;
+    ProcessUserUid "process.user.uid" Text PROCESS;
     ProcessUserName "process.user.name" Text PROCESS;
     ProcessGroupName "process.user.groups[].name" Text PROCESS;
+    ProcessParentPid "process.parent_process.pid" Integer PROCESS;
+    ProcessParentName "process.parent_process.name" Text PROCESS;
+    ProcessParentCmdLine "process.parent_process.cmd_line" Text PROCESS;
+    ProcessCreatedTime "process.created_time" Long PROCESS;
+    ProcessTerminatedTime "process.terminated_time" Long PROCESS;
+    ExitCode "exit_code" Integer PROCESS;
     LaunchTypeId "launch_type_id" Integer PROCESS;
 
     JobName "job.name" Text JOB;
     JobCmdLine "job.cmd_line" Text JOB;
     JobUserName "job.user.name" Text JOB;
+
+    FileName "file.name" Text FILE;
+    FilePath "file.path" Text FILE;
+    FileTypeId "file.type_id" Integer FILE;
+    FileSize "file.size" Long FILE;
+    FileModifiedTime "file.modified_time" Long FILE;
+    FileOwnerUid "file.owner.uid" Text FILE;
+    FileOwnerName "file.owner.name" Text FILE;
+    FileHashAlgorithm "file.hashes[].algorithm" Text FILE;
+    FileHashAlgorithmId "file.hashes[].algorithm_id" Integer FILE;
+    FileHashValue "file.hashes[].value" Text FILE;
+    FileResultName "file_result.name" Text FILE;
+    FileResultPath "file_result.path" Text FILE;
+    FileResultTypeId "file_result.type_id" Integer FILE;
+    FileResultSize "file_result.size" Long FILE;
+    FileResultModifiedTime "file_result.modified_time" Long FILE;
+    FileResultOwnerUid "file_result.owner.uid" Text FILE;
+    FileResultOwnerName "file_result.owner.name" Text FILE;
+    FileResultHashAlgorithm "file_result.hashes[].algorithm" Text FILE;
+    FileResultHashAlgorithmId "file_result.hashes[].algorithm_id" Integer FILE;
+    FileResultHashValue "file_result.hashes[].value" Text FILE;
+
+    DriverFileName "driver.file.name" Text MODULE;
+    DriverFilePath "driver.file.path" Text MODULE;
+    DriverFileTypeId "driver.file.type_id" Integer MODULE;
+
+    AppName "app.name" Text APP;
+    AppUid "app.uid" Text APP;
+    AppVersion "app.version" Text APP;
+    AppVendorName "app.vendor_name" Text APP;
+
+    SbomPackageName "sbom.package.name" Text SOFTWARE;
+    SbomPackageVersion "sbom.package.version" Text SOFTWARE;
+    SbomPackageTypeId "sbom.package.type_id" Integer SOFTWARE;
+    SbomComponentName "sbom.software_components[].name" Text SOFTWARE;
+    SbomComponentVersion "sbom.software_components[].version" Text SOFTWARE;
+    SbomComponentPurl "sbom.software_components[].purl" Text SOFTWARE;
+
+    QueryResultId "query_result_id" Integer EVIDENCE;
+    EvidenceQueryType "query_evidence.query_type" Text EVIDENCE;
+    EvidenceQueryTypeId "query_evidence.query_type_id" Integer EVIDENCE;
+    EvidenceState "query_evidence.state" Text EVIDENCE;
+    EvidenceTcpStateId "query_evidence.tcp_state_id" Integer EVIDENCE;
+    EvidenceConnectionDirectionId "query_evidence.connection_info.direction_id" Integer EVIDENCE;
+    EvidenceConnectionProtocolNum "query_evidence.connection_info.protocol_num" Integer EVIDENCE;
+    EvidenceConnectionProtocolName "query_evidence.connection_info.protocol_name" Text EVIDENCE;
+    EvidenceConnectionProtocolVerId "query_evidence.connection_info.protocol_ver_id" Integer EVIDENCE;
+    EvidenceFileName "query_evidence.file.name" Text EVIDENCE;
+    EvidenceFilePath "query_evidence.file.path" Text EVIDENCE;
+    EvidenceFileTypeId "query_evidence.file.type_id" Integer EVIDENCE;
+    EvidenceFileSize "query_evidence.file.size" Long EVIDENCE;
+    EvidenceFileModifiedTime "query_evidence.file.modified_time" Long EVIDENCE;
+    EvidenceFileOwnerUid "query_evidence.file.owner.uid" Text EVIDENCE;
+    EvidenceFolderName "query_evidence.folder.name" Text EVIDENCE;
+    EvidenceFolderPath "query_evidence.folder.path" Text EVIDENCE;
+    EvidenceFolderTypeId "query_evidence.folder.type_id" Integer EVIDENCE;
+    EvidenceGroupName "query_evidence.group.name" Text EVIDENCE;
+    EvidenceGroupUid "query_evidence.group.uid" Text EVIDENCE;
+    EvidenceJobName "query_evidence.job.name" Text EVIDENCE;
+    EvidenceJobCmdLine "query_evidence.job.cmd_line" Text EVIDENCE;
+    EvidenceJobUserName "query_evidence.job.user.name" Text EVIDENCE;
+    EvidenceModuleLoadTypeId "query_evidence.module.load_type_id" Integer EVIDENCE;
+    EvidenceModuleFileName "query_evidence.module.file.name" Text EVIDENCE;
+    EvidenceModuleFilePath "query_evidence.module.file.path" Text EVIDENCE;
+    EvidenceModuleFileTypeId "query_evidence.module.file.type_id" Integer EVIDENCE;
+    EvidenceProcessPid "query_evidence.process.pid" Integer EVIDENCE;
+    EvidenceProcessUid "query_evidence.process.uid" Text EVIDENCE;
+    EvidenceProcessName "query_evidence.process.name" Text EVIDENCE;
+    EvidenceProcessCmdLine "query_evidence.process.cmd_line" Text EVIDENCE;
+    EvidenceProcessWorkingDirectory "query_evidence.process.working_directory" Text EVIDENCE;
+    EvidenceProcessCreatedTime "query_evidence.process.created_time" Long EVIDENCE;
+    EvidenceProcessFileName "query_evidence.process.file.name" Text EVIDENCE;
+    EvidenceProcessFilePath "query_evidence.process.file.path" Text EVIDENCE;
+    EvidenceProcessFileTypeId "query_evidence.process.file.type_id" Integer EVIDENCE;
+    EvidenceProcessFileHashAlgorithm "query_evidence.process.file.hashes[].algorithm" Text EVIDENCE;
+    EvidenceProcessFileHashAlgorithmId "query_evidence.process.file.hashes[].algorithm_id" Integer EVIDENCE;
+    EvidenceProcessFileHashValue "query_evidence.process.file.hashes[].value" Text EVIDENCE;
+    EvidenceProcessUserUid "query_evidence.process.user.uid" Text EVIDENCE;
+    EvidenceProcessUserName "query_evidence.process.user.name" Text EVIDENCE;
+    EvidenceProcessParentPid "query_evidence.process.parent_process.pid" Integer EVIDENCE;
+    EvidenceServiceName "query_evidence.service.name" Text EVIDENCE;
+    EvidenceSessionUid "query_evidence.session.uid" Text EVIDENCE;
+    EvidenceSessionTerminal "query_evidence.session.terminal" Text EVIDENCE;
+    EvidenceSessionCreatedTime "query_evidence.session.created_time" Long EVIDENCE;
+    EvidenceSessionIsRemote "query_evidence.session.is_remote" Bool EVIDENCE;
+    EvidenceUserName "query_evidence.user.name" Text EVIDENCE;
+    EvidenceUserUid "query_evidence.user.uid" Text EVIDENCE;
 
     HttpRequestMethod "http_request.http_method" Text HTTP;
     HttpRequestUrlString "http_request.url.url_string" Text HTTP;
@@ -156,9 +311,84 @@ attributes! {
     HttpRequestVersion "http_request.version" Text HTTP;
     HttpRequestReferrer "http_request.referrer" Text HTTP;
     HttpRequestUserAgent "http_request.user_agent" Text HTTP;
+    HttpRequestBodyLength "http_request.body_length" Long HTTP;
+    HttpRequestForwardedFor "http_request.x_forwarded_for[]" Text HTTP;
     HttpResponseCode "http_response.code" Integer HTTP;
+    HttpResponseStatus "http_response.status" Text HTTP;
+    HttpResponseContentType "http_response.content_type" Text HTTP;
+    HttpResponseLatency "http_response.latency" Integer HTTP;
     HttpResponseBodyLength "http_response.body_length" Long HTTP;
-    TrafficBytesOut "traffic.bytes_out" Long HTTP;
+    TrafficBytesIn "traffic.bytes_in" Long NET;
+    TrafficBytesOut "traffic.bytes_out" Long NET;
+    TrafficBytes "traffic.bytes" Long NET;
+    TrafficPacketsIn "traffic.packets_in" Long NET;
+    TrafficPacketsOut "traffic.packets_out" Long NET;
+    TrafficPackets "traffic.packets" Long NET;
+
+    TlsVersion "tls.version" Text NETWORK;
+    TlsSni "tls.sni" Text NETWORK;
+    TlsCipher "tls.cipher" Text NETWORK;
+    TlsAlert "tls.alert" Integer NETWORK;
+    TlsHandshakeDur "tls.handshake_dur" Integer NETWORK;
+    TlsClientCiphers "tls.client_ciphers[]" Text NETWORK;
+    TlsExtensionType "tls.tls_extension_list[].type" Text NETWORK;
+    TlsExtensionTypeId "tls.tls_extension_list[].type_id" Integer NETWORK;
+    TlsJa3Algorithm "tls.ja3_hash.algorithm" Text NETWORK;
+    TlsJa3AlgorithmId "tls.ja3_hash.algorithm_id" Integer NETWORK;
+    TlsJa3Value "tls.ja3_hash.value" Text NETWORK;
+    TlsJa3sAlgorithm "tls.ja3s_hash.algorithm" Text NETWORK;
+    TlsJa3sAlgorithmId "tls.ja3s_hash.algorithm_id" Integer NETWORK;
+    TlsJa3sValue "tls.ja3s_hash.value" Text NETWORK;
+    TlsCertificateIssuer "tls.certificate.issuer" Text NETWORK;
+    TlsCertificateSubject "tls.certificate.subject" Text NETWORK;
+    TlsCertificateSerialNumber "tls.certificate.serial_number" Text NETWORK;
+    TlsCertificateVersion "tls.certificate.version" Text NETWORK;
+    TlsCertificateCreatedTime "tls.certificate.created_time" Long NETWORK;
+    TlsCertificateExpirationTime "tls.certificate.expiration_time" Long NETWORK;
+    TlsCertificateIsSelfSigned "tls.certificate.is_self_signed" Bool NETWORK;
+    TlsCertificateFingerprintAlgorithm "tls.certificate.fingerprints[].algorithm" Text NETWORK;
+    TlsCertificateFingerprintAlgorithmId "tls.certificate.fingerprints[].algorithm_id" Integer NETWORK;
+    TlsCertificateFingerprintValue "tls.certificate.fingerprints[].value" Text NETWORK;
+    TlsCertificateSanName "tls.certificate.sans[].name" Text NETWORK;
+    TlsCertificateSanType "tls.certificate.sans[].type" Text NETWORK;
+    TlsCertificateChain "tls.certificate_chain[]" Text NETWORK;
+    Ja4Type "ja4_fingerprint_list[].type" Text NETWORK;
+    Ja4TypeId "ja4_fingerprint_list[].type_id" Integer NETWORK;
+    Ja4Value "ja4_fingerprint_list[].value" Text NETWORK;
+
+    QueryHostname "query.hostname" Text DNS;
+    QueryType "query.type" Text DNS;
+    QueryClass "query.class" Text DNS;
+    QueryOpcodeId "query.opcode_id" Integer DNS;
+    QueryPacketUid "query.packet_uid" Integer DNS;
+    QueryTime "query_time" Long DNS;
+    ResponseTime "response_time" Long DNS;
+    Rcode "rcode" Text DNS;
+    RcodeId "rcode_id" Integer DNS;
+    AnswersType "answers[].type" Text DNS;
+    AnswersClass "answers[].class" Text DNS;
+    AnswersTtl "answers[].ttl" Long DNS;
+    AnswersRdata "answers[].rdata" Text DNS;
+
+    TransactionUid "transaction_uid" Text DHCP;
+    LeaseDur "lease_dur" Long DHCP;
+    IsRenewal "is_renewal" Bool DHCP;
+    RelayIp "relay.ip" Text DHCP;
+
+    ProtocolVer "protocol_ver" Text SSH;
+    ClientHasshAlgorithm "client_hassh.algorithm" Text SSH;
+    ClientHasshFingerprintAlgorithmId "client_hassh.fingerprint.algorithm_id" Integer SSH;
+    ClientHasshFingerprintValue "client_hassh.fingerprint.value" Text SSH;
+    ServerHasshAlgorithm "server_hassh.algorithm" Text SSH;
+    ServerHasshFingerprintAlgorithmId "server_hassh.fingerprint.algorithm_id" Integer SSH;
+    ServerHasshFingerprintValue "server_hassh.fingerprint.value" Text SSH;
+
+    NtpVersion "version" Text NTP;
+    NtpStratum "stratum" Text NTP;
+    NtpStratumId "stratum_id" Integer NTP;
+    NtpDelay "delay" Integer NTP;
+    NtpDispersion "dispersion" Integer NTP;
+    NtpPrecision "precision" Integer NTP;
 
     LogName "log_name" Text LOG;
     LogProvider "log_provider" Text LOG;

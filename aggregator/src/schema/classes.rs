@@ -5,34 +5,62 @@ use super::Attribute;
 /// Classes as bits, so that a line of the attribute table can name the classes that carry it.
 pub(super) mod set {
     /// `base_event`
-    pub const BASE: u16 = 1;
+    pub const BASE: u32 = 1;
     /// `scheduled_job_activity`
-    pub const JOB: u16 = 1 << 1;
+    pub const JOB: u32 = 1 << 1;
     /// `process_activity`
-    pub const PROCESS: u16 = 1 << 2;
+    pub const PROCESS: u32 = 1 << 2;
     /// `event_log_actvity`
-    pub const LOG: u16 = 1 << 3;
+    pub const LOG: u32 = 1 << 3;
     /// `account_change`
-    pub const ACCOUNT: u16 = 1 << 4;
+    pub const ACCOUNT: u32 = 1 << 4;
     /// `authentication`
-    pub const AUTH: u16 = 1 << 5;
+    pub const AUTH: u32 = 1 << 5;
     /// `group_management`
-    pub const GROUP: u16 = 1 << 6;
+    pub const GROUP: u32 = 1 << 6;
     /// `http_activity`
-    pub const HTTP: u16 = 1 << 7;
+    pub const HTTP: u32 = 1 << 7;
     /// `ssh_activity`
-    pub const SSH: u16 = 1 << 8;
+    pub const SSH: u32 = 1 << 8;
     /// `application_error`
-    pub const ERROR: u16 = 1 << 9;
+    pub const ERROR: u32 = 1 << 9;
+    /// `network_activity`
+    pub const NETWORK: u32 = 1 << 10;
+    /// `dns_activity`
+    pub const DNS: u32 = 1 << 11;
+    /// `dhcp_activity`
+    pub const DHCP: u32 = 1 << 12;
+    /// `ntp_activity`
+    pub const NTP: u32 = 1 << 13;
+    /// `file_activity`
+    pub const FILE: u32 = 1 << 14;
+    /// `kernel_extension_activity`
+    pub const MODULE: u32 = 1 << 15;
+    /// `inventory_info`
+    pub const INVENTORY: u32 = 1 << 16;
+    /// `user_inventory`
+    pub const USERS: u32 = 1 << 17;
+    /// `patch_state`
+    pub const PATCH: u32 = 1 << 18;
+    /// `device_config_state_change`
+    pub const CONFIG: u32 = 1 << 19;
+    /// `software_info`
+    pub const SOFTWARE: u32 = 1 << 20;
+    /// `evidence_info`
+    pub const EVIDENCE: u32 = 1 << 21;
+    /// `application_lifecycle`
+    pub const APP: u32 = 1 << 22;
+    /// Every class of category 4.
+    pub const NET: u32 = NETWORK | HTTP | DNS | DHCP | SSH | NTP;
     /// Every class.
-    pub const ALL: u16 = u16::MAX;
+    pub const ALL: u32 = u32::MAX;
 }
 
 /// Most attributes that one class may carry: a Parquet writer holds a column chunk for each.
 pub const CLASS_ATTRIBUTES_MAX: usize = 150;
 
 /// How many attributes carry this bit.
-const fn count(bit: u16) -> usize {
+const fn count(bit: u32) -> usize {
     let mut rest = Attribute::ALL;
     let mut found = 0;
     while let [first, tail @ ..] = rest {
@@ -46,7 +74,7 @@ const fn count(bit: u16) -> usize {
 
 /// The attributes that carry this bit, in table order.
 #[expect(clippy::indexing_slicing, reason = "runs at compile time only, where a bad index is a build error")]
-const fn select<const N: usize>(bit: u16) -> [Attribute; N] {
+const fn select<const N: usize>(bit: u32) -> [Attribute; N] {
     let mut out = [Attribute::Message; N];
     let mut rest = Attribute::ALL;
     let mut at = 0;
@@ -114,6 +142,10 @@ macro_rules! classes {
 classes! {
     /// 0: anything that has no class of its own.
     BaseEvent BASE 0 "base_event" "Base Event";
+    /// 1001
+    FileActivity FILE 1001 "file_activity" "File System Activity";
+    /// 1002
+    KernelExtensionActivity MODULE 1002 "kernel_extension_activity" "Kernel Extension Activity";
     /// 1006
     ScheduledJobActivity JOB 1006 "scheduled_job_activity" "Scheduled Job Activity";
     /// 1007
@@ -126,10 +158,32 @@ classes! {
     Authentication AUTH 3002 "authentication" "Authentication";
     /// 3006
     GroupManagement GROUP 3006 "group_management" "Group Management";
+    /// 4001
+    NetworkActivity NETWORK 4001 "network_activity" "Network Activity";
     /// 4002
     HttpActivity HTTP 4002 "http_activity" "HTTP Activity";
+    /// 4003
+    DnsActivity DNS 4003 "dns_activity" "DNS Activity";
+    /// 4004
+    DhcpActivity DHCP 4004 "dhcp_activity" "DHCP Activity";
     /// 4007
     SshActivity SSH 4007 "ssh_activity" "SSH Activity";
+    /// 4013
+    NtpActivity NTP 4013 "ntp_activity" "NTP Activity";
+    /// 5001
+    InventoryInfo INVENTORY 5001 "inventory_info" "Device Inventory Info";
+    /// 5003
+    UserInventory USERS 5003 "user_inventory" "User Inventory Info";
+    /// 5004
+    PatchState PATCH 5004 "patch_state" "Operating System Patch State";
+    /// 5019
+    DeviceConfigStateChange CONFIG 5019 "device_config_state_change" "Device Config State Change";
+    /// 5020
+    SoftwareInfo SOFTWARE 5020 "software_info" "Software Inventory Info";
+    /// 5040
+    EvidenceInfo EVIDENCE 5040 "evidence_info" "Live Evidence Info";
+    /// 6002
+    ApplicationLifecycle APP 6002 "application_lifecycle" "Application Lifecycle";
     /// 6008
     ApplicationError ERROR 6008 "application_error" "Application Error";
 }

@@ -19,6 +19,13 @@ fn every_kind_of_gap_is_a_row_with_its_numbers_and_reason() {
         ("path", shared::record::Value::String("/var/log/a".to_owned())),
         ("count", shared::record::Value::U64(4)),
     ]);
+    maker.typed(&[
+        ("picket.record", shared::record::Value::String("loss".to_owned())),
+        ("reason", shared::record::Value::String("capture_drop".to_owned())),
+        ("unit", shared::record::Value::String("packets".to_owned())),
+        ("path", shared::record::Value::String("eth0".to_owned())),
+        ("count", shared::record::Value::U64(9)),
+    ]);
     let rows = scratch.rows(&format!("gaps --agent {AGENT}"));
     let shown: Vec<_> = rows
         .iter()
@@ -36,19 +43,20 @@ fn every_kind_of_gap_is_a_row_with_its_numbers_and_reason() {
             row("held", "", Some(1), Some(2), Some(2)),
             row("lost", "drop_oldest", Some(3), Some(5), Some(30)),
             row("elsewhere", "", Some(6), Some(7), Some(20)),
-            row("held", "", Some(8), Some(8), Some(1)),
+            row("held", "", Some(8), Some(9), Some(2)),
             row("loss", "spool_full", None, None, Some(4)),
+            row("unseen", "capture_drop", None, None, None),
             row("silence", "", None, None, None),
         ]
     );
-    assert_eq!(rows[6]["from"], maker.now().to_string());
-    assert_eq!(rows[5]["detail"], "/var/log/a");
+    assert_eq!(rows[7]["from"], maker.now().to_string());
+    assert_eq!((&rows[5]["detail"], &rows[6]["detail"]), (&"/var/log/a".into(), &"9 packets on eth0".into()));
     let all = scratch.rows("gaps");
     assert!(all.iter().any(|row| row["hostname"] == "(aggregator)" && row["kind"] == "held"), "{all:?}");
     let late = scratch.rows(&format!("gaps --agent {AGENT} --since 2100-01-01"));
     assert_eq!(
         (late[1]["kind"].as_str(), late[1]["detail"].as_str()),
-        (Some("before"), Some("3 journaled, 30 lost, 20 absent"))
+        (Some("before"), Some("4 journaled, 30 lost, 20 absent"))
     );
 }
 

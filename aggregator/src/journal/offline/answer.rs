@@ -22,7 +22,8 @@
 //! - **An open end** (no `until`, or one that is not over): judged up to each agent's last frame. Quiet for longer
 //!   than [`QUIET_MAX`] is silent.
 //!
-//! Lost is `missing: true`. Elsewhere, unknown and silent are `unknown`: this journal cannot tell. The rest is `false`.
+//! Lost is `missing: true`, in records or in units of its own (packets that the kernel dropped): these stand in the
+//! sentence and in no sum of records. Elsewhere, unknown and silent are `unknown`: this journal cannot tell. The rest is `false`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -139,6 +140,8 @@ impl Window {
 struct Findings {
     /// By reason; none: nobody counted.
     lost: BTreeMap<String, Option<u64>>,
+    /// What never became records, by reason and unit.
+    unseen: BTreeMap<(String, &'static str), Option<u64>>,
     unknown: Vec<String>,
     elsewhere: BTreeMap<String, u64>,
     nowhere: u64,
@@ -237,6 +240,10 @@ impl Findings {
             SpanKind::Lost { reason } => self.lose(reason, span.records),
             SpanKind::Hole => self.lose(LossReason::JournalDamage.name(), span.records),
             SpanKind::Loss { reason, .. } => self.lose(reason, span.records),
+            SpanKind::Unseen { reason, unit, count, .. } => {
+                let known = self.unseen.entry((reason.clone(), unit)).or_insert(Some(0));
+                *known = known.zip(*count).map(|(sum, more)| sum.saturating_add(more));
+            }
             SpanKind::Absent { elsewhere: Some(aggregator) } => {
                 let sum = self.elsewhere.entry(aggregator.to_string()).or_default();
                 *sum = sum.saturating_add(span.records.unwrap_or(0));
@@ -271,6 +278,12 @@ impl Findings {
                 (lost, true) => format!("{lost} records and more lost ({reasons})"),
                 (1, false) => format!("1 record lost ({reasons})"),
                 (lost, false) => format!("{lost} records lost ({reasons})"),
+            });
+        }
+        for ((reason, unit), count) in &self.unseen {
+            parts.push(match count {
+                Some(count) => format!("{count} {unit} never became records ({reason})"),
+                None => format!("{unit} never became records ({reason})"),
             });
         }
         for (aggregator, records) in &self.elsewhere {

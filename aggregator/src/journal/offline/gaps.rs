@@ -10,7 +10,9 @@
 //! - `elsewhere`, `unknown`: what this journal never gets: another aggregator has it, or nobody knows; also the end
 //!   of an epoch of which nobody says that all of it came;
 //! - `hole`: sequences without either: bytes of the journal do not read back;
-//! - `loss`: what was lost before it got a number, as an agent says in a record, and frames that do not open.
+//! - `loss`: what was lost before it got a number, as an agent says in a record, and frames that do not open;
+//! - `unseen`: what was lost before it could become records (packets that the kernel dropped, flows that went before
+//!   their time): counted in units of its own, it stands in no sum of records.
 //!
 //! What the spans mean for a window is judged in [`super::answer()`]. Bound: [`SPANS_MAX`] spans.
 
@@ -64,6 +66,17 @@ pub enum SpanKind {
         /// Why, as the agent says.
         reason: String,
         /// The file or channel.
+        path: String,
+    },
+    /// Lost before it could become records.
+    Unseen {
+        /// Why, as the agent says.
+        reason: String,
+        /// What is counted: `packets`, `flows`, …
+        unit: &'static str,
+        /// How many; none where nobody counted.
+        count: Option<u64>,
+        /// The interface or channel.
         path: String,
     },
 }

@@ -144,13 +144,7 @@ impl Rows {
             entries.push((Cow::Borrowed(key.as_ref()), Cow::Borrowed(value)));
         }
         for field in strays {
-            let path = field.attribute.path();
-            let key = match (path.split_once("[]"), field.index) {
-                (Some((list, rest)), index) => Cow::Owned(format!("{list}[{index}]{rest}")),
-                (None, 0) => Cow::Borrowed(path),
-                (None, index) => Cow::Owned(format!("{path}[{index}]")),
-            };
-            entries.push((key, Cow::Borrowed(&field.value)));
+            entries.push((field.key(), Cow::Borrowed(&field.value)));
         }
         if out_of_range {
             entries.push((Cow::Borrowed(TIME_OUT_OF_RANGE), Cow::Owned(Value::Bool(true))));

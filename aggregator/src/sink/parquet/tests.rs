@@ -88,7 +88,8 @@ fn every_class_reads_back_with_every_kind_nulls_lists_and_nesting() {
     ];
     for (seed, class) in (1..).zip(Class::ALL) {
         let folder = Folder::new();
-        let mut lake = open(&folder.0, SMALL);
+        // A group ends by its rows.
+        let mut lake = open(&folder.0, Limits { group_bytes: 1 << 20, buffered_bytes: 8 << 20, ..SMALL });
         let events = random_events(class, 350, seed, &shared);
         for event in &events {
             lake.push(event).unwrap();

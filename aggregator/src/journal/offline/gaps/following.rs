@@ -13,6 +13,9 @@ use super::{ChainSpans, Span, SpanKind};
 /// Losses of one reason and file that follow within this are one span: agents tell of them once a minute.
 const JOINED_WITHIN: Duration = Duration::from_secs(120);
 
+/// How many spans back: agents tell of several losses in turn.
+const LOOKED_AT: usize = 8;
+
 /// A chain while its frames are read.
 pub(super) struct Following {
     pub(super) order: u64,
@@ -91,15 +94,16 @@ impl Following {
     }
 
     pub(super) fn tell(&mut self, told: Span) {
-        if let Some(last) = self.shown.spans.last_mut()
-            && last.kind == told.kind
-            && told.from.is_some_and(|from| from.since(last.to) <= JOINED_WITHIN)
-        {
-            last.records = last.records.zip(told.records).map(|(sum, more)| sum.saturating_add(more));
-            (last.from, last.to) = (last.from.min(told.from), last.to.max(told.to));
-        } else {
-            self.shown.spans.push(told);
+        let mut latest = self.shown.spans.iter_mut().rev().take(LOOKED_AT);
+        let Some(last) = latest.find(|last| joins(last, &told)) else {
+            return self.shown.spans.push(told);
+        };
+        let sum = |known: Option<u64>, more: Option<u64>| known.zip(more).map(|(sum, more)| sum.saturating_add(more));
+        if let (SpanKind::Unseen { count, .. }, SpanKind::Unseen { count: more, .. }) = (&mut last.kind, &told.kind) {
+            *count = sum(*count, *more);
         }
+        last.records = sum(last.records, told.records);
+        (last.from, last.to) = (last.from.min(told.from), last.to.max(told.to));
     }
 
     /// Not all of it came, or nobody knows whether, when its successor began.
@@ -121,4 +125,17 @@ impl Following {
         self.sealed = Some(sealed);
         self.shown.covered = self.shown.covered.max(Some(sealed.min(received)));
     }
+}
+
+/// Whether a loss goes on with another: of the same reason, unit and file, soon behind it.
+fn joins(last: &Span, told: &Span) -> bool {
+    let same = match (&last.kind, &told.kind) {
+        (
+            SpanKind::Unseen { reason, unit, path, count: _ },
+            SpanKind::Unseen { reason: told_reason, unit: told_unit, path: told_path, count: _ },
+        ) => (reason, unit, path) == (told_reason, told_unit, told_path),
+        (last, told) => last == told,
+    };
+    let begins_soon = told.from.is_some_and(|from| from.since(last.to) <= JOINED_WITHIN);
+    same && begins_soon && last.from.is_some_and(|from| from.since(told.to) <= JOINED_WITHIN)
 }

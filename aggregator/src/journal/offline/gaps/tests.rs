@@ -5,6 +5,7 @@ use std::time::Duration;
 use shared::record::{LossReason, Value};
 
 use super::*;
+use crate::journal::offline::answer::{Circumstances, Missing, answer};
 use crate::journal::offline::testing::{AGENT, AGGREGATOR, CHAIN, Maker, flip};
 
 fn gaps(maker: &Maker, agent: Option<AgentId>, since: Option<Timestamp>) -> Gaps {
@@ -27,6 +28,7 @@ fn shown(gaps: &Gaps) -> Vec<Shown> {
         SpanKind::Ended => "ended".to_owned(),
         SpanKind::Hole => "hole".to_owned(),
         SpanKind::Loss { reason, path } => format!("loss {reason} {path}"),
+        SpanKind::Unseen { reason, unit, count, path } => format!("unseen {reason} {unit} {count:?} {path}"),
     };
     chain.spans.iter().map(|span| (name(&span.kind), span.sequences, span.records)).collect()
 }
@@ -90,6 +92,46 @@ fn what_was_lost_before_it_got_a_number_is_told_with_reason_path_and_count() {
     assert_eq!(shown(&gaps)[1..], [(loss.to_owned(), None, Some(7)), (loss.to_owned(), None, None)]);
     let spans = &gaps.chains[1].spans;
     assert_eq!((spans[1].from, spans[1].to), (Some(Timestamp::from_seconds(1_000)), Timestamp::from_seconds(1_070)));
+}
+
+#[test]
+fn losses_in_units_of_their_own_are_joined_by_reason_and_stand_in_no_sum_of_records() {
+    let mut maker = Maker::new("gaps-unseen");
+    let told = |reason: &str, unit: &str, count: u64, from: i64| {
+        let text = |text: &str| Value::String(text.to_owned());
+        let at = |seconds: i64| Value::Time(Timestamp::from_seconds(seconds));
+        vec![
+            ("picket.record", text("loss")),
+            ("reason", text(reason)),
+            ("unit", text(unit)),
+            ("path", text("eth0")),
+            ("count", Value::U64(count)),
+            ("from", at(from)),
+            ("to", at(from + 60)),
+        ]
+    };
+    for minute in 0..3 {
+        maker.typed(&told("capture_drop", "packets", 100, minute * 60));
+        maker.typed(&told("flow_evicted", "flows", 7, minute * 60));
+    }
+    maker.typed(&told("spool_full", "records", 2, 0));
+    let gaps = gaps(&maker, None, None);
+    let unseen = |text: &str| (text.to_owned(), None, None);
+    assert_eq!(
+        shown(&gaps)[1..],
+        [
+            unseen("unseen capture_drop packets Some(300) eth0"),
+            unseen("unseen flow_evicted flows Some(21) eth0"),
+            ("loss spool_full eth0".to_owned(), None, Some(2)),
+        ]
+    );
+    let chains: Vec<_> = gaps.chains.iter().filter(|chain| !chain.own).collect();
+    let around = Circumstances { now: maker.now(), begins: None, revoked: None };
+    let answer = answer(&chains, Window::default(), around);
+    assert_eq!((answer.missing, answer.lost), (Missing::Yes, 2));
+    let sentence = "2 records lost (spool_full); 300 packets never became records (capture_drop); \
+        21 flows never became records (flow_evicted)";
+    assert!(answer.sentence.starts_with(sentence), "{}", answer.sentence);
 }
 
 #[test]

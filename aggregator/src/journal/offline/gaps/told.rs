@@ -7,6 +7,7 @@ use shared::time::Timestamp;
 
 use super::super::super::absent_of;
 use super::{Span, SpanKind};
+use crate::event::loss;
 
 /// A range that this journal never gets, as an own record tells of it.
 pub(super) struct AbsentRange {
@@ -41,7 +42,7 @@ impl AbsentRange {
     }
 }
 
-/// What an agent says of records that were lost before they got a number.
+/// What an agent says of what was lost before it got a number, or could get one.
 pub(super) fn loss_of(fields: &[(&str, Value)], read_at: Timestamp) -> Option<Span> {
     if text(fields, "picket.record")? != "loss" {
         return None;
@@ -51,12 +52,10 @@ pub(super) fn loss_of(fields: &[(&str, Value)], read_at: Timestamp) -> Option<Sp
         _ => read_at,
     };
     let said = |name: &str| text(fields, name).unwrap_or_default().to_owned();
-    Some(Span {
-        kind: SpanKind::Loss { reason: said("reason"), path: said("path") },
-        sequences: None,
-        first_record: None,
-        records: number(fields, "count"),
-        from: Some(time("from")),
-        to: time("to"),
-    })
+    let (unit, count) = (loss::unit(text(fields, "unit")), number(fields, "count"));
+    let (kind, records) = match unit {
+        loss::RECORDS => (SpanKind::Loss { reason: said("reason"), path: said("path") }, count),
+        _ => (SpanKind::Unseen { reason: said("reason"), unit, count, path: said("path") }, None),
+    };
+    Some(Span { kind, sequences: None, first_record: None, records, from: Some(time("from")), to: time("to") })
 }

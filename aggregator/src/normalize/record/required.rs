@@ -1,0 +1,232 @@
+//! What OCSF 1.8.0 requires of objects and classes: what lacks it goes to `unmapped`.
+//!
+//! Invariant: behind [`enforce`] the event's own objects have their required parts, and its class too.
+
+use std::sync::LazyLock;
+
+use super::takes::{OTHER, word};
+use crate::event::{Event, Value};
+use crate::schema::{Attribute, Class};
+
+/// An object that needs something: one of each group.
+struct Object {
+    /// What the paths of its parts begin with.
+    prefix: &'static str,
+    needs: &'static [&'static [Attribute]],
+}
+
+const fn object(prefix: &'static str, needs: &'static [&'static [Attribute]]) -> Object {
+    Object { prefix, needs }
+}
+
+/// Objects, those inside others before these.
+static OBJECTS: [Object; 37] = [
+    object("actor.process.file.", &[&[Attribute::ActorProcessFileName], &[Attribute::ActorProcessFileTypeId]]),
+    object("actor.process.", &[&[Attribute::ActorProcessPid, Attribute::ActorProcessUid]]),
+    object(
+        "src_endpoint.",
+        &[&[Attribute::SrcEndpointIp, Attribute::SrcEndpointHostname, Attribute::SrcEndpointDomain]],
+    ),
+    object(
+        "dst_endpoint.",
+        &[&[Attribute::DstEndpointIp, Attribute::DstEndpointHostname, Attribute::DstEndpointDomain]],
+    ),
+    object("connection_info.", &[&[Attribute::ConnectionDirectionId]]),
+    object("http_request.url.", &[&[Attribute::HttpRequestUrlString, Attribute::HttpRequestUrlPath]]),
+    object("http_request.", &[]),
+    object("http_response.", &[&[Attribute::HttpResponseCode]]),
+    object("tls.ja3_hash.", &[&[Attribute::TlsJa3AlgorithmId], &[Attribute::TlsJa3Value]]),
+    object("tls.ja3s_hash.", &[&[Attribute::TlsJa3sAlgorithmId], &[Attribute::TlsJa3sValue]]),
+    object("tls.certificate.", &[&[Attribute::TlsCertificateIssuer], &[Attribute::TlsCertificateSerialNumber]]),
+    object("tls.", &[&[Attribute::TlsVersion]]),
+    object("query.", &[&[Attribute::QueryHostname]]),
+    object(
+        "client_hassh.",
+        &[&[Attribute::ClientHasshFingerprintAlgorithmId], &[Attribute::ClientHasshFingerprintValue]],
+    ),
+    object(
+        "server_hassh.",
+        &[&[Attribute::ServerHasshFingerprintAlgorithmId], &[Attribute::ServerHasshFingerprintValue]],
+    ),
+    object("user.", &[&[Attribute::UserName, Attribute::UserUid]]),
+    object("group.", &[&[Attribute::GroupName, Attribute::GroupUid]]),
+    object("process.file.", &[&[Attribute::ProcessFileName], &[Attribute::ProcessFileTypeId]]),
+    object("process.user.", &[&[Attribute::ProcessUserUid, Attribute::ProcessUserName]]),
+    object("process.parent_process.", &[&[Attribute::ProcessParentPid]]),
+    object("process.", &[&[Attribute::ProcessPid, Attribute::ProcessUid]]),
+    object("job.", &[&[Attribute::JobName]]),
+    object("file.", &[&[Attribute::FileName], &[Attribute::FileTypeId]]),
+    object("file_result.", &[&[Attribute::FileResultName], &[Attribute::FileResultTypeId]]),
+    object("driver.file.", &[&[Attribute::DriverFileName], &[Attribute::DriverFileTypeId]]),
+    object("app.", &[&[Attribute::AppName, Attribute::AppUid]]),
+    object(
+        "sbom.",
+        &[&[Attribute::SbomPackageName], &[Attribute::SbomPackageVersion], &[Attribute::SbomComponentName]],
+    ),
+    object(
+        "query_evidence.process.file.",
+        &[&[Attribute::EvidenceProcessFileName], &[Attribute::EvidenceProcessFileTypeId]],
+    ),
+    object("query_evidence.process.parent_process.", &[&[Attribute::EvidenceProcessParentPid]]),
+    object("query_evidence.process.", &[&[Attribute::EvidenceProcessPid, Attribute::EvidenceProcessUid]]),
+    object("query_evidence.connection_info.", &[&[Attribute::EvidenceConnectionDirectionId]]),
+    object("query_evidence.file.", &[&[Attribute::EvidenceFileName], &[Attribute::EvidenceFileTypeId]]),
+    object("query_evidence.folder.", &[&[Attribute::EvidenceFolderName], &[Attribute::EvidenceFolderTypeId]]),
+    object("query_evidence.job.", &[&[Attribute::EvidenceJobName]]),
+    object(
+        "query_evidence.module.file.",
+        &[&[Attribute::EvidenceModuleFileName], &[Attribute::EvidenceModuleFileTypeId]],
+    ),
+    object("query_evidence.module.", &[&[Attribute::EvidenceModuleLoadTypeId]]),
+    object("query_evidence.", &[&[Attribute::EvidenceQueryTypeId]]),
+];
+
+/// Which of [`OBJECTS`] an attribute is part of, a bit each, by its number.
+static PARTS: LazyLock<Vec<u64>> = LazyLock::new(|| {
+    let parts = |attribute: &Attribute| {
+        let within =
+            |(number, object): (u32, &Object)| u64::from(attribute.path().starts_with(object.prefix)) << number;
+        (0..).zip(&OBJECTS).map(within).sum()
+    };
+    Attribute::ALL.iter().map(parts).collect()
+});
+
+fn parts(attribute: Attribute) -> u64 {
+    PARTS.get(attribute as usize).copied().unwrap_or(0)
+}
+
+/// What an event has.
+struct Present {
+    attributes: [bool; Attribute::ALL.len()],
+    objects: u64,
+}
+
+impl Present {
+    fn of(event: &Event<'_>) -> Self {
+        let mut present = Self { attributes: [false; Attribute::ALL.len()], objects: 0 };
+        for field in event.shared.iter().chain(&event.fields) {
+            if let Some(seen) = present.attributes.get_mut(field.attribute as usize) {
+                *seen = true;
+            }
+            present.objects |= parts(field.attribute);
+        }
+        present
+    }
+
+    fn has(&self, attribute: Attribute) -> bool {
+        self.attributes.get(attribute as usize).copied().unwrap_or(false)
+    }
+
+    fn has_object(&self, prefix: &str) -> bool {
+        (0..).zip(&OBJECTS).any(|(number, object)| object.prefix == prefix && self.objects >> number & 1 == 1)
+    }
+}
+
+/// Takes away what lacks a required part, and adds the parts that follow from others.
+pub(super) fn enforce(event: &mut Event<'_>) {
+    words(event);
+    complete(event);
+    let present = objects(event);
+    let ends = present.has_object("src_endpoint.") || present.has_object("dst_endpoint.");
+    let is_whole = match event.class {
+        Class::HttpActivity => present.has_object("http_request.") || present.has_object("http_response."),
+        Class::NtpActivity => ends && present.has(Attribute::NtpVersion),
+        Class::NetworkActivity | Class::DnsActivity | Class::DhcpActivity | Class::SshActivity => ends,
+        Class::AccountChange | Class::UserInventory => present.has_object("user."),
+        Class::Authentication => {
+            present.has_object("user.") && (present.has(Attribute::ServiceName) || present.has_object("dst_endpoint."))
+        }
+        Class::GroupManagement => present.has_object("group."),
+        Class::ScheduledJobActivity => present.has_object("job."),
+        Class::ProcessActivity => present.has_object("process."),
+        Class::FileActivity => present.has_object("file."),
+        Class::KernelExtensionActivity => present.has_object("driver.file."),
+        Class::ApplicationLifecycle => present.has_object("app."),
+        Class::PatchState => present.has(Attribute::DeviceOsVersion),
+        Class::EvidenceInfo => present.has(Attribute::QueryResultId) && evidence(event) == 1,
+        _ => true,
+    };
+    if !is_whole {
+        event.unmap("class_uid", event.class.uid());
+        if event.activity_id != 0 {
+            event.unmap("activity_id", i64::from(event.activity_id));
+        }
+        if !present.has(Attribute::Message) {
+            event.push(Attribute::Message, format!("a record of {} without what it requires", event.class.name()));
+        }
+        event.class = Class::BaseEvent;
+        event.activity_id = 0;
+        strip(event, |attribute| !Class::BaseEvent.carries(attribute));
+        // An object may have lost the part that it needs.
+        objects(event);
+    }
+}
+
+/// How many things an answer is about: OCSF takes one.
+fn evidence(event: &Event<'_>) -> usize {
+    const THINGS: [&str; 10] =
+        ["connection_info", "file", "folder", "group", "job", "module", "process", "service", "session", "user"];
+    let is_part = |path: &str, thing: &str| {
+        let rest = path.strip_prefix("query_evidence.").and_then(|rest| rest.strip_prefix(thing));
+        rest.is_some_and(|rest| rest.starts_with('.'))
+    };
+    let is_about = |thing: &str| event.fields.iter().any(|field| is_part(field.attribute.path(), thing));
+    THINGS.into_iter().filter(|thing| is_about(thing)).count()
+}
+
+/// Takes away objects that lack a part; gives what is left.
+fn objects(event: &mut Event<'_>) -> Present {
+    let mut present = Present::of(event);
+    for (number, object) in (0..).zip(&OBJECTS) {
+        let is_whole = || object.needs.iter().all(|any| any.iter().any(|part| present.has(*part)));
+        if present.objects >> number & 1 == 1 && !is_whole() {
+            strip(event, |attribute| parts(attribute) >> number & 1 == 1);
+            present = Present::of(event);
+        }
+    }
+    present
+}
+
+/// A number that says "other" needs the word for it.
+fn words(event: &mut Event<'_>) {
+    let is_other = |value: &Value<'_>| *value == Value::Int(OTHER);
+    let wordless = |event: &Event<'_>| {
+        let others =
+            event.fields.iter().filter(|field| is_other(&field.value) && !field.attribute.path().contains("[]"));
+        let mut words = others.filter_map(|field| Some((field.attribute, word(field.attribute)?)));
+        words.find(|(_, word)| event.value(*word).is_none()).map(|(id, _)| id)
+    };
+    while let Some(id) = wordless(event) {
+        strip(event, |attribute| attribute == id);
+    }
+}
+
+/// Adds what follows from what is there.
+fn complete(event: &mut Event<'_>) {
+    let present = Present::of(event);
+    if present.has_object("connection_info.") && !present.has(Attribute::ConnectionDirectionId) {
+        event.push(Attribute::ConnectionDirectionId, 0);
+    }
+    if let Some(Value::Text(path)) = event.value(Attribute::ActorProcessFilePath) {
+        const EXECUTABLE: i64 = 8;
+        let name = path.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned);
+        if let Some(name) = name.filter(|_| !present.has(Attribute::ActorProcessFileName)) {
+            event.push(Attribute::ActorProcessFileName, name);
+        }
+        if !present.has(Attribute::ActorProcessFileTypeId) {
+            event.push(Attribute::ActorProcessFileTypeId, EXECUTABLE);
+        }
+    }
+}
+
+/// Moves own fields to `unmapped`, under their paths.
+fn strip(event: &mut Event<'_>, mut goes: impl FnMut(Attribute) -> bool) {
+    let fields = std::mem::take(&mut event.fields);
+    for field in fields {
+        if goes(field.attribute) {
+            event.unmapped.push((field.key(), field.value));
+        } else {
+            event.fields.push(field);
+        }
+    }
+}

@@ -5,10 +5,15 @@ use std::process::Command;
 use xtask::Result;
 use xtask::loopback::build_folder;
 
+use crate::install::{libpcap, tcpreplay};
 use crate::{cargo, root, show};
 
 /// Builds and runs; the arguments are those of `picket-bench`.
 pub fn run(arguments: &[&str]) -> Result<()> {
+    libpcap()?;
+    if arguments.contains(&"--live") {
+        tcpreplay()?;
+    }
     let packages = ["-p", "picket-agent", "-p", "picket-aggregator", "-p", "picket-tests"];
     let bins = ["--bin", "picket-agent", "--bin", "picket-aggregator", "--bin", "picket-bench"];
     show(cargo(&["build", "--release", "--locked"]).args(packages).args(bins))?;

@@ -16,6 +16,7 @@ use xtask::loopback::{Agent, Aggregator, Pace, Programs, build_folder, pause};
 use xtask::scrape::Metrics;
 use xtask::{Failure, Naming, Result};
 
+use crate::install::libpcap;
 use crate::{cargo, number, options, root, show};
 
 /// The hidden command that the shell runs.
@@ -25,6 +26,13 @@ pub const SCREEN: &str = "demo-screen";
 const REDRAW: Duration = Duration::from_secs(1);
 /// Lines that the demo itself writes at each redraw, so that a bare container shows something.
 const OWN_LINES_PER_SECOND: usize = 5;
+/// The source of packets.
+const NETWORK: &str = "network";
+/// What to ask of classes that packets become.
+const QUERIES: [(&str, &str); 2] = [
+    ("network_activity", "time, src_endpoint.ip, dst_endpoint.ip, dst_endpoint.port, app_protocol_name, traffic.bytes"),
+    ("dns_activity", "time, src_endpoint.ip, query.hostname, query.type, rcode"),
+];
 /// How long what was read may take to reach the lake at the end.
 const SETTLE: Duration = Duration::from_secs(15);
 
@@ -32,6 +40,7 @@ const SETTLE: Duration = Duration::from_secs(15);
 pub fn run(arguments: &[&str]) -> Result<()> {
     let [seconds] = options(arguments, ["--seconds"])?;
     seconds.map(number).transpose()?;
+    libpcap()?;
     show(&mut cargo(&["build", "--release", "--locked", "-p", "picket-agent", "-p", "picket-aggregator"]))?;
     let own = std::env::current_exe().naming("find the running program")?;
     let mut shell = Command::new("sh");
@@ -89,6 +98,8 @@ struct Sight {
     agent: Metrics,
     aggregator: Metrics,
     parquet_files: usize,
+    /// Records when the time was over: those of packets never end.
+    target: Option<u64>,
 }
 
 impl Demo {
@@ -106,6 +117,7 @@ impl Demo {
         let unix_s = now.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let corpus = Corpus::starting(unix_s, unix_s);
         let terminal = std::io::stdout().is_terminal();
+        std::thread::spawn(ask_for_a_name);
         Ok(Self { aggregator, agent, own_log, corpus, begin: Instant::now(), terminal, seen: Sight::default() })
     }
 
@@ -157,7 +169,9 @@ impl Demo {
         }
         // Home, clear: the only escape sequences that a screen of plain text needs.
         print!("\x1b[H\x1b[2J");
-        println!("Picket demo, {seconds} s: this machine's logs, one agent, one aggregator. Ctrl-C ends it.\n");
+        println!(
+            "Picket demo, {seconds} s: this machine's logs and packets, one agent, one aggregator. Ctrl-C ends it.\n"
+        );
         println!("{}", self.seen.as_table());
         println!("http://{}/metrics", self.aggregator.http());
     }
@@ -165,6 +179,8 @@ impl Demo {
     /// Waits until what was read is in the lake.
     fn settle(&mut self) {
         let start = Instant::now();
+        self.look();
+        self.seen.target = Some(self.seen.records());
         loop {
             self.look();
             let gone = !matches!(self.aggregator.ended(), Ok(None));
@@ -188,6 +204,7 @@ impl Demo {
         let lake = self.aggregator.lake();
         println!("\nthe lake: {} ({} Parquet files)", lake.display(), parquet_files(&lake).len());
         println!("try:      duckdb -c \"{}\"", query(&lake, &self.seen));
+        println!("{}", self.seen.packets(&lake));
         println!("logs:     {}", self.logs());
     }
 
@@ -205,8 +222,35 @@ impl Sight {
         self.aggregator.count("picket_aggregator_sink_delivered_events_total", &[("sink", "lake")])
     }
 
+    /// What became of this machine's packets: a query for what they were, or why there are none.
+    fn packets(&self, lake: &Path) -> String {
+        const CLASSES: [&str; 5] =
+            ["network_activity", "dns_activity", "http_activity", "ssh_activity", "dhcp_activity"];
+        let of = |name: &str| self.agent.count(name, &[("source", NETWORK)]);
+        if of("picket_agent_capture_open") == 0 && of("picket_agent_capture_packets_total") == 0 {
+            return "packets:  none, this user may not capture; as root, or with CAP_NET_RAW, the demo shows flows and DNS"
+                .to_owned();
+        }
+        let (packets, records) = (of("picket_agent_capture_packets_total"), of("picket_agent_source_records_total"));
+        let by_class = self.by_class();
+        let seen: Vec<(&str, u64)> =
+            CLASSES.into_iter().filter_map(|class| Some((class, *by_class.get(class)?))).collect();
+        let counts: Vec<String> = seen.iter().map(|(class, count)| format!("{count} {class}")).collect();
+        let counts = if counts.is_empty() { String::new() } else { format!(" ({})", counts.join(", ")) };
+        let mut text = format!("packets:  {packets} captured, {records} records{counts}");
+        for (class, columns) in QUERIES.iter().filter(|(class, _)| seen.iter().any(|(known, _)| known == class)) {
+            let files = lake.join(format!("class={class}/**/*.parquet"));
+            text += &format!(
+                "\n          duckdb -c \"select {columns} from '{}' order by time desc limit 10\"",
+                files.display()
+            );
+        }
+        text
+    }
+
     fn all_delivered(&self) -> bool {
-        self.records() > 0 && self.delivered() >= self.records() && self.parquet_files > 0
+        let records = self.target.unwrap_or_else(|| self.records());
+        records > 0 && self.delivered() >= records && self.parquet_files > 0
     }
 
     /// Raw and wire bytes.
@@ -269,12 +313,22 @@ impl Sight {
     }
 }
 
-/// This machine's logs, and the file that the demo writes.
+/// Asks the machine's resolver for a name that nobody has (RFC 6761), so that a bare container shows some DNS too.
+fn ask_for_a_name() {
+    use std::net::ToSocketAddrs;
+    loop {
+        // That there is no such name is the answer.
+        let _ = ("picket-demo.invalid", 80).to_socket_addrs();
+        pause(Duration::from_secs(5));
+    }
+}
+
+/// This machine's logs, the file that the demo writes, and this machine's packets.
 fn fleet(own: &Path) -> String {
     let own = own.display();
     format!(
         "version: 1\ndefaults:\n  sources:\n    demo: {{ type: file, include: [\"{own}\"], lane: high }}\n    \
-         machine:\n      type: file\n      include:\n        - /var/log/auth.log\n        - /var/log/secure\n        \
+         {NETWORK}: {{ type: packet, interface: any, update_interval: 10s }}\n    machine:\n      type: file\n      include:\n        - /var/log/auth.log\n        - /var/log/secure\n        \
          - /var/log/syslog\n        - /var/log/messages\n        - /var/log/cron\n        - /var/log/maillog\n        \
          - \"/var/log/*.log\"\n        - \"/var/log/*/*.log\"\n        - \"/var/log/*/*_log\"\n"
     )
@@ -321,6 +375,7 @@ mod tests {
                  picket_aggregator_events_total{{class=\"authentication\"}} 7\npicket_aggregator_events_total{{class=\"base_event\"}} 2\n"
             )),
             parquet_files: 1,
+            target: None,
         }
     }
 
@@ -329,7 +384,25 @@ mod tests {
         assert!(sight(5, 5).verdict().is_ok());
         assert!(sight(5, 4).verdict().is_err());
         assert!(sight(0, 0).verdict().is_err());
+        assert!(Sight { target: Some(4), ..sight(5, 4) }.verdict().is_ok(), "what came after the time was over");
         assert!(Sight { parquet_files: 0, ..sight(5, 5) }.verdict().is_err());
+    }
+
+    #[test]
+    fn packets_are_counted_with_queries_and_without_permission_it_is_said_how() {
+        let lake = Path::new("/l");
+        assert!(sight(5, 5).packets(lake).contains("may not capture"));
+        let page = "picket_agent_capture_open{source=\"network\"} 1\npicket_agent_capture_packets_total{source=\"network\"} 90\n\
+                    picket_agent_source_records_total{source=\"network\"} 8\n";
+        let classes = "picket_aggregator_events_total{class=\"dns_activity\"} 3\n";
+        let sight = Sight { agent: Metrics::parse(page), aggregator: Metrics::parse(classes), ..sight(5, 5) };
+        let text = sight.packets(lake);
+        assert!(text.starts_with("packets:  90 captured, 8 records (3 dns_activity)\n"), "{text}");
+        assert!(
+            text.contains("query.hostname")
+                && text.contains("/l/class=dns_activity/")
+                && !text.contains("src_endpoint.port")
+        );
     }
 
     #[test]
@@ -342,7 +415,7 @@ mod tests {
         let fleet = fleet(Path::new("/t/demo.log"));
         assert!(
             fleet.contains(
-                "\n    demo: { type: file, include: [\"/t/demo.log\"], lane: high }\n    machine:\n      type: file\n"
+                "\n    demo: { type: file, include: [\"/t/demo.log\"], lane: high }\n    network: { type: packet, interface: any, update_interval: 10s }\n    machine:\n"
             ),
             "{fleet}"
         );

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use xtask::loopback::build_folder;
 use xtask::{Failure, Naming, Result};
 
-use crate::install::succeeds;
+use crate::install::{libpcap, succeeds};
 use crate::{cargo, number, options, root, show};
 
 const SECONDS: u64 = 60;
@@ -20,6 +20,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
         [name, rest @ ..] if !name.starts_with("--") => (Some(*name), rest),
         rest => (None, rest),
     };
+    libpcap()?;
     let [seconds] = options(rest, ["--seconds"])?;
     let seconds = seconds.map_or(Ok(SECONDS), number)?;
     if !succeeds("cargo", &["fuzz", "--version"]) {

@@ -1,6 +1,7 @@
 //! Installs what a build or a test needs and this machine has not; says nothing where nothing is to do.
 //!
-//! Natively nothing is needed beyond what cargo itself needs (a C linker). DuckDB, an independent reader of the lake, lives in
+//! Natively the headers of libpcap are needed beyond what cargo itself needs (a C linker); [`libpcap`] is asked before
+//! anything is built. Clients and servers of the network are what captures are tested with. DuckDB, an independent reader of the lake, lives in
 //! a Python venv in `target/venv`; where it cannot be had, the tests that use it say `skipped: no duckdb`.
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,102 @@ use xtask::{Failure, Result};
 use crate::{root, show};
 
 const DUCKDB: &str = "duckdb==1.4.1";
+
+/// The headers and the linker's name of libpcap, installed if need be.
+///
+/// # Errors
+/// They are not there, and cannot be installed.
+pub fn libpcap() -> Result<()> {
+    let linked = |folder: &Path| folder.join("libpcap.so").exists() || folder.join("libpcap.a").exists();
+    let folders = ["/usr/lib", "/usr/lib64", "/usr/local/lib"].map(PathBuf::from);
+    // Debian keeps libraries of each architecture apart: /usr/lib/x86_64-linux-gnu.
+    let below = |folder: &PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_there = || folders.iter().flat_map(|folder| below(folder).chain([folder.clone()])).any(|at| linked(&at));
+    if std::env::var_os("LIBPCAP_LIBDIR").is_some() || is_there() {
+        return Ok(());
+    }
+    install_packages("the headers of libpcap", &["libpcap-dev"], &["libpcap-devel"])?;
+    if is_there() { Ok(()) } else { Err(Failure::new("libpcap was installed and is not found; set LIBPCAP_LIBDIR")) }
+}
+
+/// Stands for the part of libpcap that captures messages of D-Bus: it finds none.
+const NO_DBUS: &str = "\
+int dbus_findalldevs(void *devices, char *error) { return 0; }
+void *dbus_create(const char *device, char *error, int *is_ours) { *is_ours = 0; return 0; }
+";
+
+/// A folder with a static libpcap that does not need D-Bus, for programs that are measured or shipped: Debian's shared one
+/// brings libdbus, libsystemd and five libraries more, a MiB of memory, for captures that Picket does not make. It is the
+/// system's own archive without that part. None where there is no archive, or no compiler and `ar`.
+pub fn static_libpcap() -> Option<PathBuf> {
+    let folder = root().join("target/libpcap");
+    let [ours, source, object] = ["libpcap.a", "no_dbus.c", "no_dbus.o"].map(|name| folder.join(name));
+    if std::env::var_os("LIBPCAP_LIBDIR").is_some() {
+        return None;
+    }
+    if ours.is_file() {
+        return Some(folder);
+    }
+    let archive = format!("/usr/lib/{}-linux-gnu/libpcap.a", std::env::consts::ARCH);
+    std::fs::create_dir_all(&folder).ok()?;
+    std::fs::write(&source, NO_DBUS).ok()?;
+    let mut cc = Command::new("cc");
+    cc.args(["-O2", "-fPIC", "-c", "-o"]).arg(&object).arg(&source);
+    let new = folder.join("new.a");
+    std::fs::copy(archive, &new).ok()?;
+    let (mut without, mut with) = (Command::new("ar"), Command::new("ar"));
+    without.arg("d").arg(&new).arg("pcap-dbus.o");
+    with.arg("rs").arg(&new).arg(&object);
+    for step in [&mut cc, &mut without, &mut with] {
+        step.stdout(Stdio::null()).stderr(Stdio::null()).status().ok().filter(std::process::ExitStatus::success)?;
+    }
+    std::fs::rename(&new, &ours).ok()?;
+    Some(folder)
+}
+
+/// Programs whose traffic is captured in tests, with their packages for apt and dnf.
+const NETWORK: [(&str, &str, &str); 7] = [
+    ("ip", "iproute2", "iproute"),
+    ("dig", "bind9-dnsutils", "bind-utils"),
+    ("curl", "curl", "curl"),
+    ("openssl", "openssl", "openssl"),
+    ("ssh", "openssh-client", "openssh-clients"),
+    ("dnsmasq", "dnsmasq-base", "dnsmasq"),
+    ("sshd", "openssh-server", "openssh-server"),
+];
+
+/// Real clients and servers, for the tests of captures. Where systemd runs, OpenSSH's server is left out: its package
+/// starts it for all the world.
+///
+/// # Errors
+/// They cannot be installed; the tests then say `skipped: no dig`.
+pub fn network_programs() -> Result<()> {
+    let serves = |name: &str| name == "sshd" && Path::new("/run/systemd/system").exists();
+    let lacking: Vec<_> = NETWORK.iter().filter(|(name, ..)| !is_program(name) && !serves(name)).collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let apt: Vec<&str> = lacking.iter().map(|(_, apt, _)| *apt).collect();
+    let dnf: Vec<&str> = lacking.iter().map(|(.., dnf)| *dnf).collect();
+    install_packages("clients and servers for captures", &apt, &dnf)
+}
+
+/// What sends a capture, for `bench packets --live`.
+///
+/// # Errors
+/// It cannot be installed.
+pub fn tcpreplay() -> Result<()> {
+    if is_program("tcpreplay") {
+        return Ok(());
+    }
+    install_packages("tcpreplay", &["tcpreplay"], &["tcpreplay"])
+}
+
+fn is_program(name: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let root = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&paths).chain(root).any(|folder| folder.join(name).is_file())
+}
 
 /// A Python that can `import duckdb`, made if need be; the reason where there is none.
 pub fn duckdb_python() -> Result<PathBuf> {

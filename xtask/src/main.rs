@@ -4,6 +4,7 @@ mod bench;
 mod demo;
 mod fuzz;
 mod install;
+mod mutate;
 mod test;
 
 use std::fs::File;
@@ -17,17 +18,22 @@ use xtask::{Failure, Naming, Result};
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  demo [--seconds N]       both programs on this machine: its logs, live, into a Parquet lake; Ctrl-C ends it
+  demo [--seconds N]       both programs on this machine: its logs and packets, live, into a Parquet lake; Ctrl-C ends it
   test                     installs what is missing, then formats, lints, docs and all tests; what .ci/run calls
   bench [end-to-end] [--mib N] [--runs N] [--seed S]
                            one agent and one aggregator at full speed, beside zstd and rsyslog
   bench yardsticks [same]  zstd and rsyslog alone
   bench layout             payload in sled or in segment files: disk, memory, throughput
   bench log [--mib N] [--runs N]   the log beside write + fdatasync and cat: commits, bytes written, memory, opening
+  bench packets [--mib N] [--runs N]
+                           packets of a file beside tshark: decoding, tables of flows
+  bench packets --live [--mib N] [--seconds S]
+                           packets of an interface at 300 Mbit/s, and a flood; installs tcpreplay
   corpus --seed S --mib N [--out FILE]
                            log lines of real shapes, the same for the same seed; to stdout unless told
   fuzz [TARGET] [--seconds N]
                            hostile bytes for every decoder, or for one, N seconds each; needs cargo-fuzz (docs/FUZZING.md)
+  mutate [--fault TEXT]    breaks one promise of durability at a time in a copy, and asks whether a test notices
   --help                   this
 ";
 
@@ -41,6 +47,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run(rest),
         ["corpus", rest @ ..] => corpus(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
+        ["mutate", rest @ ..] => mutate::run(rest),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");
             Ok(())
@@ -103,6 +110,11 @@ fn root() -> PathBuf {
 fn cargo(arguments: &[&str]) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(arguments).current_dir(root());
+    if arguments.contains(&"--release")
+        && let Some(folder) = install::static_libpcap()
+    {
+        cargo.env("LIBPCAP_LIBDIR", folder);
+    }
     cargo
 }
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 use xtask::loopback::build_folder;
 use xtask::{Failure, Naming, Result};
 
-use crate::install::{duckdb_python, succeeds};
+use crate::install::{duckdb_python, libpcap, network_programs, succeeds};
 use crate::{cargo, show};
 
 /// What ended how.
@@ -25,6 +25,11 @@ struct Counts {
 /// Runs it all.
 pub fn run() -> Result<()> {
     let mut counts = Counts::default();
+    // Without it nothing compiles.
+    libpcap()?;
+    if let Err(failure) = network_programs() {
+        println!("no clients for captures: {failure}");
+    }
     let python = duckdb_python();
     if let Err(failure) = &python {
         println!("no duckdb: {failure}");

@@ -1,5 +1,6 @@
 //! An enrolled agent of its own in a folder.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -10,6 +11,10 @@ use crate::scrape::Metrics;
 use crate::{Failure, Naming, Result};
 
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
+
+/// As its unit is to set them: glibc raises both by itself when a large buffer is freed (mallopt(3)), and then keeps a MiB and
+/// more that an idle agent does not need.
+const MALLOC: [(&str, &str); 2] = [("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_TRIM_THRESHOLD_", "131072")];
 
 /// An agent that `picket-agent enroll` gave a certificate, running or not.
 #[derive(Debug)]
@@ -77,8 +82,19 @@ impl Agent {
     /// # Errors
     /// It cannot be started.
     pub fn start(&mut self) -> Result<()> {
-        let mut run = Command::new(&self.program);
-        run.arg("run").arg("-c").arg(self.config()).envs(self.env.iter().map(|(name, value)| (name, value)));
+        self.start_by(&[])
+    }
+
+    /// Starts it by another program that becomes it, e.g. `["setpriv", "--reuid", "998"]`.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_by(&mut self, before: &[&str]) -> Result<()> {
+        let mut words = before.iter().map(OsStr::new).chain([self.program.as_os_str()]);
+        let mut run = Command::new(words.next().unwrap_or(self.program.as_os_str()));
+        run.envs(MALLOC);
+        run.args(words).arg("run").arg("-c").arg(self.config());
+        run.envs(self.env.iter().map(|(name, value)| (name, value)));
         self.process = Some(Process::start(&mut run, &self.log())?);
         Ok(())
     }
@@ -115,6 +131,14 @@ impl Agent {
     /// It was not started.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.process.as_mut().ok_or_else(not_running)?.ended()
+    }
+
+    /// Its process id.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn id(&self) -> Result<u32> {
+        Ok(self.process.as_ref().ok_or_else(not_running)?.id())
     }
 
     /// CPU and memory so far.

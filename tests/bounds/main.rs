@@ -3,3 +3,4 @@
 mod latency;
 mod log;
 mod memory;
+mod packets;

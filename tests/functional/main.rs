@@ -2,8 +2,11 @@
 
 mod backlog;
 mod bad_input;
+mod capture;
 mod evidence;
 mod exactly_once;
+mod host_records;
+mod network_records;
 mod normalize;
 mod packets;
 mod replay;

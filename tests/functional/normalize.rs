@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use aggregator::event::loss::RECORDS;
 use aggregator::event::{Event, json};
 use aggregator::normalize::record::{self, Loss};
 use aggregator::normalize::{Line, Origin, Understood, line};
@@ -284,8 +285,9 @@ fn losses_and_typed_records_become_valid_events() {
     for reason in LossReason::ALL {
         for records in [None, Some(1), Some(u64::MAX)] {
             let loss = Loss {
-                reason,
-                records,
+                reason: reason.name(),
+                unit: RECORDS,
+                count: records,
                 first_record: records,
                 lane: Lane::Bulk,
                 first_at: Timestamp::from_seconds(1),

@@ -176,3 +176,73 @@ fn a_token_of_any_bytes_is_refused_or_survives_its_text() {
 fn a_certificate_of_any_bytes_is_read_or_refused() {
     holds("certificate");
 }
+
+#[test]
+fn a_frame_of_any_bytes_is_decoded_within_its_bounds() {
+    holds("packet_frame");
+}
+
+#[test]
+fn a_capture_file_of_any_bytes_is_read_or_refused() {
+    holds("packet_file");
+}
+
+#[test]
+fn a_table_of_flows_keeps_its_bounds_whatever_comes() {
+    holds("packet_table");
+}
+
+#[test]
+fn dns_of_any_bytes_holds_and_tells_within_bounds() {
+    holds("packet_dns");
+}
+
+#[test]
+fn tls_of_any_bytes_holds_and_tells_within_bounds() {
+    holds("packet_tls");
+}
+
+#[test]
+fn quic_of_any_bytes_holds_and_tells_within_bounds() {
+    holds("packet_quic");
+}
+
+#[test]
+fn http_of_any_bytes_holds_and_tells_within_bounds() {
+    holds("packet_http");
+}
+
+#[test]
+fn ssh_of_any_bytes_holds_and_tells_within_bounds() {
+    holds("packet_ssh");
+}
+
+#[test]
+fn dhcp_of_any_bytes_holds_and_tells_within_bounds() {
+    holds("packet_dhcp");
+}
+
+#[test]
+fn ntp_of_any_bytes_holds_and_tells_within_bounds() {
+    holds("packet_ntp");
+}
+
+#[test]
+fn any_first_words_have_a_name_or_none() {
+    holds("packet_names");
+}
+
+#[test]
+fn an_answer_about_sockets_of_any_bytes_is_read() {
+    holds("packet_sockets");
+}
+
+#[test]
+fn a_listing_of_any_bytes_is_read() {
+    holds("packet_listings");
+}
+
+#[test]
+fn a_baseline_of_any_bytes_is_refused_or_is_in_order() {
+    holds("baseline");
+}

@@ -7,6 +7,7 @@
 mod end_to_end;
 mod layout;
 mod log;
+mod packets;
 mod report;
 mod rsyslog;
 mod yardstick;
@@ -16,8 +17,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-const USAGE: &str =
-    "picket-bench [end-to-end | yardsticks] [--mib N] [--runs N] [--seed S] | layout | log [--mib N] [--runs N]";
+const USAGE: &str = "picket-bench [end-to-end | yardsticks] [--mib N] [--runs N] [--seed S] | layout | log [--mib N] [--runs N] | \
+     packets [--mib N] [--runs N] | packets --live [--mib N] [--seconds S]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,6 +28,9 @@ fn main() -> ExitCode {
         [layout::CHILD, name, folder] => layout::measure(name, Path::new(folder)),
         ["log", rest @ ..] => log::Plan::parse(rest).and_then(|plan| log::run(&plan)),
         [log::CHILD, name, folder, numbers @ ..] => log::work(name, Path::new(folder), numbers),
+        ["packets", "--live", rest @ ..] => packets::live::Plan::parse(rest).and_then(|plan| packets::live::run(&plan)),
+        ["packets", rest @ ..] => packets::Plan::parse(rest).and_then(|plan| packets::run(&plan)),
+        [packets::CHILD, name] => packets::fill(name),
         ["yardsticks", rest @ ..] => end_to_end::Plan::parse(rest).and_then(|plan| end_to_end::yardsticks(&plan)),
         ["end-to-end", rest @ ..] | rest => end_to_end::Plan::parse(rest).and_then(|plan| end_to_end::run(&plan)),
     };

@@ -38,6 +38,25 @@ impl Schema {
         Ok(Self { json, class_names })
     }
 
+    /// Whether events of a class have an attribute with this path, `[]` behind the lists in it.
+    #[must_use]
+    pub fn has(&self, class_uid: u64, path: &str) -> bool {
+        let Some(name) = self.class_names.get(&class_uid) else { return false };
+        let mut definition = &self.json["classes"][name.as_str()];
+        let mut segments = path.split('.').peekable();
+        while let Some(segment) = segments.next() {
+            let attribute = &definition["attributes"][segment.trim_end_matches("[]")];
+            if attribute.is_null() || attribute["is_array"].as_bool().unwrap_or(false) != segment.ends_with("[]") {
+                return false;
+            }
+            if segments.peek().is_none() {
+                return true;
+            }
+            definition = &self.json["objects"][attribute["object_type"].as_str().unwrap_or_default()];
+        }
+        false
+    }
+
     /// Every problem of an event; none when it is valid.
     #[must_use]
     pub fn problems(&self, event: &Value) -> Vec<String> {

@@ -7,13 +7,14 @@ const SHAPING: &[(&str, &[&str])] = &[
     ("axum", &["aggregator/src/admin"]),
     ("bincode", &["shared/src/frame"]),
     ("notify", &["agent/src/source/file"]),
+    ("pcap", &["agent/src/source/packet/capture"]),
     ("parquet", &["aggregator/src/sink/parquet"]),
     ("quinn", &["agent/src/uplink", "aggregator/src/ingest"]),
     ("rcgen", &["agent/src/enroll", "aggregator/src/ca"]),
     ("rustls", &["shared/src/tls", "agent/src/uplink", "aggregator/src/ingest"]),
     ("saphyr_parser", &["shared/src/yaml"]),
     ("sled", &["shared/src/log/index"]),
-    ("zstd", &["shared/src/frame", "aggregator/src/sink/parquet"]),
+    ("zstd", &["shared/src/frame", "aggregator/src/sink/parquet", "agent/src/source/integrity"]),
 ];
 
 /// The stages of each program's path. They import nouns and `shared`, never one another; `app.rs` and `pipeline.rs` wire them.

@@ -1,4 +1,5 @@
-//! Promise: what the packet source says of a capture is what Zeek, Arkime and the Community ID specification say of it.
+//! Promise: what the packet source says of a capture is what Zeek, Arkime, Suricata, tshark and the Community ID
+//! specification say of it.
 //!
 //! Each test prints a table, `corpus field agree of all percent`, and holds a floor a little below what is reached.
 //! A value that is not known counts as a disagreement. What cannot be compared is left out and counted by its reason.
@@ -8,6 +9,8 @@
 
 mod arkime;
 mod specification;
+mod suricata;
+mod tshark;
 mod zeek;
 
 use std::collections::BTreeMap;

@@ -26,6 +26,53 @@ const OF_THEIR_OWN: &[&str] = &["spicy.", "netcontrol.packetfilter", "ssl.decryp
 /// How answers begin or what they contain that Zeek does not write as zone files do.
 const OWN_WORDS: &[&str] = &["RRSIG", "NSEC3PARAM", "BIND9 signing", "pre: "];
 
+/// Captures of which Zeek tells something else on purpose: the test, its fields (all where there are none), and why.
+const OTHER_VIEW: &[(&str, &[&str], &str)] = &[
+    ("teredo_bubble_with_payload", &[], "rows of Teredo on a port of the relay's own, which is not followed"),
+    ("dns.dynamic-update", &["query"], "names of records to be updated: here the zone is the question"),
+    ("http-pipelining", &["response_body_len"], "lengths of bodies after decompression"),
+    ("missing-zlib-header", &["response_body_len"], "lengths of bodies after decompression"),
+    ("x-gzip", &["response_body_len"], "lengths of bodies after decompression"),
+];
+
+/// Why a field of a row is not compared.
+fn other_view(test: &str, field: &str, row: &Row) -> Option<&'static str> {
+    // Of a request without a version Zeek reads the answer as all body, here its head is read.
+    let no_head = get(row, "version") == Some("0.9") && ["status_code", "response_body_len"].contains(&field);
+    let of = |(name, fields, _): &&(&str, &[&str], &'static str)| {
+        test.contains(name) && (fields.is_empty() || fields.contains(&field))
+    };
+    let listed = OTHER_VIEW.iter().find(of).map(|(.., reason)| *reason);
+    listed.or(no_head.then_some("answers to requests without a version, read as all body"))
+}
+
+/// Services as Zeek calls them, and their names here.
+const SERVICES: &[(&str, &str)] = &[
+    ("dns", "dns"),
+    ("http", "http"),
+    ("ssh", "ssh"),
+    ("ssl", "tls"),
+    ("dhcp", "dhcp"),
+    ("quic", "quic"),
+    ("ntp", "ntp"),
+    ("smb", "smb"),
+    ("smtp", "smtp"),
+    ("ftp", "ftp"),
+    ("irc", "irc"),
+    ("xmpp", "xmpp"),
+    ("redis", "redis"),
+    ("mysql", "mysql"),
+    ("postgresql", "postgresql"),
+    ("ldap_tcp", "ldap"),
+    ("ldap_udp", "ldap"),
+    ("krb", "kerberos"),
+    ("krb_tcp", "kerberos"),
+    ("dce_rpc", "dce_rpc"),
+    ("rdp", "rdp"),
+    ("snmp", "snmp"),
+    ("sip", "sip"),
+];
+
 /// A value; none where the log lacks the field or says `-`.
 fn get<'r>(row: &'r Row, field: &str) -> Option<&'r str> {
     row.get(field).map(String::as_str).filter(|value| *value != "-")
@@ -119,6 +166,9 @@ fn flows_are_those_of_zeek() {
         for row in &rows {
             match unlike(row, &outer) {
                 Some(reason) => agreement.skip(reason),
+                None if other_view(&test, "", row).is_some() => {
+                    agreement.skip("rows of Teredo on a port of the relay's own, which is not followed");
+                }
                 None => flow(&mut agreement, &test, row, &mut flows),
             }
         }
@@ -179,13 +229,12 @@ fn flow(agreement: &mut Agreement, test: &str, row: &Row, flows: &mut Vec<&Recor
         agreement.compare("conn_state", &whence, state, &text(found, "unmapped.conn_state"));
     }
     let services: Vec<&str> = get(row, "service").unwrap_or_default().split(',').collect();
-    for known in ["dns", "http", "ssh", "ssl", "dhcp", "quic"] {
-        if services.contains(&known) {
-            let ours = if known == "ssl" { "tls" } else { known };
+    for (known, ours) in SERVICES {
+        if services.contains(known) {
             // Of a tunnel by CONNECT it names both, here the one that asked for it stands.
             let named = text(found, "app_protocol_name");
-            let found = if services.contains(&&*named) { ours } else { &named };
-            agreement.compare(&format!("service {known}"), &whence, ours, found);
+            let one = SERVICES.iter().any(|(theirs, name)| services.contains(theirs) && named == *name);
+            agreement.compare(&format!("service {known}"), &whence, ours, if one { ours } else { &named });
         }
     }
 }
@@ -270,6 +319,10 @@ fn compare(log: &str, class: &str, fields: &[&str], ours: fn(&Record) -> Row) ->
             let best = candidates.max_by_key(|at| (score(&told[*at].1), usize::MAX - *at)).map(|at| told.remove(at).1);
             for field in fields {
                 if let Some(expected) = get(row, field) {
+                    if let Some(reason) = other_view(&test, field, row) {
+                        agreement.skip(reason);
+                        continue;
+                    }
                     if *field == "answers" && OWN_WORDS.iter().any(|word| expected.contains(word)) {
                         agreement.skip("answers in words of Zeek's own (RRSIG, NSEC3PARAM, updates)");
                         continue;
@@ -301,7 +354,7 @@ fn dns_is_that_of_zeek() {
     });
     agreement.hold(
         "zeek dns",
-        &[("query", 89.0), ("qtype_name", 100.0), ("rcode_name", 100.0), ("trans_id", 100.0), ("answers", 100.0)],
+        &[("query", 99.0), ("qtype_name", 100.0), ("rcode_name", 100.0), ("trans_id", 100.0), ("answers", 100.0)],
     );
 }
 
@@ -322,13 +375,13 @@ fn http_is_that_of_zeek() {
     agreement.hold(
         "zeek http",
         &[
-            ("method", 97.0),
-            ("host", 97.0),
-            ("uri", 97.0),
-            ("status_code", 87.0),
-            ("user_agent", 93.0),
+            ("method", 99.0),
+            ("host", 99.0),
+            ("uri", 99.0),
+            ("status_code", 98.0),
+            ("user_agent", 99.0),
             ("request_body_len", 100.0),
-            ("response_body_len", 82.0),
+            ("response_body_len", 96.0),
         ],
     );
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use agent::config::Endpoint;
+use agent::own_traffic::OwnTraffic;
 use agent::uplink::{Identity, Spool, UplinkConfig, UplinkStatus};
 use aggregator::ca::Authority;
 use aggregator::ca::enrollment::Enrollment;
@@ -392,7 +393,12 @@ pub struct Up {
 impl Up {
     pub fn start(aggregators: Vec<Endpoint>, spool: MemorySpool, identity: FixedIdentity) -> Self {
         let (status, stop) = (Arc::new(UplinkStatus::new(Clock::System)), Stop::new());
-        let config = UplinkConfig { aggregators, hostname: "web-1".to_owned(), boot_id: "boot".to_owned() };
+        let config = UplinkConfig {
+            aggregators,
+            hostname: "web-1".to_owned(),
+            boot_id: "boot".to_owned(),
+            own: OwnTraffic::default(),
+        };
         let (for_task, until) = (Arc::clone(&status), stop.clone());
         let task = tokio::spawn(async move { agent::uplink::run(config, spool, identity, &for_task, until).await });
         Self { status, stop, task }

@@ -8,12 +8,14 @@
 //!
 //! A target is a function here, a line in [`TARGETS`], and a file of three lines in `tests/fuzz/fuzz_targets`.
 
+pub mod baselines;
 pub mod configs;
 pub mod frames;
 mod input;
 pub mod lines;
 pub mod logs;
 pub mod mutate;
+pub mod packets;
 pub mod sessions;
 pub mod states;
 pub mod texts;
@@ -67,7 +69,21 @@ pub static TARGETS: &[Target] = &[
     worded(target("commit_log", states::commit_log, states::commit_log_seeds), texts::JSON_WORDS),
     worded(target("roster", states::roster, states::roster_seeds), texts::JSON_WORDS),
     target("token", texts::token, texts::token_seeds),
+    target("baseline", baselines::baseline, baselines::seeds),
     target("certificate", texts::certificate, texts::certificate_seeds),
+    target("packet_frame", packets::frame, packets::frame_seeds),
+    target("packet_file", packets::capture, packets::capture_seeds),
+    target("packet_table", packets::table, packets::table_seeds),
+    target("packet_dns", packets::dns, packets::dns_seeds),
+    target("packet_tls", packets::tls, packets::tls_seeds),
+    target("packet_quic", packets::quic, packets::quic_seeds),
+    target("packet_http", packets::http, packets::http_seeds),
+    target("packet_ssh", packets::ssh, packets::ssh_seeds),
+    target("packet_dhcp", packets::dhcp, packets::dhcp_seeds),
+    target("packet_ntp", packets::ntp, packets::ntp_seeds),
+    target("packet_names", packets::names, packets::names_seeds),
+    target("packet_sockets", packets::sockets, packets::sockets_seeds),
+    target("packet_listings", packets::listings, packets::listings_seeds),
 ];
 
 /// The target of this name.

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use aggregator::event::Event;
 use aggregator::normalize::Origin;
 use aggregator::normalize::record;
+use aggregator::schema::Attribute;
 use shared::identity::EventId;
 use shared::limits::VALUE_DEPTH_MAX;
 use shared::record::Value;
@@ -57,6 +58,18 @@ pub fn record(bytes: &[u8]) {
 fn key(input: &mut Input<'_>) -> String {
     match input.u8() {
         0 => String::from_utf8_lossy(input.piece()).into_owned(),
+        // An attribute, or the list that it stands in.
+        254 => {
+            let number = usize::from(input.u16()) % Attribute::ALL.len();
+            let path = Attribute::ALL.get(number).map_or("", |attribute| attribute.path());
+            path.split("[]").next().unwrap_or(path).to_owned()
+        }
+        // The same within an element.
+        255 => {
+            let number = usize::from(input.u16()) % Attribute::ALL.len();
+            let path = Attribute::ALL.get(number).map_or("", |attribute| attribute.path());
+            path.rsplit('.').next().unwrap_or(path).to_owned()
+        }
         known => KEYS.get(usize::from(known) % KEYS.len()).copied().unwrap_or_default().to_owned(),
     }
 }

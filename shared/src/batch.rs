@@ -44,6 +44,8 @@ pub const FLAG_TRUNCATED: u8 = 0x01;
 pub const FLAG_CRLF: u8 = 0x02;
 /// The file ended (and was gone) before the line's newline came.
 pub const FLAG_UNTERMINATED: u8 = 0x04;
+/// Secrets in the line were replaced before it was kept; `full_size` tells how long it was.
+pub const FLAG_REDACTED: u8 = 0x08;
 /// Not a line but a typed record.
 const FLAG_TYPED: u8 = 0x80;
 
@@ -120,7 +122,7 @@ pub struct Line<'a> {
     pub bytes: &'a [u8],
     /// Where it begins in its file.
     pub offset: u64,
-    /// Its size before it was cut, terminator not counted; equals `bytes.len()` when it was not.
+    /// Its size before it was cut or redacted, terminator not counted; equals `bytes.len()` when it was neither.
     pub full_size: u64,
     /// `FLAG_*`.
     pub flags: u8,
@@ -304,7 +306,7 @@ impl Batch {
             }
             *predicted = line.end();
         }
-        if line.flags & FLAG_TRUNCATED != 0 {
+        if line.flags & (FLAG_TRUNCATED | FLAG_REDACTED) != 0 {
             self.full_size.push(record, line.full_size);
         }
         self.push_common(origin, read_at, line.bytes.len(), line.flags & !FLAG_TYPED);

@@ -11,6 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::pulse;
+
 /// How far a program is on its way to the end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Stage {
@@ -102,7 +104,8 @@ impl Stop {
     /// Blocks the thread until `stage` is reached or `timeout` has passed; true when it was reached.
     #[must_use]
     pub fn wait_timeout(&self, stage: Stage, timeout: Duration) -> bool {
-        let wait = self.inner.changed.wait_timeout_while(self.lock(), timeout, |state| state.stage < stage);
+        let wait =
+            pulse::waiting(|| self.inner.changed.wait_timeout_while(self.lock(), timeout, |state| state.stage < stage));
         let (state, _) = wait.unwrap_or_else(PoisonError::into_inner);
         state.stage >= stage
     }

@@ -15,6 +15,9 @@ pub(super) fn layers<'n>(layers: impl Iterator<Item = &'n Node>) -> Node {
     merged.unwrap_or_else(|| Node::empty_map(Place::START))
 }
 
+/// Keys of one map, old and new, that are looked for one by one.
+const SCANNED_MAX: usize = 64;
+
 /// How far below a layer's root a merge stands, as far as sources are concerned.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Level {
@@ -41,11 +44,18 @@ fn merge(base: Node, over: &Node, level: Level) -> Node {
         Kind::Map(entries) if !(level == Level::Source && changes_type(&entries, over)) => entries,
         _ => Vec::new(),
     };
-    let mut at: HashMap<String, usize> = entries.iter().enumerate().map(|(i, entry)| (entry.key.clone(), i)).collect();
+    // A map for few keys costs more than it saves, and a host of hundreds of groups has as many layers.
+    let is_large = entries.len() + changes.len() > SCANNED_MAX;
+    let indexed = entries.iter().enumerate().filter(|_| is_large).map(|(i, entry)| (entry.key.clone(), i));
+    let mut at: HashMap<String, usize> = indexed.collect();
     let mut deleted = false;
     for change in changes {
         let below = level.below(&change.key);
-        match at.get(&change.key).and_then(|&i| entries.get_mut(i)) {
+        let found = match is_large {
+            true => at.get(&change.key).and_then(|&i| entries.get_mut(i)),
+            false => entries.iter_mut().find(|entry| entry.key == change.key),
+        };
+        match found {
             Some(entry) => {
                 let old = std::mem::replace(&mut entry.value, Node::empty_map(change.place));
                 entry.value = merge(old, &change.value, below);
@@ -54,7 +64,9 @@ fn merge(base: Node, over: &Node, level: Level) -> Node {
             }
             None if change.value.kind == Kind::Null => {}
             None => {
-                at.insert(change.key.clone(), entries.len());
+                if is_large {
+                    at.insert(change.key.clone(), entries.len());
+                }
                 let value = merge(Node::empty_map(change.value.place), &change.value, below);
                 entries.push(Entry { key: change.key.clone(), place: change.place, value });
             }

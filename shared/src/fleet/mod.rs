@@ -9,7 +9,9 @@
 //!
 //! A source type is added in `source.rs`: a variant, its reader, one line in the table of types.
 
+pub mod document;
 mod merge;
+pub mod schema;
 mod selector;
 mod source;
 
@@ -96,6 +98,15 @@ pub struct Limits {
     pub bandwidth_bytes_per_second: Option<u64>,
 }
 
+impl Default for AgentConfig {
+    /// Nothing is read.
+    fn default() -> Self {
+        let spool = SpoolConfig { max_bytes: 1 << 30, on_full: [OnFull::Block, OnFull::Block, OnFull::DropOldest] };
+        let limits = Limits { memory_bytes: 64 << 20, cpu_percent: None, bandwidth_bytes_per_second: None };
+        Self { groups: Vec::new(), spool, limits, sources: Vec::new(), unavailable: Vec::new() }
+    }
+}
+
 impl Fleet {
     /// Reads and checks a whole file: its own shape, the defaults alone and the defaults with each group.
     /// `file` is what problems and origins call it.
@@ -149,9 +160,11 @@ impl Fleet {
     /// # Errors
     /// Problems that only the combination of groups has, such as an `include` that one of them deleted.
     pub fn resolve(&self, host: &HostFacts) -> Result<Loaded<AgentConfig>, Problems> {
-        let matching: Vec<&Group> =
-            self.groups.iter().filter(|group| group.selector.matches(host, group.trusted)).collect();
-        self.read_layers(&matching, Strictness::Host, "")
+        self.read_layers(&self.matching(host), Strictness::Host, "")
+    }
+
+    fn matching(&self, host: &HostFacts) -> Vec<&Group> {
+        self.groups.iter().filter(|group| group.selector.matches(host, group.trusted)).collect()
     }
 
     /// Reads the defaults with some groups over them; `path` is what their keys stand under in problems.
@@ -261,5 +274,7 @@ fn limits(fields: &mut Fields<'_>) -> Read<Limits> {
     Ok(Limits { memory_bytes: memory?, cpu_percent: cpu?, bandwidth_bytes_per_second: bandwidth? })
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::identity::Lane;
 use crate::limits::{LINE_BYTES_DEFAULT, LINE_BYTES_MAX};
 use crate::printable::Excerpt;
+use crate::redact::Detector;
 use crate::yaml::{Fields, Place, Read, rule};
 
 use super::Strictness;
@@ -20,10 +21,10 @@ const FILTER_CHARS_MAX: usize = 4_096;
 const INTERFACE_BYTES_MAX: usize = 15;
 
 /// Keys of a file source that a later version has.
-const FILE_KEYS_LATER: [&str; 6] = ["multiline", "encoding", "ignore_older", "drop", "rate_limit", "redact"];
+pub(super) const FILE_KEYS_LATER: [&str; 5] = ["multiline", "encoding", "ignore_older", "drop", "rate_limit"];
 
 /// The source types, and whether this version runs them.
-const TYPES: [(&str, Type); 6] = [
+pub(super) const TYPES: [(&str, Type); 6] = [
     ("file", Type::File),
     ("host", Type::Host),
     ("packet", Type::Packet),
@@ -32,8 +33,9 @@ const TYPES: [(&str, Type); 6] = [
     ("integrity", Type::Integrity),
 ];
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Type {
+/// What is known of a type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Type {
     File,
     Host,
     Packet,
@@ -192,6 +194,8 @@ pub struct FileSource {
     pub lane: Lane,
     /// Longer lines are cut and flagged, bytes; 256 to [`LINE_BYTES_MAX`]; default 256 KiB.
     pub max_line_bytes: usize,
+    /// Secrets of these kinds never leave the host, nor reach its spool; default none.
+    pub redact: Vec<Detector>,
 }
 
 /// Where reading a new file begins.
@@ -201,6 +205,11 @@ pub enum From {
     Beginning,
     /// At its last one: only what is appended from now on.
     End,
+}
+
+impl From {
+    /// Each with its word.
+    pub const WORDS: [(&'static str, Self); 2] = [("beginning", Self::Beginning), ("end", Self::End)];
 }
 
 /// A source that this version cannot run.
@@ -386,16 +395,18 @@ fn interface(text: &str) -> Result<String, String> {
 fn file(fields: &mut Fields<'_>, whole: bool) -> Read<FileSource> {
     let include = fields.list("include", pattern);
     let exclude = fields.list("exclude", pattern);
-    let from = fields.or("from", "beginning", rule::word(&[("beginning", From::Beginning), ("end", From::End)]));
+    let from = fields.or("from", "beginning", rule::word(&From::WORDS));
     let format = fields.or("format", "auto", rule::name);
     let lane = fields.or("lane", "normal", rule::word(&Lane::ALL.map(|lane| (lane.name(), lane))));
     let default = rule::show_size(LINE_BYTES_DEFAULT as u64);
     let max_line_bytes = fields.or("max_line_bytes", &default, rule::size(LINE_BYTES_MIN..=LINE_BYTES_MAX as u64));
+    let redact = fields.list("redact", rule::word(&Detector::ALL.map(|detector| (detector.name(), detector))));
     let include = include?.unwrap_or_default();
     if whole && include.is_empty() {
         return Err(fields.missing("include"));
     }
     Ok(FileSource {
+        redact: redact?.unwrap_or_default(),
         include,
         exclude: exclude?.unwrap_or_default(),
         from: from?,

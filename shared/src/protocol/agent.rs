@@ -237,6 +237,12 @@ impl AgentSession {
         }
     }
 
+    /// Whether frames and status may flow.
+    #[must_use]
+    pub fn is_streaming(&self) -> bool {
+        self.stage == Stage::Streaming
+    }
+
     /// Tells the aggregator about this agent.
     pub fn status(&mut self, status: Value) {
         if self.stage == Stage::Streaming {

@@ -1,6 +1,8 @@
 //! The messages with a JSON body: what both ends say of themselves. Unknown fields are ignored, so that a
 //! later version may add some.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::frame;
@@ -99,6 +101,15 @@ pub struct AgentHello {
     pub hostname: String,
     /// Names the boot of the host.
     pub boot_id: String,
+    /// What the host says of itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// SHA-256 of the configuration by the fleet that runs, or empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub config: String,
+    /// It takes no configuration: it has a fleet file of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub local_fleet: bool,
     /// Every chain with something unacked and the current one of each lane; per lane oldest first.
     pub chains: Vec<ChainSummary>,
 }

@@ -212,6 +212,60 @@ impl<'a> Fields<'a> {
         all.into_iter().collect::<Read<Vec<_>>>().map(Some)
     }
 
+    /// A list, or a single one, of values and maps: an item that needs no map is a plain value. `None` when the key is
+    /// absent.
+    ///
+    /// # Errors
+    /// What `plain` and `read` report, and too many items.
+    pub fn maps_or<T>(
+        &mut self,
+        key: &'static str,
+        plain: impl Fn(&str) -> Result<T, String>,
+        mut read: impl FnMut(&mut Fields<'_>) -> Read<T>,
+    ) -> Read<Option<Vec<T>>> {
+        let Some(entry) = self.take(key) else { return Ok(None) };
+        let path = self.path_of(key);
+        let items = match &entry.value.kind {
+            Kind::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(&entry.value),
+        };
+        if items.len() > LIST_ITEMS_MAX {
+            let message = format!("{path}: the list has {} items; at most {LIST_ITEMS_MAX} are read", items.len());
+            return Err(self.report.problem(entry.value.place, message));
+        }
+        let item = |(i, item): (usize, &Node)| match item.scalar() {
+            Some(text) => self.check(item, &format!("{path}[{i}]"), text, &plain),
+            None => self.report.map(Some(item), item.place, format!("{path}[{i}]"), &mut read),
+        };
+        let all: Vec<Read<T>> = items.iter().enumerate().map(item).collect();
+        all.into_iter().collect::<Read<Vec<_>>>().map(Some)
+    }
+
+    /// A map from names of the user's choice ([`rule::name`]) to values and maps: what needs no map is a plain value.
+    ///
+    /// # Errors
+    /// What `plain` and `read` report, and names that break the rule.
+    pub fn named_or<T>(
+        &mut self,
+        key: &'static str,
+        plain: impl Fn(&str, &str) -> Result<T, String>,
+        mut read: impl FnMut(&str, &mut Fields<'_>) -> Read<T>,
+    ) -> Read<Vec<T>> {
+        let path = self.path_of(key);
+        let entries = self.entries_of(key)?;
+        let value = |entry: &Entry| {
+            let name = self.name(entry, &path);
+            let below = format!("{path}.{}", entry.key);
+            let value = match entry.value.scalar() {
+                Some(text) => self.check(&entry.value, &below, text, |text| plain(&entry.key, text)),
+                None => self.report.map(Some(&entry.value), entry.place, below, |fields| read(&entry.key, fields)),
+            };
+            name.and(value)
+        };
+        let all: Vec<Read<T>> = entries.iter().map(value).collect();
+        all.into_iter().collect()
+    }
+
     /// The value of a key as it stands in the file, for a reader of its own; such a key is valid.
     pub fn raw(&mut self, key: &'static str) -> Option<&'a Node> {
         self.take(key).map(|entry| &entry.value)

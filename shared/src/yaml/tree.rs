@@ -1,6 +1,6 @@
 //! Bytes → a tree of nodes that know their place. The only file that names the YAML parser.
 //!
-//! One document per file; map keys are scalars and unique; no anchors, aliases or tags.
+//! One document per file, unless several are asked for; map keys are scalars and unique; no anchors, aliases or tags.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -119,6 +119,21 @@ impl Node {
 /// # Errors
 /// All duplicate keys and refused constructs, and the first place at which the text is not YAML.
 pub fn parse(file: &Arc<str>, bytes: &[u8]) -> Result<Node, Problems> {
+    let mut documents = read(file, bytes, false)?;
+    Ok(documents.pop().unwrap_or(Node { place: Place::START, kind: Kind::Null }))
+}
+
+/// Reads every document of a file; those that are empty are left out.
+///
+/// # Errors
+/// As [`parse`].
+pub fn documents(file: &Arc<str>, bytes: &[u8]) -> Result<Vec<Node>, Problems> {
+    let mut documents = read(file, bytes, true)?;
+    documents.retain(|document| document.kind != Kind::Null);
+    Ok(documents)
+}
+
+fn read(file: &Arc<str>, bytes: &[u8], several: bool) -> Result<Vec<Node>, Problems> {
     let problem = |place, message| Problem { file: Arc::clone(file), place, message };
     if bytes.len() > BYTES_MAX {
         let message = format!("the file has {} bytes; at most {BYTES_MAX} are read", bytes.len());
@@ -131,7 +146,7 @@ pub fn parse(file: &Arc<str>, bytes: &[u8]) -> Result<Node, Problems> {
             "this byte is not UTF-8; save the file as UTF-8".to_owned(),
         )
     })?;
-    let mut builder = Builder::default();
+    let mut builder = Builder { several, ..Builder::default() };
     let mut parser = Parser::new_from_str(text);
     while let Some(next) = parser.next_event() {
         let step = match next {
@@ -146,7 +161,7 @@ pub fn parse(file: &Arc<str>, bytes: &[u8]) -> Result<Node, Problems> {
     let problems = builder.problems.into_iter().map(|(place, message)| problem(place, message)).collect();
     match Problems::sorted(problems, 0) {
         Some(problems) => Err(problems),
-        None => Ok(builder.root.unwrap_or(Node { place: Place::START, kind: Kind::Null })),
+        None => Ok(builder.roots),
     }
 }
 
@@ -170,7 +185,8 @@ struct Open {
 #[derive(Default)]
 struct Builder {
     open: Vec<Open>,
-    root: Option<Node>,
+    roots: Vec<Node>,
+    several: bool,
     nodes: usize,
     problems: Vec<(Place, String)>,
 }
@@ -182,7 +198,7 @@ impl Builder {
     fn take(&mut self, event: Event<'_>, place: Place) -> Result<(), Fatal> {
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
-            Event::DocumentStart(_) if self.root.is_some() => {
+            Event::DocumentStart(_) if !self.several && !self.roots.is_empty() => {
                 Err((place, "a second document begins here; a file holds one".to_owned()))
             }
             Event::DocumentStart(_) => Ok(()),
@@ -246,7 +262,7 @@ impl Builder {
             return Err((node.place, format!("the file has more than {NODES_MAX} keys and values")));
         }
         let Some(open) = self.open.last_mut() else {
-            self.root = Some(node);
+            self.roots.push(node);
             return Ok(());
         };
         let Some(seen) = &mut open.seen else {
@@ -301,6 +317,14 @@ mod tests {
         for text in ["", "# only a comment\n", "---\n", "~"] {
             assert_eq!(read(text).unwrap().kind, Kind::Null, "{text:?}");
         }
+    }
+
+    #[test]
+    fn several_documents_are_read_where_they_are_asked_for() {
+        let nodes = documents(&Arc::from("f.yaml"), b"a: 1\n---\n---\nb: 2\n").unwrap();
+        assert_eq!(nodes.len(), 2, "{nodes:?}");
+        assert_eq!(nodes[1].at("b").map(|node| node.place), Some(Place { line: 4, column: 4 }));
+        assert_eq!(documents(&Arc::from("f.yaml"), b"").unwrap(), []);
     }
 
     #[test]

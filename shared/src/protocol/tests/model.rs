@@ -190,6 +190,9 @@ impl ModelSpool {
             agent_version: "0.1.0".to_owned(),
             hostname: "web-1".to_owned(),
             boot_id: "b".to_owned(),
+            labels: BTreeMap::new(),
+            config: String::new(),
+            local_fleet: false,
             chains,
         }
     }

@@ -14,6 +14,8 @@ mod commit;
 mod fork;
 #[cfg(test)]
 mod full_disk;
+#[cfg(test)]
+mod integrity;
 mod renewal;
 #[cfg(test)]
 mod replay;

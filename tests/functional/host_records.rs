@@ -83,6 +83,7 @@ fn samples() -> Vec<(u32, Fields)> {
             ("user.uid", text("0")),
             ("user.name", text("root")),
             ("parent_process.pid", number(1)),
+            ("container.uid", text(&"ab".repeat(32))),
             ("created_time", at()),
         ];
         parts.into_iter().map(|(key, value)| (format!("{prefix}.{key}"), value)).collect()
@@ -129,7 +130,14 @@ fn samples() -> Vec<(u32, Fields)> {
                 5001,
                 2,
                 &[
+                    ("device.os.name", text("Linux")),
+                    ("device.os.type_id", number(200)),
+                    ("device.os.edition", text("Debian GNU/Linux")),
                     ("device.os.version", text("13")),
+                    ("device.type_id", number(1)),
+                    ("device.hostname", text("web-1")),
+                    ("device.hypervisor", text("kvm")),
+                    ("device.os_machine_uuid", text("01234567-89ab-cdef-0123-456789abcdef")),
                     ("device.hw_info.cpu_count", number(1)),
                     ("device.hw_info.ram_size", number(2048)),
                     ("device.boot_time", at()),
@@ -153,6 +161,7 @@ fn samples() -> Vec<(u32, Fields)> {
                 &[
                     ("user.name", text("eve")),
                     ("user.uid", text("1001")),
+                    ("user.full_name", text("Eve E.")),
                     ("user.groups", Value::List(vec![map(&[("name", text("wheel"))])])),
                 ],
             ),
@@ -181,6 +190,9 @@ fn samples() -> Vec<(u32, Fields)> {
                 &[
                     ("query_evidence.connection_info.direction_id", number(1)),
                     ("query_evidence.connection_info.protocol_name", text("tcp")),
+                    ("query_evidence.connection_info.community_uid", text("1:LQU9qZlK+B5F3KDmev6m5PMibrg=")),
+                    ("unmapped.src_endpoint.ip", text("192.0.2.1")),
+                    ("unmapped.src_endpoint.port", number(22)),
                     ("query_evidence.tcp_state_id", number(10)),
                     ("actor.process.pid", number(1)),
                 ],

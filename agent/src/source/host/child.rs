@@ -35,6 +35,7 @@ fn read(mut out: std::process::ChildStdout) -> io::Result<Vec<u8>> {
     let deadline = Instant::now() + PATIENCE;
     let (mut bytes, mut piece) = (Vec::new(), vec![0; 64 << 10]);
     loop {
+        shared::pulse::beat();
         let left = deadline.saturating_duration_since(Instant::now());
         let patience = Timespec::try_from(left).map_err(io::Error::other)?;
         if poll(&mut [PollFd::new(&out, PollFlags::IN)], Some(&patience))? == 0 {

@@ -52,7 +52,6 @@ fn complete(table: Table, is_state: bool, fields: &mut Fields) {
         (Table::Mounts, false) => put("file.type_id", Value::U64(2)),
         (Table::Privileged, true) => put("query_evidence.file.type_id", Value::U64(1)),
         (Table::Privileged, false) => put("file.type_id", Value::U64(1)),
-        (Table::Sessions, false) | (Table::Logins, _) => put("service.name", text("login")),
         _ => {}
     }
 }
@@ -69,9 +68,26 @@ fn name_of(subject: &str, fields: &mut Fields) {
     }
 }
 
+/// Where an answer (5040) has what an event has elsewhere: it is about one thing, and has no ends of a connection and no
+/// service beside it; whose session it is, is who acts.
+fn rehomed(key: String) -> String {
+    if let Some(rest) = key.strip_prefix("user.") {
+        return format!("actor.user.{rest}");
+    }
+    let has_no_home = ["src_endpoint.", "dst_endpoint.", "service."].iter().any(|object| key.starts_with(object));
+    if has_no_home { format!("unmapped.{key}") } else { key }
+}
+
 fn finish(table: Table, is_state: bool, mut fields: Fields) -> Fields {
     let [state, change] = table.subject();
     complete(table, is_state, &mut fields);
+    let is_logon = fields.iter().any(|(key, value)| key == "class_uid" && *value == Value::U64(3002));
+    if is_logon && !fields.iter().any(|(key, _)| key == "service.name") {
+        fields.push(("service.name".to_owned(), text("login")));
+    }
+    if is_state && table.query().is_some() {
+        fields.iter_mut().for_each(|(key, _)| *key = rehomed(std::mem::take(key)));
+    }
     if matches!(table, Table::Mounts | Table::Privileged | Table::Modules) {
         name_of(if is_state { state } else { change }, &mut fields);
     }
@@ -91,11 +107,12 @@ pub fn difference(table: Table, difference: Difference, at: Timestamp) -> Fields
 
 /// Something that happened to a row.
 #[must_use]
-pub fn event(table: Table, kind: Kind, change: &str, row: Row, at: Timestamp) -> Fields {
+pub fn event(table: Table, kind: Kind, change: &str, mut row: Row, at: Timestamp) -> Fields {
     let mut fields = head(kind, at, table.name(), change);
     // What happened in the past has its own time.
     if let (true, Some(Value::Time(then))) = (table.is_history(), row.value("unmapped.at")) {
         let then = *then;
+        row.take("unmapped.at");
         fields.iter_mut().filter(|(key, _)| key == "time").for_each(|(_, value)| *value = Value::Time(then));
     }
     place(table.subject()[1], row, &mut fields);
@@ -138,7 +155,8 @@ impl States {
             fields.push(("query_evidence.query_type_id".to_owned(), Value::U64(id)));
             fields.push(("query_evidence.query_type".to_owned(), text(name)));
         }
-        if table == Table::Sockets && row.level != 0 {
+        let is_tcp = row.word(".protocol_name") == "tcp";
+        if table == Table::Sockets && is_tcp && row.level != 0 {
             fields.push(("query_evidence.tcp_state_id".to_owned(), Value::U64(row.level.into())));
         }
         place(table.subject()[0], row, &mut fields);

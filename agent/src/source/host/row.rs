@@ -115,6 +115,11 @@ impl Row {
         text
     }
 
+    /// Takes away what stands at a path.
+    pub fn take(&mut self, path: &str) {
+        self.fields.retain(|(name, _)| name != path);
+    }
+
     /// The value at a path.
     #[must_use]
     pub fn value(&self, path: &str) -> Option<&Value> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shared::identity::Lane;
+use shared::pulse;
 use shared::record::{LossReason, Value};
 use shared::time::{Clock, Timestamp};
 
@@ -39,6 +40,8 @@ const WALK_ENTRIES: u64 = 1000;
 const WALK_EVERY: Duration = Duration::from_secs(2);
 /// A stop is noticed by then.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// Logins of wtmpdb(8) and lastlog2(8).
+const UNREAD: [&str; 2] = ["var/lib/wtmpdb/wtmp.db", "var/lib/lastlog/lastlog2.db"];
 /// Losses gather for this long.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
@@ -172,6 +175,16 @@ impl HostSource {
         }
         self.around.health.lacks(capabilities::missing(opened.as_ref().err()));
         self.connector = opened.ok().flatten();
+    }
+
+    /// Says which of the host's lists of logins are in a form that is not read.
+    fn say_unread(&self) {
+        for path in UNREAD.into_iter().filter(|path| self.reader.place().at(path).exists()) {
+            tracing::info!(path, "logins are kept in a database of SQLite, which is not read");
+            self.around
+                .health
+                .trouble(Trouble::Unreadable, format!("/{path}: a database of SQLite, which is not read"));
+        }
     }
 
     /// Puts into the queue what is due.
@@ -476,6 +489,7 @@ impl Rows {
             }
             return;
         }
+        pulse::beat();
         if let Some(states) = states {
             states.row(row.clone(), &mut |fields| told.push(fields));
         }
@@ -502,6 +516,9 @@ impl Source for HostSource {
         self.open_connector();
         let seen_by = if self.connector.is_some() { "proc_connector" } else { "polling" };
         tracing::info!(tables = self.config.tables.len(), processes = seen_by, "looking at the host");
+        if self.has(Table::Logins) {
+            self.say_unread();
+        }
         while !self.stops() {
             self.turn(outlet);
             let pause = self.pause(self.around.clock.instant());
@@ -510,7 +527,7 @@ impl Source for HostSource {
             }
             match &self.connector {
                 Some(connector) => {
-                    if connector.wait(pause.min(PATIENCE)).is_err() {
+                    if pulse::waiting(|| connector.wait(pause.min(PATIENCE))).is_err() {
                         (self.connector, self.reconcile) = (None, true);
                     }
                 }

@@ -210,8 +210,8 @@ impl Table {
             Self::Sockets => kind(4001, if row.level == LISTEN { 7 } else { 1 }),
             Self::Users => kind(3001, 1),
             Self::Groups => kind(3006, 6),
-            // The level of a login is its activity.
-            Self::Logins => kind(3002, row.level.into()),
+            // The level of a login is its activity; boots and shutdowns are those of a program, the system.
+            Self::Logins => kind(if row.level < 3 { 3002 } else { 6002 }, row.level.into()),
             Self::Sessions => kind(3002, 1),
             Self::Packages | Self::Units => kind(6002, 1),
             Self::Timers | Self::Cron => kind(1006, 1),
@@ -254,7 +254,8 @@ impl Table {
             Self::Privileged => kind(1001, 6),
             Self::AuthorizedKeys => named(3001, "Key Changed"),
             Self::Modules => named(1002, "Changed"),
-            Self::Sessions | Self::Logins => named(3002, "Changed"),
+            Self::Sessions => named(3002, "Changed"),
+            Self::Logins => self.added(row),
             Self::Facts | Self::Sysctls | Self::Reboot => kind(self.state().class, 1),
         }
     }
@@ -305,5 +306,6 @@ mod tests {
         assert_eq!(Table::Users.changed(&row(2), 2), named(3001, "Modify"));
         assert_eq!(Table::Groups.changed(&row(2), 1).activity, 3);
         assert_eq!(Table::Sockets.added(&row(LISTEN)), kind(4001, 7));
+        assert_eq!((Table::Logins.added(&row(2)), Table::Logins.added(&row(4))), (kind(3002, 2), kind(6002, 4)));
     }
 }

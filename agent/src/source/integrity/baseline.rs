@@ -1,7 +1,7 @@
 //! The baseline: what every path was when it was looked at last, in a file of its own, sorted and compressed.
 //!
 //! ```text
-//! "PKTFIM01" · piece · piece · …        piece = length u32 LE · CRC-32C u32 LE of tag and payload · tag u8 · payload
+//! "PKTFIM02" · piece · piece · …        piece = length u32 LE · CRC-32C u32 LE of tag and payload · tag u8 · payload
 //! tag 0  the header: JSON               first
 //! tag 1  a block of entries: zstd       some 16 KiB of them, each path told by how it differs from the one before
 //! tag 2  the end: entries u64 LE        last; a file without it was cut
@@ -24,7 +24,7 @@ use zstd::bulk::{Compressor, Decompressor};
 use super::entry::{Entry, Named, decode, encode, order};
 
 /// The first bytes of a baseline: what it is, and its version in two digits.
-const MAGIC: &[u8; 8] = b"PKTFIM01";
+const MAGIC: &[u8; 8] = b"PKTFIM02";
 /// The version stands in the last two bytes of [`MAGIC`].
 const MAGIC_NAME_BYTES: usize = 6;
 /// A block is closed when its entries take this many bytes.
@@ -308,6 +308,7 @@ impl Draft {
         let payload = self.compressor.compress(&self.block);
         let payload = payload.map_err(|error| DurableError::new("compress", Path::new("a block"), error))?;
         self.block.clear();
+        shared::fault::point("integrity.block");
         put(&mut self.file, BLOCK, &payload)
     }
 
@@ -330,6 +331,7 @@ fn put(file: &mut Replacement, tag: u8, payload: &[u8]) -> Result<(), DurableErr
 
 #[cfg(test)]
 mod tests {
+    use super::super::attributes::Extended;
     use super::super::entry::{Content, FileKind};
     use super::*;
     use crate::source::scratch::Folder;
@@ -346,6 +348,7 @@ mod tests {
             device: 3,
             inode,
             content: Content::Sha256([7; 32]),
+            extended: Extended::default(),
         }
     }
 
@@ -385,7 +388,7 @@ mod tests {
             assert!(read(&mut &changed[..], |_, _| {}).is_err(), "byte {at}");
             assert!(read(&mut &bytes[..at], |_, _| {}).is_err(), "cut at {at}");
         }
-        assert!(matches!(read(&mut &b"PKTFIM02"[..], |_, _| {}), Err(Unusable::OtherVersion)));
+        assert!(matches!(read(&mut &b"PKTFIM01"[..], |_, _| {}), Err(Unusable::OtherVersion)));
         assert!(matches!(Baseline::open(&folder.path("none")), Err(Unusable::Missing)));
     }
 }

@@ -19,6 +19,10 @@ pub struct Differs {
     pub mode: bool,
     /// User or group.
     pub owner: bool,
+    /// Extended attributes that guard it: ACLs, capabilities, labels.
+    pub guard: bool,
+    /// Extended attributes of users.
+    pub attributes: bool,
     /// The time of its last change, and nothing that it holds.
     pub time: bool,
 }
@@ -39,6 +43,8 @@ impl Differs {
             content,
             mode: new.kind != FileKind::Link && old.mode != new.mode,
             owner: (old.user, old.group) != (new.user, new.group),
+            guard: old.extended.guard.differ(&new.extended.guard),
+            attributes: old.extended.user.differ(&new.extended.user),
             time: moved && !content,
         }
     }
@@ -51,9 +57,15 @@ impl Differs {
 
     /// The words for what does.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        [(self.content, "content"), (self.mode, "mode"), (self.owner, "owner"), (self.time, "time")]
-            .into_iter()
-            .filter_map(|(differs, name)| differs.then_some(name))
+        let all = [
+            (self.content, "content"),
+            (self.mode, "mode"),
+            (self.owner, "owner"),
+            (self.guard, "security_attributes"),
+            (self.attributes, "user_attributes"),
+            (self.time, "time"),
+        ];
+        all.into_iter().filter_map(|(differs, name)| differs.then_some(name))
     }
 }
 

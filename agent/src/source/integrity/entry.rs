@@ -5,6 +5,8 @@
 
 use std::cmp::Ordering;
 
+use super::attributes::{Attributes, Extended};
+
 /// The longest path that is looked at, bytes: Linux's `PATH_MAX`.
 pub const PATH_BYTES_MAX: usize = 4_096;
 
@@ -112,6 +114,8 @@ pub struct Entry {
     pub inode: u64,
     /// What it holds.
     pub content: Content,
+    /// Its extended attributes; none of a link.
+    pub extended: Extended,
 }
 
 impl Entry {
@@ -211,6 +215,37 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Of attributes, in a byte: of those that guard in the low half, of users' in the high one.
+const NONE: u8 = 0;
+const DIGEST: u8 = 1;
+const UNREADABLE: u8 = 2;
+
+fn put_extended(extended: &Extended, out: &mut Vec<u8>) {
+    let both = [&extended.guard, &extended.user];
+    let [guard, user] = both.map(|attributes| match attributes {
+        Attributes::None => NONE,
+        Attributes::Sha256(_) => DIGEST,
+        Attributes::Unreadable => UNREADABLE,
+    });
+    out.push(guard | user << 4);
+    for attributes in both {
+        if let Attributes::Sha256(digest) = attributes {
+            out.extend_from_slice(digest);
+        }
+    }
+}
+
+fn read_extended(fields: &mut Fields<'_>) -> Option<Extended> {
+    let kinds = fields.byte()?;
+    let mut read = |kind| match kind {
+        NONE => Some(Attributes::None),
+        DIGEST => Some(Attributes::Sha256(*fields.bytes(32)?.first_chunk()?)),
+        UNREADABLE => Some(Attributes::Unreadable),
+        _ => None,
+    };
+    Some(Extended { guard: read(kinds & 0xf)?, user: read(kinds >> 4)? })
+}
+
 /// Appends an entry to a block. `before`: the path before it in the block, empty for the first.
 pub fn encode(before: &[u8], path: &[u8], entry: &Entry, out: &mut Vec<u8>) {
     let shared = before.iter().zip(path).take_while(|(a, b)| a == b).count();
@@ -238,6 +273,7 @@ pub fn encode(before: &[u8], path: &[u8], entry: &Entry, out: &mut Vec<u8>) {
             out.extend_from_slice(target);
         }
     }
+    put_extended(&entry.extended, out);
 }
 
 /// Reads the entries of a block in order; `None`: it is none, or its paths are not in order behind `last`.
@@ -275,7 +311,8 @@ pub fn decode(block: &[u8], last: &[u8]) -> Option<Vec<Named>> {
             _ => return None,
         };
         before = path.into_boxed_slice();
-        let entry = Entry { kind, mode, user, group, size, modified, changed, device, inode, content };
+        let extended = read_extended(&mut fields)?;
+        let entry = Entry { kind, mode, user, group, size, modified, changed, device, inode, content, extended };
         entries.push((before.clone(), entry));
     }
     Some(entries)
@@ -297,6 +334,7 @@ mod tests {
             device: u64::MAX,
             inode,
             content,
+            extended: Extended { guard: Attributes::Sha256([8; 32]), user: Attributes::Unreadable },
         }
     }
 

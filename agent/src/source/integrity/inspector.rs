@@ -269,6 +269,7 @@ impl Inspector {
             telling.push(record)?;
         }
         telling.hand_over()?;
+        shared::fault::point("integrity.told");
         self.totals.changes += telling.changes;
         self.totals.changing += seen.changing;
         self.put_in_place(draft, header, outlet)?;

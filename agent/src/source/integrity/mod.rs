@@ -26,6 +26,7 @@
 //!   (`baseline_lost`), never a silent new one. What was in place is remembered in the spool's table of checkpoints.
 //! - Nothing that stands in a tree stops the source: it is told with a flag, or counted.
 
+pub mod attributes;
 pub mod baseline;
 pub mod change;
 pub mod coverage;

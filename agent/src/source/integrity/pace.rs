@@ -47,6 +47,7 @@ impl Pace {
 
     /// Waits if too much was used; a stop ends it.
     pub fn keep(&mut self, wake: &Wake) {
+        shared::pulse::beat();
         let (passed, used) = (self.began.elapsed(), used());
         let pause = pause(self.percent, used.saturating_sub(self.used_before), passed);
         if pause >= Duration::from_millis(10) {

@@ -4,6 +4,7 @@
 use shared::record::Value;
 use shared::time::Timestamp;
 
+use super::attributes::Attributes;
 use super::change::Change;
 use super::entry::{Content, Entry};
 
@@ -62,6 +63,14 @@ fn describe(prefix: &str, word: &str, path: &[u8], entry: &Entry, fields: &mut F
         Content::Unhashed(why) => own("not_hashed", text(why.name())),
         Content::Nothing | Content::Sha256(_) => {}
     }
+    for (key, attributes) in [("security_attributes", &entry.extended.guard), ("user_attributes", &entry.extended.user)]
+    {
+        match attributes {
+            Attributes::None => {}
+            Attributes::Sha256(digest) => own(key, text(&format!("sha256:{}", data_encoding::HEXLOWER.encode(digest)))),
+            Attributes::Unreadable => own(key, text("unreadable")),
+        }
+    }
     if std::str::from_utf8(path).is_err() {
         own("path_bytes", Value::Bytes(path.to_vec()));
     }
@@ -97,7 +106,7 @@ pub fn record(change: &Change, found: Found, at: Timestamp) -> Fields {
         Change::Altered(path, entries, differs) => {
             let activity = match differs {
                 differs if differs.content => UPDATE,
-                differs if differs.mode || differs.owner => SET_SECURITY,
+                differs if differs.mode || differs.owner || differs.guard => SET_SECURITY,
                 _ => SET_ATTRIBUTES,
             };
             let mut fields = begin(activity);

@@ -163,6 +163,7 @@ impl Round<'_> {
 
     /// Keeps within the share of the CPU; whether it is time to stop.
     fn breathes(&mut self) -> bool {
+        shared::fault::point("integrity.path");
         self.seen.paths += 1;
         if self.seen.paths.is_multiple_of(PATHS_A_BREATH) {
             self.pace.keep(self.wake);
@@ -218,18 +219,16 @@ impl Round<'_> {
             is_final && entry.is_untouched_since(old)
         });
         match holds {
-            Some((_, old)) => entry.content = old.content.clone(),
+            Some((_, old)) => (entry.content, entry.extended) = (old.content.clone(), old.extended),
             None if entry.kind == FileKind::File => {
                 let Some(content) = self.hash(walk, &mut entry) else {
                     // It went while it was looked at.
                     return old.map_or(Ok(()), |(path, entry)| self.gone(path, entry));
                 };
                 entry.content = content;
-                if now_ns().saturating_sub(entry.changed) < TICKS_NS {
-                    entry.changed = UNSETTLED;
-                }
+                self.extend(walk, &mut entry);
             }
-            None => {}
+            None => self.extend(walk, &mut entry),
         }
         let Some((_, was)) = old else {
             self.learn(path, &entry)?;
@@ -248,6 +247,14 @@ impl Round<'_> {
             return Ok(());
         }
         Ok((self.tell)(Change::Altered(path.into(), Box::new((was, entry)), differs))?)
+    }
+
+    /// Adds the extended attributes. What is so young that a later change may bear the same time is looked at again.
+    fn extend(&mut self, walk: &Walk<'_>, entry: &mut Entry) {
+        entry.extended = walk.extended(entry.kind);
+        if entry.kind != FileKind::Link && now_ns().saturating_sub(entry.changed) < TICKS_NS {
+            entry.changed = UNSETTLED;
+        }
     }
 
     fn hash(&mut self, walk: &Walk<'_>, entry: &mut Entry) -> Option<Content> {

@@ -223,6 +223,40 @@ fn change_says_what_was_and_what_is() {
 }
 
 #[test]
+fn extended_attributes_and_acls_are_told_also_where_they_come_and_go_within_a_tick() {
+    let mut bench = Bench::new();
+    fs::write(bench.path("a"), "one").unwrap();
+    fs::create_dir(bench.path("d")).unwrap();
+    bench.scan();
+    let set = |bench: &Bench, path: &str, name: &str, value: &[u8]| {
+        rustix::fs::setxattr(bench.path(path), name, value, rustix::fs::XattrFlags::empty())
+    };
+    if let Err(error) = set(&bench, "a", "user.note", b"0") {
+        return println!("skipped: no extended attributes here: {error}");
+    }
+    assert_eq!(bench.scan(), ["6 /a user_attributes"]);
+    for round in 1..10_u8 {
+        set(&bench, "d", "user.note", &[round]).unwrap();
+        assert_eq!(bench.scan(), ["6 /d user_attributes"], "round {round}");
+    }
+    rustix::fs::removexattr(bench.path("a"), "user.note").unwrap();
+    assert_eq!(bench.scan(), ["6 /a user_attributes"]);
+    // linux/posix_acl_xattr.h, version 2: the owner rw, user 1000 rw, the group r, mask rw, others r. Of the mode it changes
+    // the middle bits, to the mask.
+    let entry =
+        |tag: u16, rights: u16, id: u32| [&tag.to_le_bytes()[..], &rights.to_le_bytes(), &id.to_le_bytes()].concat();
+    let nobody = u32::MAX;
+    let entries = [(1, 6, nobody), (2, 6, 1000), (4, 4, nobody), (0x10, 6, nobody), (0x20, 4, nobody)];
+    let acl: Vec<u8> = entries.into_iter().flat_map(|(tag, rights, id)| entry(tag, rights, id)).collect();
+    match set(&bench, "a", "system.posix_acl_access", &[&2_u32.to_le_bytes()[..], &acl].concat()) {
+        Ok(()) => assert_eq!(bench.scan(), ["7 /a mode,security_attributes"]),
+        Err(error) => println!("skipped: no ACLs here: {error}"),
+    }
+    bench.restart();
+    assert_eq!(bench.scan(), [""; 0], "the baseline has them");
+}
+
+#[test]
 fn change_within_a_tick_of_the_clock_is_not_missed() {
     let mut bench = Bench::new();
     fs::write(bench.path("a"), "one").unwrap();

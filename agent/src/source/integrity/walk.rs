@@ -10,7 +10,7 @@
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
@@ -18,6 +18,7 @@ use ring::digest::{Context, SHA256};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, open, openat, readlinkat, statat};
 use rustix::io::Errno;
 
+use super::attributes::Extended;
 use super::coverage::Coverage;
 use super::entry::{Content, Entry, FileKind, PATH_BYTES_MAX, Unhashed};
 
@@ -116,6 +117,7 @@ fn entry(stat: &Stat) -> Option<Entry> {
         device: stat.st_dev,
         inode: stat.st_ino,
         content: Content::Nothing,
+        extended: Extended::default(),
     })
 }
 
@@ -267,6 +269,14 @@ impl<'a> Walk<'a> {
         self.levels.pop();
         self.unseen.unreadable += 1;
         Some(Step::UnseenBelow)
+    }
+
+    /// The extended attributes of what was seen last; none of a link, and of what is gone by now.
+    pub fn extended(&self, kind: FileKind) -> Extended {
+        let Some(level) = self.levels.last().filter(|_| kind != FileKind::Link) else { return Extended::default() };
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let handle = openat(&level.folder, &*self.name, flags, Mode::empty());
+        handle.map_or_else(|_| Extended::default(), |handle| Extended::of(handle.as_fd()))
     }
 
     /// What the file that was seen last holds; none: it is gone. `entry` becomes what it was while it was read, and

@@ -13,6 +13,8 @@ const CN_LEN: usize = 20;
 /// `CN_IDX_PROC`, and the group that hears it.
 pub const PROC: u32 = 1;
 const NLMSG_DONE: u16 = 3;
+/// Of what no processor tells: -1.
+const NO_CPU: u32 = u32::MAX;
 /// Processors whose numbers are followed.
 const CPUS_MAX: usize = 8192;
 /// A step back or ahead further than this is no gap but another beginning.
@@ -122,8 +124,9 @@ pub struct Gaps {
 impl Gaps {
     /// Takes an event; how many before it, of its processor, did not come.
     pub fn see(&mut self, event: &Event) -> u64 {
-        // An answer is numbered as its question, and has no processor.
-        if matches!(event.what, What::Answer(_)) || self.next.len() >= CPUS_MAX {
+        // An answer is heard by all who listen and numbered as any event, but for kernels before 4.8: there it has the
+        // number of its question, and no processor.
+        if event.cpu == NO_CPU || (self.next.len() >= CPUS_MAX && !self.next.contains_key(&event.cpu)) {
             return 0;
         }
         let expected = self.next.insert(event.cpu, event.sequence.wrapping_add(1));
@@ -184,6 +187,14 @@ mod tests {
         let mut see = |sequence: u32, cpu: u32| gaps.see(&all(&made(sequence, cpu, 2, &[1, 1]))[0]);
         assert_eq!([see(7, 0), see(8, 0), see(u32::MAX, 1), see(11, 0), see(1, 1)], [0, 0, 0, 2, 1]);
         assert_eq!(see(0x8000_0000, 0), 0, "another beginning is no gap");
+    }
+
+    #[test]
+    fn answers_to_others_have_a_number_too() {
+        let mut gaps = Gaps::default();
+        let mut see = |sequence, cpu, what| gaps.see(&all(&made(sequence, cpu, what, &[0, 1]))[0]);
+        assert_eq!([see(7, 0, 2), see(8, 0, 0), see(9, 0, 2)], [0; 3], "with a number of its own");
+        assert_eq!([see(1, NO_CPU, 0), see(10, 0, 2)], [0; 2], "and as old kernels send it");
     }
 
     #[test]

@@ -25,7 +25,11 @@ pub fn system(place: &Place) -> (String, String) {
         text = place.text("usr/lib/os-release", TEXT_BYTES_MAX);
     }
     let named = |name: &str| Some(assigned(&text, name)).filter(|value| !value.is_empty());
-    (named("NAME").unwrap_or_else(|| "Linux".to_owned()), named("VERSION_ID").unwrap_or_else(|| "unknown".to_owned()))
+    // Distributions that roll have no number of a version: Arch has a BUILD_ID, Debian's unstable a codename.
+    let version = ["VERSION_ID", "BUILD_ID", "VERSION", "VERSION_CODENAME"].into_iter().find_map(named);
+    let release = || Some(place.text("etc/debian_version", 64)).filter(|text| !text.is_empty());
+    let version = version.or_else(release).unwrap_or_else(|| "unknown".to_owned());
+    (named("NAME").unwrap_or_else(|| "Linux".to_owned()), version)
 }
 
 /// A value of `name : value` lines, the first of that name.
@@ -65,18 +69,27 @@ fn hardware(place: &Place, row: &mut Row) {
         row.text(path, place.text(&format!("sys/class/dmi/id/{file}"), 256));
     }
     let is_guest = listed(&cpus, "flags").is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor"));
-    row.text("unmapped.virtualization", virtualization(place, is_guest));
+    let (virtualization, hypervisor) = virtualization(place, is_guest);
+    row.text("unmapped.virtualization", virtualization);
+    row.text(".hypervisor", hypervisor);
 }
 
-/// What the host runs on: a container's or hypervisor's name, `vm` for one that says no name, nothing for bare metal.
-fn virtualization(place: &Place, is_guest: bool) -> String {
+/// What the host runs on: a container's name, or that of a hypervisor (`vm` for one that says none); nothing for bare
+/// metal. And the hypervisor's alone, where it says its name.
+fn virtualization(place: &Place, is_guest: bool) -> (String, String) {
+    let hypervisor = hypervisor(place, is_guest);
+    let named = Some(hypervisor.clone()).filter(|name| name != "vm").unwrap_or_default();
     let container = place.text("run/systemd/container", 64);
     if !container.is_empty() {
-        return container;
+        return (container, named);
     }
     if place.at(".dockerenv").exists() {
-        return "docker".to_owned();
+        return ("docker".to_owned(), named);
     }
+    (hypervisor, named)
+}
+
+fn hypervisor(place: &Place, is_guest: bool) -> String {
     let xen = place.text("sys/hypervisor/type", 64);
     if !xen.is_empty() {
         return xen;
@@ -113,9 +126,10 @@ fn disks(place: &Place) -> Vec<Value> {
     real.filter_map(disk).collect()
 }
 
-fn interfaces(place: &Place) -> Vec<Value> {
+/// Interfaces as OCSF has them, and the longest packet of each, which it has not.
+fn interfaces(place: &Place) -> (Vec<Value>, Vec<(String, Value)>) {
     let addresses = if place.is_host() { addresses::ask().unwrap_or_default() } else { Vec::new() };
-    let mut all = Vec::new();
+    let (mut all, mut mtus) = (Vec::new(), Vec::new());
     for name in place.names("sys/class/net", ITEMS_MAX) {
         let text = |file: &str| place.text(&format!("sys/class/net/{name}/{file}"), 256);
         let number: u32 = text("ifindex").parse().unwrap_or(0);
@@ -131,15 +145,31 @@ fn interfaces(place: &Place) -> Vec<Value> {
                 fields.push(("ip".to_owned(), Value::Ip(address.ip)));
                 fields.push(("subnet_prefix".to_owned(), Value::U64(address.prefix.into())));
             }
-            if let Ok(mtu) = mtu.parse() {
-                fields.push(("mtu".to_owned(), Value::U64(mtu)));
-            }
             if all.len() < ITEMS_MAX {
                 all.push(Value::Map(fields));
             }
         }
+        mtu.parse().into_iter().for_each(|mtu| mtus.push((name.clone(), Value::U64(mtu))));
     }
-    all
+    (all, mtus)
+}
+
+/// `/etc/machine-id` (machine-id(5)) with the dashes of a UUID.
+fn machine_uuid(id: &str) -> Option<String> {
+    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let part = |from: usize, to: usize| id.get(from..to).unwrap_or_default();
+    let parts = [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)];
+    is_id.then(|| parts.join("-"))
+}
+
+/// Which system it is: `Linux` in all records of all hosts, the distribution as its edition.
+fn put_system(place: &Place, row: &mut Row) {
+    let (name, version) = system(place);
+    row.text(".os.name", "Linux");
+    // OCSF: 200, Linux.
+    row.number(".os.type_id", 200);
+    row.text(".os.edition", name);
+    row.text(".os.version", version);
 }
 
 /// The one row.
@@ -150,11 +180,7 @@ pub fn row(place: &Place, booted: Timestamp) -> Row {
     if text.is_empty() {
         text = place.text("usr/lib/os-release", TEXT_BYTES_MAX);
     }
-    let (name, version) = system(place);
-    row.text(".os.name", name);
-    // OCSF: 200, Linux.
-    row.number(".os.type_id", 200);
-    row.text(".os.version", version);
+    put_system(place, &mut row);
     row.text(".os.build", assigned(&text, "BUILD_ID"));
     row.text(".os.kernel_release", place.text("proc/sys/kernel/osrelease", 256));
     row.text(".os.cpe_name", assigned(&text, "CPE_NAME"));
@@ -164,13 +190,15 @@ pub fn row(place: &Place, booted: Timestamp) -> Row {
         ".domain",
         Some(place.text("proc/sys/kernel/domainname", 256)).filter(|name| name != "(none)").unwrap_or_default(),
     );
-    row.text("unmapped.machine_id", place.text("etc/machine-id", 64));
+    row.text(".os_machine_uuid", machine_uuid(&place.text("etc/machine-id", 64)).unwrap_or_default());
     // It is reckoned back from now, and moves with the clock: a boot is told by its id.
     row.volatile(".boot_time", Value::Time(booted));
     row.text(".boot_uid", place.text("proc/sys/kernel/random/boot_id", 64));
     row.number(".type_id", 1);
     hardware(place, &mut row);
-    row.put(".network_interfaces", Value::List(interfaces(place)));
+    let (interfaces, mtus) = interfaces(place);
+    row.put(".network_interfaces", Value::List(interfaces));
+    row.put("unmapped.mtu", Value::Map(mtus));
     row.put("unmapped.disks", Value::List(disks(place)));
     row
 }
@@ -180,10 +208,7 @@ pub fn row(place: &Place, booted: Timestamp) -> Row {
 #[must_use]
 pub fn reboot(place: &Place) -> Row {
     let mut row = Row::default().key("unmapped.reboot", "host");
-    let (name, version) = system(place);
-    row.text(".os.name", name);
-    row.number(".os.type_id", 200);
-    row.text(".os.version", version);
+    put_system(place, &mut row);
     let mut reasons = Vec::new();
     if place.at("run/reboot-required").exists() || place.at("var/run/reboot-required").exists() {
         reasons.push("marked".to_owned());
@@ -223,16 +248,37 @@ mod tests {
         write("lib/modules/6.2.0/x", "");
         let place = Place::new(folder.as_ref());
         let row = row(&place, Timestamp(0));
-        assert_eq!((row.word(".os.name"), row.word(".os.version")), ("Debian GNU/Linux", "13"));
+        assert_eq!((row.word(".os.edition"), row.word(".os.version")), ("Debian GNU/Linux", "13"));
         assert_eq!(
             (row.value(".hw_info.cpu_count"), row.value(".hw_info.ram_size")),
             (Some(&Value::U64(2)), Some(&Value::U64(2)))
         );
-        assert_eq!(row.word("unmapped.virtualization"), "kvm");
+        assert_eq!((row.word("unmapped.virtualization"), row.word(".hypervisor")), ("kvm", "kvm"));
         assert!(format!("{:?}", row.value("unmapped.disks")).contains("1048576"));
         assert_eq!(
             format!("{:?}", reboot(&place).value("unmapped.reasons")),
             "Some(List([String(\"marked\"), String(\"kernel_not_installed\")]))"
         );
+    }
+
+    #[test]
+    fn a_system_without_a_number_of_its_version_has_one_nevertheless() {
+        let folder = Folder::new();
+        std::fs::create_dir_all(folder.path("etc")).unwrap();
+        let version = |release: &str| {
+            std::fs::write(folder.path("etc/os-release"), release).unwrap();
+            reboot(&Place::new(folder.as_ref())).word(".os.version").to_owned()
+        };
+        assert_eq!(version("NAME=\"Arch Linux\"\nBUILD_ID=rolling\n"), "rolling");
+        assert_eq!(version("NAME=x\nVERSION_ID=\n"), "unknown");
+        std::fs::write(folder.path("etc/debian_version"), "forky/sid\n").unwrap();
+        assert_eq!(version("NAME=\"Debian GNU/Linux\"\n"), "forky/sid");
+    }
+
+    #[test]
+    fn machine_ids_are_uuids_or_nothing() {
+        let uuid = machine_uuid("0123456789abcdef0123456789abcdef");
+        assert_eq!(uuid.as_deref(), Some("01234567-89ab-cdef-0123-456789abcdef"));
+        assert_eq!([machine_uuid("uninitialized"), machine_uuid("\u{e9}")], [None, None]);
     }
 }

@@ -1,5 +1,6 @@
 //! Sessions and the history of logins: `utmp(5)` records of utmp, wtmp and btmp, and logind's session files. Pure.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use shared::record::Value;
@@ -96,10 +97,41 @@ fn entry(bytes: &[u8], layout: Layout) -> Option<Entry<'_>> {
     })
 }
 
+/// Terminals whose users are remembered.
+const TERMINALS_MAX: usize = 4096;
+
+/// Who logged in at which terminal: a logout names the terminal only (utmp(5)), as last(1) reads it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Terminals {
+    users: HashMap<Box<[u8]>, Box<[u8]>>,
+}
+
+impl Terminals {
+    /// Whose entry it is: the one that it names, or who logged in there before.
+    fn user(&mut self, entry: &Entry<'_>) -> Box<[u8]> {
+        match entry.kind {
+            BOOT => self.users.clear(),
+            DEAD => {
+                let before = self.users.remove(entry.line);
+                return before.filter(|_| entry.user.is_empty()).unwrap_or_else(|| entry.user.into());
+            }
+            USER if self.users.len() < TERMINALS_MAX || self.users.contains_key(entry.line) => {
+                self.users.insert(entry.line.into(), entry.user.into());
+            }
+            _ => {}
+        }
+        entry.user.into()
+    }
+}
+
 /// Rows of a file, from a record's begin on. What is left behind the last whole record is passed over.
-pub fn rows(bytes: &[u8], layout: Layout, log: Log, each: &mut dyn FnMut(Row)) {
-    let entries = bytes.chunks_exact(layout.record_len()).filter_map(|bytes| entry(bytes, layout));
-    entries.filter_map(|entry| row(&entry, log)).for_each(each);
+pub fn rows(bytes: &[u8], layout: Layout, log: Log, terminals: &mut Terminals, each: &mut dyn FnMut(Row)) {
+    for bytes in bytes.chunks_exact(layout.record_len()) {
+        if let Some(entry) = entry(bytes, layout) {
+            let user = if log == Log::Wtmp { terminals.user(&entry) } else { entry.user.into() };
+            row(&Entry { user: &user, ..entry }, log).into_iter().for_each(&mut *each);
+        }
+    }
 }
 
 fn row(entry: &Entry<'_>, log: Log) -> Option<Row> {
@@ -111,19 +143,28 @@ fn row(entry: &Entry<'_>, log: Log) -> Option<Row> {
         (Log::Wtmp, RUN_LEVEL) if entry.user == b"shutdown" => 4,
         _ => return None,
     };
+    // OCSF requires a user; a program may have left it out.
+    let user = if entry.user.is_empty() { b"unknown" } else { entry.user };
     let mut row = match log {
-        Log::Utmp => Row::default().key(".uid", entry.pid.to_string()).key(".terminal", entry.line),
+        // Whose session ended is known by its key.
+        Log::Utmp => {
+            let row = Row::default().key(".uid", entry.pid.to_string()).key(".terminal", entry.line);
+            row.key("user.name", user)
+        }
         Log::Wtmp | Log::Btmp => Row::default(),
     };
     if level >= 3 {
         row.text("app.name", "system");
         row.text("unmapped.kernel_release", entry.host);
     } else {
-        row.text("user.name", entry.user);
+        if entry.user.is_empty() {
+            row.flaw("no_user");
+        }
         if log != Log::Utmp {
+            row.text("user.name", user);
             row.text("session.terminal", entry.line);
         }
-        remote(&mut row, entry);
+        remote(&mut row, entry, if log == Log::Utmp { ".is_remote" } else { "is_remote" });
     }
     row.level = level;
     if log == Log::Utmp {
@@ -143,10 +184,10 @@ fn row(entry: &Entry<'_>, log: Log) -> Option<Row> {
     Some(row)
 }
 
-fn remote(row: &mut Row, entry: &Entry<'_>) {
+fn remote(row: &mut Row, entry: &Entry<'_>, is_remote: &str) {
     if let Some(address) = entry.address {
         row.put("src_endpoint.ip", Value::Ip(address));
-        row.put("is_remote", Value::Bool(true));
+        row.put(is_remote, Value::Bool(true));
     }
     let host = String::from_utf8_lossy(entry.host);
     let is_address = host.parse::<IpAddr>().is_ok();
@@ -164,10 +205,13 @@ pub fn session(uid: &str, text: &[u8]) -> Option<Row> {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
         line.filter(|value| !value.is_empty())
     };
+    // Whose session ended is known by its key.
     let mut row = Row::default().key(".uid", uid).key(".terminal", field("TTY").unwrap_or_default());
-    row.text("user.name", field("USER")?);
+    row = row.key("user.name", field("USER")?);
+    if let Some(service) = field("SERVICE") {
+        row = row.key("service.name", service);
+    }
     row.text("user.uid", field("UID").unwrap_or_default());
-    row.text("service.name", field("SERVICE").unwrap_or_default());
     row.text("unmapped.class", field("CLASS").unwrap_or_default());
     row.text("unmapped.type", field("TYPE").unwrap_or_default());
     if let Some(host) = field("REMOTE_HOST") {
@@ -215,14 +259,18 @@ mod tests {
             bytes.extend(made(layout, 5, "", "tty1", "", 300));
             bytes.extend_from_slice(b"torn");
             let mut found = Vec::new();
-            rows(&bytes, layout, Log::Wtmp, &mut |row| found.push(row));
+            rows(&bytes, layout, Log::Wtmp, &mut Terminals::default(), &mut |row| found.push(row));
             assert_eq!(found.iter().map(|row| row.level).collect::<Vec<_>>(), [3, 1, 2]);
+            assert_eq!(found[2].word("user.name"), "bob", "a logout names the terminal only");
             assert_eq!((found[1].word("user.name"), found[1].word("session.terminal")), ("bob", "pts/0"));
             assert_eq!(found[1].value("unmapped.at"), Some(&Value::Time(Timestamp::from_seconds(200))));
             assert_eq!(found[1].value("src_endpoint.ip"), Some(&Value::Ip([192, 0, 2, 1].into())));
             let mut failed = Vec::new();
-            rows(&made(layout, 6, "eve", "ssh:notty", "", 1), layout, Log::Btmp, &mut |row| failed.push(row));
+            let mut bytes = made(layout, 6, "eve", "ssh:notty", "", 1);
+            bytes.extend(made(layout, 6, "", "ssh:notty", "", 1));
+            rows(&bytes, layout, Log::Btmp, &mut Terminals::default(), &mut |row| failed.push(row));
             assert_eq!(failed[0].value("status_id"), Some(&Value::U64(2)));
+            assert_eq!((failed[0].word("user.name"), failed[1].word("user.name")), ("eve", "unknown"));
         }
     }
 

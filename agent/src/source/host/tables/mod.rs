@@ -24,7 +24,7 @@ use std::path::PathBuf;
 
 use shared::record::Value;
 
-use self::logins::{Layout, Log};
+use self::logins::{Layout, Log, Terminals};
 use self::privileged::Walk;
 use self::processes::{Boot, Seen};
 use self::programs::Programs;
@@ -88,6 +88,8 @@ pub struct Reader {
     versions: HashMap<Table, Version>,
     /// How far files of logins were read: inode, offset.
     read_to: HashMap<&'static str, (u64, u64)>,
+    /// Who logged in at which terminal, by wtmp.
+    terminals: Terminals,
     walk: Option<Walk>,
 }
 
@@ -108,6 +110,7 @@ impl Reader {
             homes: Vec::new(),
             versions: HashMap::new(),
             read_to: HashMap::new(),
+            terminals: Terminals::default(),
             walk: None,
         };
         reader.refresh_names();
@@ -266,7 +269,7 @@ impl Reader {
             .place
             .read("run/utmp", LISTING_BYTES_MAX)
             .or_else(|_| self.place.read("var/run/utmp", LISTING_BYTES_MAX));
-        logins::rows(&utmp.unwrap_or_default(), Layout::native(), Log::Utmp, each);
+        logins::rows(&utmp.unwrap_or_default(), Layout::native(), Log::Utmp, &mut Terminals::default(), each);
         // A session has a FIFO beside its file.
         for uid in self.place.names(LOGIND, 4096).into_iter().filter(|name| !name.contains('.')) {
             let text = self.place.read(&format!("{LOGIND}/{uid}"), 64 << 10).unwrap_or_default();
@@ -293,7 +296,7 @@ impl Reader {
             bytes.resize(usize::try_from(len).unwrap_or(0), 0);
             if std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, from).is_ok() {
                 self.read_to.insert(path, (found.ino(), from + len));
-                logins::rows(&bytes, layout, log, each);
+                logins::rows(&bytes, layout, log, &mut self.terminals, each);
             }
         }
     }

@@ -18,6 +18,7 @@ use super::super::place::Place;
 use super::super::row::Row;
 use super::super::table::LISTEN;
 use super::processes;
+use crate::source::packet::flow::key::Path as FlowPath;
 use crate::source::packet::process::diag::{self, Answer, Ask};
 use crate::source::packet::process::listing;
 
@@ -132,6 +133,11 @@ fn row(protocol: u8, socket: &diag::Row) -> Row {
     } else {
         // Several may listen at one place (SO_REUSEPORT), as several do not with both ends.
         row = row.key_number("unmapped.inode", socket.inode);
+    }
+    if connected {
+        // As flows of the packet source have it: the same both ways.
+        let path = FlowPath { source: socket.local, destination: socket.remote, protocol, one_way: false };
+        row.volatile(".community_uid", Value::String(path.community_id()));
     }
     row.number(".protocol_num", protocol.into());
     row.number(".protocol_ver_id", if matches!(socket.local.ip, IpAddr::V4(_)) { 4 } else { 6 });

@@ -140,6 +140,16 @@ fn modules_are_those_of_lsmod() {
 }
 
 #[test]
+fn modules_are_those_that_sysfs_says_were_loaded() {
+    // What is built in has a folder, too, but no state.
+    let folders = std::fs::read_dir("/sys/module").into_iter().flatten().filter_map(Result::ok);
+    let loaded = folders.filter(|folder| folder.path().join("initstate").exists());
+    let loaded: BTreeSet<String> = loaded.map(|folder| folder.file_name().to_string_lossy().into_owned()).collect();
+    println!("{} modules", loaded.len());
+    assert_eq!(set(&rows(Table::Modules), |row| row.word(".name").to_owned()), loaded);
+}
+
+#[test]
 fn mounts_are_those_of_findmnt() {
     same(
         Table::Mounts,
@@ -153,7 +163,7 @@ fn mounts_are_those_of_findmnt() {
 
 #[test]
 fn logins_are_those_of_last() {
-    use super::super::tables::logins::{Layout, Log, made, rows};
+    use super::super::tables::logins::{Layout, Log, Terminals, made, rows};
     let folder = Folder::new();
     let layout = Layout::native();
     let mut bytes = made(layout, 2, "reboot", "~", "6.1.0", 1_700_000_000);
@@ -164,7 +174,10 @@ fn logins_are_those_of_last() {
     std::fs::write(&path, &bytes).unwrap();
     let Some(text) = printed("last", &["-w", "-f", path.to_str().unwrap()]) else { return };
     let mut told = BTreeSet::new();
-    rows(&bytes, layout, Log::Wtmp, &mut |row| {
+    rows(&bytes, layout, Log::Wtmp, &mut Terminals::default(), &mut |row| {
+        if row.level == 2 {
+            assert_eq!(row.word("user.name"), "bob", "as `last` tells whose session ended");
+        }
         if row.level == 1 {
             told.insert(format!("{} {}", row.word("user.name"), row.word("session.terminal")));
         }

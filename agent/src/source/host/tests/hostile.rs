@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::super::connector::message;
 use super::super::row::{Row, TEXT_BYTES_MAX};
 use super::super::tables::cron::Form;
-use super::super::tables::logins::{Layout, Log};
+use super::super::tables::logins::{Layout, Log, Terminals};
 use super::super::tables::processes::{self, Boot, Seen};
 use super::super::tables::units::Unit;
 use super::super::tables::{accounts, addresses, cron, facts, kernel, keys, logins, packages, units};
@@ -35,7 +35,7 @@ fn all(bytes: &[u8], each: &mut dyn FnMut(Row)) {
     let _ = accounts::people(bytes);
     for layout in [Layout::Narrow, Layout::Wide] {
         for log in [Log::Utmp, Log::Wtmp, Log::Btmp] {
-            logins::rows(bytes, layout, log, each);
+            logins::rows(bytes, layout, log, &mut Terminals::default(), each);
         }
     }
     logins::session("1", bytes).into_iter().for_each(&mut *each);

@@ -71,6 +71,24 @@ fn short_processes_are_all_seen_or_counted_as_lost_and_polling_fails_that() {
 }
 
 #[test]
+fn another_that_listens_costs_no_event() {
+    use super::super::connector::message::What;
+    let mut connector = match Connector::open() {
+        Ok(connector) => connector,
+        Err(error) => return println!("skipped: {error}"),
+    };
+    let (mut lost, mut ends) = (0, 0);
+    for _ in 0..50 {
+        // The kernel numbers its answers to others, too: one to each who begins, and one to each who ends.
+        drop(Connector::open());
+        Command::new("/bin/true").stdin(Stdio::null()).status().unwrap();
+        lost += connector.read(&mut |event| ends += u64::from(matches!(event.what, What::Exit { .. }))).unwrap();
+    }
+    assert!(ends > 40, "{ends}");
+    assert_eq!(lost, 0);
+}
+
+#[test]
 fn events_that_the_socket_had_no_room_for_are_counted_to_the_last() {
     use super::super::connector::message::What;
     const LAUNCHED: u64 = 500;

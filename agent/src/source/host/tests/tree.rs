@@ -9,6 +9,7 @@ use shared::time::{Clock, ManualClock, Timestamp};
 use super::super::Table;
 use super::super::row::Fields;
 use super::{Kept, number, source, word};
+use crate::source::health::Trouble;
 use crate::source::scratch::Folder;
 
 struct Bench {
@@ -164,8 +165,10 @@ fn a_source_that_runs_tells_and_ends_when_it_is_asked_to() {
     use crate::source::Source as _;
     let folder = Folder::new();
     write(&folder, "etc/passwd", "root:x:0:0::/root:/bin/sh\n");
-    let mut running = source(folder.as_ref().to_owned(), &[Table::Users], &Clock::System);
+    write(&folder, "var/lib/wtmpdb/wtmp.db", "SQLite format 3\0");
+    let mut running = source(folder.as_ref().to_owned(), &[Table::Users, Table::Logins], &Clock::System);
     let (wake, health) = running.bells();
+    let looks = std::sync::Arc::clone(&health);
     let kept = std::thread::scope(|scope| {
         let thread = scope.spawn(move || {
             let mut kept = Kept::default();
@@ -181,6 +184,7 @@ fn a_source_that_runs_tells_and_ends_when_it_is_asked_to() {
     });
     assert_eq!(kept.0.len(), 1);
     assert_eq!(word(&kept.0[0].1, "user.name"), "root");
+    assert_eq!(looks.snapshot().count(Trouble::Unreadable), 1, "logins in a database that is not read are counted");
 }
 
 #[test]
@@ -208,4 +212,48 @@ fn what_was_logged_before_is_state_and_what_is_appended_happens_once() {
     fs::write(bench.folder.path("var/log/wtmp.new"), login("next")).unwrap();
     fs::rename(bench.folder.path("var/log/wtmp.new"), &path).unwrap();
     assert_eq!(logins(&bench.after(60)), [("next".into(), "add".into())]);
+}
+
+/// Runs a tool of shadow on a tree; whether it is there and did it.
+fn shadow(root: &std::path::Path, words: &str) -> bool {
+    let mut words = words.split(' ');
+    let tool = words.next().unwrap();
+    let output = std::process::Command::new(tool).arg("--prefix").arg(root).args(words).output();
+    match output {
+        Ok(output) if output.status.success() => true,
+        Ok(output) => {
+            println!("skipped: {tool}: {}", String::from_utf8_lossy(&output.stderr).trim());
+            false
+        }
+        Err(error) => {
+            println!("skipped: {tool}: {error}");
+            false
+        }
+    }
+}
+
+#[test]
+fn users_and_groups_that_the_systems_own_tools_make_are_told() {
+    let mut bench = Bench::new();
+    bench.after(0);
+    let root = bench.folder.as_ref().to_owned();
+    // A hash that is none.
+    for (command, differences) in [
+        ("groupadd -g 2000 ops", &[(3006, 6, "groups")][..]),
+        ("useradd -M -N -g 0 -u 1234 eve", &[(3001, 1, "users")]),
+        ("usermod -p $y$none eve", &[(3001, 12, "users")]),
+        ("usermod -a -G ops eve", &[(3001, 99, "users"), (3006, 3, "groups")]),
+        ("usermod -L eve", &[(3001, 9, "users")]),
+        ("usermod -U eve", &[(3001, 12, "users")]),
+        ("usermod -G root eve", &[(3001, 99, "users"), (3006, 3, "groups"), (3006, 4, "groups")]),
+        ("userdel eve", &[(3001, 6, "users"), (3006, 4, "groups")]),
+        ("groupdel ops", &[(3006, 5, "groups")]),
+    ] {
+        if !shadow(&root, command) {
+            return;
+        }
+        let expected: Vec<_> =
+            differences.iter().map(|(class, activity, table)| (*class, *activity, (*table).to_owned())).collect();
+        assert_eq!(bench.differences(60), expected, "{command}");
+    }
 }

@@ -10,11 +10,15 @@ use std::time::{Duration, Instant};
 use shared::batch::{HostContext, Origin};
 use shared::durable::Writer;
 use shared::exit::{Exit, Reason};
-use shared::fleet::{AgentConfig, From, OnFull as FleetOnFull, SourceKind};
+use shared::fleet::document::Document;
+use shared::fleet::{AgentConfig, From, OnFull as FleetOnFull, SourceKind, Unavailable};
 use shared::identity::Lane;
 use shared::record::LossReason;
 use shared::stop::{Stage, Stop};
+use shared::supervisor::Supervisor;
 use shared::time::Clock;
+use shared::yaml::Place;
+use tokio::sync::watch;
 
 use crate::admin;
 use crate::config::{self, Config};
@@ -27,19 +31,24 @@ use crate::source::integrity::IntegrityConfig;
 use crate::source::packet::capture::PacketConfig;
 use crate::source::{Kind, SourceConfig, Sources};
 use crate::spool::{OnFull, Spool, SpoolConfig, SpoolPort};
+use crate::steering::{ConfigStatus, Kept};
 use crate::uplink::{self, UplinkConfig, UplinkStatus};
 
 mod identity;
 mod port;
+mod steer;
 mod teller;
 
 use identity::AgentIdentity;
+use steer::Steersman;
 use teller::Teller;
 
 /// A spool that cannot be opened (a full disk, no permission) is tried again this often.
 const SPOOL_RETRY: Duration = Duration::from_secs(5);
 /// Sources that do not end by then are left behind, and named.
 const SOURCES_PATIENCE: Duration = Duration::from_secs(5);
+/// The aggregator is told this often how the agent is.
+const TELL_INTERVAL: Duration = Duration::from_secs(10);
 /// At a stop the uplink may deliver for this long what was sealed last.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -83,6 +92,7 @@ fn sources(fleet: &AgentConfig, state_dir: &Path) -> Vec<SourceConfig> {
                     From::End => StartAt::End,
                 },
                 line_bytes_max: file.max_line_bytes,
+                redact: file.redact.clone(),
                 format: file.format.clone(),
                 lane: file.lane,
             }),
@@ -121,6 +131,29 @@ fn sources(fleet: &AgentConfig, state_dir: &Path) -> Vec<SourceConfig> {
     fleet.sources.iter().map(source).collect()
 }
 
+fn on_full(fleet: &AgentConfig) -> [OnFull; 3] {
+    fleet.spool.on_full.map(|on_full| match on_full {
+        FleetOnFull::Block => OnFull::Block,
+        FleetOnFull::DropOldest => OnFull::DropOldest,
+    })
+}
+
+/// What frames say of sources, by their number.
+fn origins(sources: impl Iterator<Item = (SourceIndex, SourceConfig)>) -> Vec<Origin> {
+    let mut origins = Vec::new();
+    for (SourceIndex(index), source) in sources {
+        let index = usize::from(index);
+        if origins.len() <= index {
+            origins.resize(index + 1, Origin::default());
+        }
+        if let Some(origin) = origins.get_mut(index) {
+            let (kind, format) = (source.type_name().to_owned(), source.format().to_owned());
+            *origin = Origin { source: source.name, kind, format, ..Origin::default() };
+        }
+    }
+    origins
+}
+
 fn spool_config(
     config: &Config,
     fleet: &AgentConfig,
@@ -128,24 +161,15 @@ fn spool_config(
     table: &[SourceConfig],
     config_hash: &str,
 ) -> SpoolConfig {
-    let origin = |source: &SourceConfig| Origin {
-        source: source.name.clone(),
-        kind: source.type_name().to_owned(),
-        format: source.format().to_owned(),
-        ..Origin::default()
-    };
     SpoolConfig {
         dir: config.state_dir.join("spool"),
         max_bytes: fleet.spool.max_bytes,
-        on_full: fleet.spool.on_full.map(|on_full| match on_full {
-            FleetOnFull::Block => OnFull::Block,
-            FleetOnFull::DropOldest => OnFull::DropOldest,
-        }),
+        on_full: on_full(fleet),
         agent: identity.agent(),
         machine_id: read_word("/etc/machine-id"),
         host: host_context(config, config_hash),
         utc_offset_minutes,
-        sources: table.iter().map(origin).collect(),
+        sources: origins((0..).map(SourceIndex).zip(table.iter().cloned())),
     }
 }
 
@@ -194,6 +218,7 @@ pub fn run(config: &Config) -> Result<(), Exit> {
         let text = "this host is not enrolled: get a token with `picket-aggregator token create` and run `picket-agent enroll`";
         Exit::new(Reason::Config, text)
     })?;
+    let mut kept = Kept::load(&config.state_dir, writer);
     let (fleet, config_hash) = match &config.fleet {
         Some(path) => {
             let loaded = config::load_fleet(path, config)?;
@@ -203,9 +228,7 @@ pub fn run(config: &Config) -> Result<(), Exit> {
                 shared::tls::sha256(&bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
             (loaded.config, hash)
         }
-        None => {
-            return Err(Exit::new(Reason::Config, "no fleet file: set `fleet` in agent.yaml to a local fleet file"));
-        }
+        None => steered(&mut kept),
     };
     for source in &fleet.unavailable {
         tracing::warn!(source = source.name, "this version cannot run this source; see `picket-agent validate`");
@@ -219,19 +242,49 @@ pub fn run(config: &Config) -> Result<(), Exit> {
     let identity = AgentIdentity::new(identity, store, writer, Instant::now());
     runtime.block_on(async {
         watch_signals(stop.clone()).map_err(|error| Exit::new(Reason::Internal, error.to_string()))?;
-        agent(config, &fleet, &config_hash, identity, &stop, &clock).await
+        agent(config, (&fleet, &config_hash), kept, identity, &stop, &clock).await
     })
+}
+
+/// What the fleet said last, if it works; nothing is read where it has said nothing yet.
+fn steered(kept: &mut Kept) -> (AgentConfig, String) {
+    let begun = kept.begin().unwrap_or_else(|error| {
+        tracing::error!(%error, "back to the last configuration that worked");
+        kept.good().cloned()
+    });
+    if kept.on_trial() {
+        shared::fault::point("fleet.trying");
+    }
+    let read = begun.map(|signed| {
+        let document: Result<Document, String> =
+            serde_json::from_str(&signed.document).map_err(|error| error.to_string());
+        (signed.hash(), document.and_then(|document| document.read()))
+    });
+    match read {
+        Some((hash, Ok(config))) => (config, hash),
+        Some((hash, Err(reason))) => {
+            tracing::error!(hash, reason, "the kept configuration cannot be run; the aggregator's next one holds");
+            (AgentConfig::default(), String::new())
+        }
+        None => {
+            tracing::info!("the fleet has not said yet what to read; it is asked for with the first session");
+            (AgentConfig::default(), String::new())
+        }
+    }
 }
 
 async fn agent(
     config: &Config,
-    fleet: &AgentConfig,
-    config_hash: &str,
+    (fleet, config_hash): (&AgentConfig, &str),
+    kept: Kept,
     identity: AgentIdentity,
     stop: &Stop,
     clock: &Clock,
 ) -> Result<(), Exit> {
-    let table = sources(fleet, &config.state_dir);
+    let supervisor = Arc::new(Supervisor::of_this_process());
+    let status = Arc::new(UplinkStatus::new(clock.clone()));
+    let keeper = tokio::spawn(keep_supervisor(Arc::clone(&supervisor), Arc::clone(&status), stop.clone()));
+    let (table, unavailable) = runnable(config, fleet);
     let spool_config = spool_config(config, fleet, &identity, &table, config_hash);
     let opening = (spool_config, stop.clone());
     let opened = tokio::task::spawn_blocking(move || open_spool(&opening.0, &opening.1)).await;
@@ -243,8 +296,20 @@ async fn agent(
         .map_err(|error| Exit::new(Reason::Config, error.to_string()))?;
     let started = Arc::new(Mutex::new(Some(started)));
     let port = spool.port();
-    let status = Arc::new(UplinkStatus::new(clock.clone()));
+    let in_force = watch::Sender::new(ConfigStatus {
+        running: if config.fleet.is_some() { String::new() } else { config_hash.to_owned() },
+        groups: fleet.groups.clone(),
+        on_trial: kept.on_trial(),
+        refused: kept.refused().cloned(),
+        unavailable,
+    });
+    let (say_running, running) = watch::channel(in_force.borrow().running.clone());
+    let (tell, told) = watch::channel(serde_json::Value::Null);
     let uplink_config = UplinkConfig {
+        labels: config.labels.clone(),
+        local_fleet: config.fleet.is_some(),
+        running,
+        told,
         aggregators: config.aggregators.clone(),
         hostname: config.hostname.clone(),
         boot_id: read_word("/proc/sys/kernel/random/boot_id"),
@@ -257,20 +322,38 @@ async fn agent(
         sources: Arc::clone(&started),
         about: identity.about(),
         config: config.clone(),
-        table: table.clone(),
-        unavailable: fleet.unavailable.clone(),
+        in_force: in_force.subscribe(),
         clock: clock.clone(),
         began: clock.instant(),
     };
     let socket = admin::bind(&config.socket, identity.writer())
         .map_err(|error| Exit::new(Reason::CannotCreate, error.to_string()))?;
+    let coming = identity.configurations();
+    let steersman = Steersman {
+        state_dir: config.state_dir.clone(),
+        spool: &spool,
+        port: port.clone(),
+        sources: Arc::clone(&started),
+        in_force: &in_force,
+        kept,
+        stop: stop.clone(),
+    };
+    let steering = async {
+        match config.fleet {
+            Some(_) => {}
+            None => steersman.run(coming).await,
+        }
+    };
+    let telling = keep_telling(&teller, in_force.subscribe(), (&tell, &say_running), &uplink_stop);
     let uplink = {
         let (status, stop, port) = (Arc::clone(&status), uplink_stop.clone(), port.clone());
         async move { uplink::run(uplink_config, port, identity, &status, stop).await }
     };
     tracing::info!(host = config.hostname, sources = table.len(), "running");
+    supervisor.ready(&format!("{} sources", table.len()));
     let draining = async {
         stop.reached(Stage::Draining).await;
+        supervisor.stopping();
         spool.shut();
         let sources = started.lock().unwrap_or_else(PoisonError::into_inner).take();
         let ending = tokio::task::spawn_blocking(move || sources.map(|sources| sources.stop(SOURCES_PATIENCE)));
@@ -285,9 +368,72 @@ async fn agent(
             tracing::error!(%error, "`status` is not answered any more");
         }
     };
-    tokio::join!(uplink, draining, admin);
+    tokio::join!(uplink, draining, admin, steering, telling);
+    keeper.abort();
     let _ = tokio::task::spawn_blocking(move || spool.stop()).await;
     Ok(())
+}
+
+/// The sources to run, and those that cannot.
+fn runnable(config: &Config, fleet: &AgentConfig) -> (Vec<SourceConfig>, Vec<Unavailable>) {
+    let mut table = sources(fleet, &config.state_dir);
+    let mut unavailable = fleet.unavailable.clone();
+    if config.fleet.is_none() {
+        // What another version took must not keep this one from running the rest.
+        table.retain(|source| match crate::source::check(source) {
+            Ok(()) => true,
+            Err(error) => {
+                let (name, reason) = (source.name.clone(), error.to_string());
+                unavailable.push(Unavailable { name, place: Place::START, reason });
+                false
+            }
+        });
+    }
+    (table, unavailable)
+}
+
+/// Tells the uplink what the aggregator should know, when it changes and every now and then.
+async fn keep_telling(
+    teller: &Teller,
+    mut in_force: watch::Receiver<ConfigStatus>,
+    (tell, say_running): (&watch::Sender<serde_json::Value>, &watch::Sender<String>),
+    stop: &Stop,
+) {
+    loop {
+        let running = in_force.borrow_and_update().running.clone();
+        say_running.send_replace(running);
+        tell.send_replace(teller.word().await);
+        tokio::select! {
+            _ = in_force.changed() => {}
+            () = tokio::time::sleep(TELL_INTERVAL) => {}
+            _ = stop.reached(Stage::Draining) => return,
+        }
+    }
+}
+
+/// Tells the service manager how it goes, on the runtime that everything else here runs on: one that hangs says nothing.
+async fn keep_supervisor(supervisor: Arc<Supervisor>, uplink: Arc<UplinkStatus>, stop: Stop) {
+    let mut ticks = tokio::time::interval(supervisor.interval());
+    let mut told = None;
+    loop {
+        ticks.tick().await;
+        if stop.requested() {
+            return;
+        }
+        if !supervisor.is_ready() {
+            supervisor.starting("opening the spool");
+            continue;
+        }
+        let uplink = uplink.snapshot();
+        let now = match uplink.aggregator.filter(|_| uplink.connected) {
+            Some(aggregator) => format!("connected to {aggregator}"),
+            None => "no aggregator; what is seen is kept in the spool".to_owned(),
+        };
+        if supervisor.look() && told.as_ref() != Some(&now) {
+            supervisor.status(&now);
+            told = Some(now);
+        }
+    }
 }
 
 /// After a run without a clean end each source that cannot be rewound has lost what it had in hand.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use shared::identity::Lane;
 use shared::record::{LossReason, Value};
+use shared::redact::{Detector, redact};
 use shared::time::Timestamp;
 
 use crate::fingerprint::{FileId, Fingerprint};
@@ -22,11 +23,14 @@ pub const CHUNK_LINES_MAX: usize = 16 * 1024;
 /// Something odd about a line. The bytes of the file are restored as: the line, then nothing when
 /// [`flag::UNTERMINATED`], `\r\n` when [`flag::CRLF`], else `\n`.
 pub mod flag {
-    pub use shared::batch::{FLAG_CRLF as CRLF, FLAG_TRUNCATED as TRUNCATED, FLAG_UNTERMINATED as UNTERMINATED};
+    pub use shared::batch::{
+        FLAG_CRLF as CRLF, FLAG_REDACTED as REDACTED, FLAG_TRUNCATED as TRUNCATED, FLAG_UNTERMINATED as UNTERMINATED,
+    };
 
     /// The words of the bits that are set.
     pub fn names(flags: u8) -> impl Iterator<Item = &'static str> {
-        const NAMES: [(u8, &str); 3] = [(UNTERMINATED, "unterminated"), (TRUNCATED, "truncated"), (CRLF, "crlf")];
+        const NAMES: [(u8, &str); 4] =
+            [(UNTERMINATED, "unterminated"), (TRUNCATED, "truncated"), (CRLF, "crlf"), (REDACTED, "redacted")];
         NAMES.into_iter().filter(move |(bit, _)| flags & bit != 0).map(|(_, name)| name)
     }
 }
@@ -66,6 +70,22 @@ impl Lines {
         // A chunk holds 256 KiB and one line of at most 512 KiB: it never saturates.
         let end = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
         self.marks.push(LineMark { offset, full_size, end, flags });
+    }
+
+    /// The same lines without the secrets that `detectors` find; those that had one say so in their flags.
+    #[must_use]
+    pub fn redacted(self, detectors: &[Detector]) -> Self {
+        if detectors.is_empty() || self.iter().all(|(_, line)| redact(detectors, line).is_none()) {
+            return self;
+        }
+        let mut clean = Self::with_capacity(self.bytes.len());
+        for (mark, line) in self.iter() {
+            match redact(detectors, line) {
+                None => clean.push(line, mark.offset, mark.full_size, mark.flags),
+                Some(line) => clean.push(&line, mark.offset, mark.full_size, mark.flags | flag::REDACTED),
+            }
+        }
+        clean
     }
 
     /// Whether it is time to hand over.

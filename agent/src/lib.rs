@@ -14,4 +14,5 @@ pub mod handover;
 pub mod own_traffic;
 pub mod source;
 pub mod spool;
+pub mod steering;
 pub mod uplink;

@@ -9,6 +9,7 @@ use shared::time::Timestamp;
 
 use crate::source::health::{CaptureSnapshot, HealthSnapshot, IntegritySnapshot};
 use crate::spool::{LaneStatus, SpoolStatus};
+use crate::steering::ConfigStatus;
 
 /// A thread that has not come round for this long hangs or waits; nanoseconds.
 const SILENCE_NS: i64 = 30 * SECOND_NS;
@@ -37,6 +38,8 @@ pub struct StatusReport {
     pub sources: Vec<SourceStatus>,
     /// The sources that are asked for and cannot be run.
     pub unavailable: Vec<UnavailableSource>,
+    /// What is in force by the fleet.
+    pub config: ConfigStatus,
     /// The spool; none while it cannot be opened, and when it has ended.
     pub spool: Option<SpoolStatus>,
     /// When the certificate ends.

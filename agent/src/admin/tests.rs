@@ -7,6 +7,7 @@ use shared::time::Timestamp;
 use super::*;
 use crate::source::health::HealthSnapshot;
 use crate::spool::{LaneStatus, SpoolStatus};
+use crate::steering::ConfigStatus;
 
 /// An agent that is well.
 pub(crate) fn report() -> StatusReport {
@@ -28,6 +29,7 @@ pub(crate) fn report() -> StatusReport {
         }),
         sources: vec![SourceStatus { name: "auth".into(), kind: "file".into(), lane: Lane::High, health }],
         unavailable: Vec::new(),
+        config: ConfigStatus::default(),
         spool: Some(SpoolStatus { bytes: 4 << 20, max_bytes: 1 << 30, error: None, lanes }),
         certificate_end: Some(Timestamp::from_seconds(1_773_653_400 + 60 * 86_400)),
     }

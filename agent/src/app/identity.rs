@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use shared::durable::Writer;
 use shared::enroll::{RenewRequest, Reply, TrustBundle};
+use shared::fleet::document::{Document, Signed};
 use shared::identity::AgentId;
 use shared::time::Timestamp;
 use shared::tls::{ClientTls, ProvenTime};
+use tokio::sync::watch;
 
 use crate::enroll::{Identity, IdentityStore, Renewing};
 use crate::uplink;
@@ -35,6 +38,7 @@ pub(super) struct AgentIdentity {
     proven: ProvenTime,
     renewing: Option<(Renewing, Instant)>,
     stored_at: Option<Instant>,
+    configured: watch::Sender<Option<(Signed, Document)>>,
 }
 
 impl AgentIdentity {
@@ -42,7 +46,16 @@ impl AgentIdentity {
         let proven = ProvenTime::new(store.proven(), now);
         let end = Arc::new(AtomicI64::new(identity.certificate().not_after.0));
         let about = About { agent: identity.agent(), certificate_end: end };
-        Self { identity, about, writer, store, proven, renewing: None, stored_at: None }
+        Self {
+            identity,
+            about,
+            writer,
+            store,
+            proven,
+            renewing: None,
+            stored_at: None,
+            configured: watch::Sender::new(None),
+        }
     }
 
     pub(super) fn agent(&self) -> AgentId {
@@ -52,6 +65,11 @@ impl AgentIdentity {
     /// The id and, kept up to date, the end of the certificate.
     pub(super) fn about(&self) -> About {
         self.about.clone()
+    }
+
+    /// What the fleet says that this agent is to do, as it comes.
+    pub(super) fn configurations(&self) -> watch::Receiver<Option<(Signed, Document)>> {
+        self.configured.subscribe()
     }
 
     pub(super) fn writer(&self) -> &Writer {
@@ -105,6 +123,13 @@ impl uplink::Identity for AgentIdentity {
             Ok(None) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    fn configured(&mut self, config: Value) -> Result<(), String> {
+        let signed: Signed = serde_json::from_value(config).map_err(|error| error.to_string())?;
+        let document = signed.open(self.agent(), &self.identity.authority_keys()).map_err(|error| error.to_string())?;
+        self.configured.send_replace(Some((signed, document)));
+        Ok(())
     }
 
     fn proven(&mut self, time: Timestamp) {

@@ -109,6 +109,12 @@ impl Identity {
         &self.certificate
     }
 
+    /// The names of the keys of the authorities that it trusts.
+    #[must_use]
+    pub fn authority_keys(&self) -> Vec<KeyHash> {
+        self.authorities.certificates().iter().filter_map(|der| key_hash(der).ok()).collect()
+    }
+
     /// This end of `picket/1`. Made anew after a renewal.
     ///
     /// # Errors

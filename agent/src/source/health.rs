@@ -217,6 +217,7 @@ impl Health {
 
     /// The thread came round.
     pub fn turned(&self, at: Timestamp, lag_bytes: u64, files: u64, files_open: u64) {
+        shared::pulse::beat();
         self.last_turn.store(at.0, Ordering::Relaxed);
         self.lag_bytes.store(lag_bytes, Ordering::Relaxed);
         self.files.store(files, Ordering::Relaxed);

@@ -14,6 +14,7 @@ pub mod health;
 pub mod host;
 pub mod integrity;
 pub mod packet;
+mod running;
 #[cfg(test)]
 mod scratch;
 pub mod wake;
@@ -21,8 +22,6 @@ pub mod wake;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use shared::identity::Lane;
@@ -30,15 +29,15 @@ use shared::time::{Clock, Timestamp};
 use tracing::{error, info};
 
 use self::file::glob::{BadPattern, Patterns};
-use self::file::watch::Watch;
-use self::file::{FileConfig, FileSource, FileSources, Surroundings, Timing};
-use self::health::{Health, HealthSnapshot};
+use self::file::{FileConfig, FileSource, Surroundings, Timing};
+use self::health::Health;
 use self::host::{HostConfig, HostSource};
 use self::integrity::{IntegrityConfig, IntegritySource};
 use self::packet::capture::{Around, Live, PacketConfig, PacketSource};
 use self::packet::process::Attribution;
+pub use self::running::{Change, Sources, Stopping};
 use self::wake::Wake;
-use crate::handover::{Checkpoints, Outlet, SourceIndex};
+use crate::handover::Outlet;
 use crate::own_traffic::OwnTraffic;
 
 /// Something that hands over what it sees until it is stopped.
@@ -128,119 +127,6 @@ pub enum StartError {
     TooMany,
 }
 
-struct Running {
-    name: String,
-    wake: Arc<Wake>,
-    health: Arc<Health>,
-}
-
-/// All sources of the agent, each on its thread.
-pub struct Sources {
-    running: Vec<Running>,
-    ended: Receiver<SourceIndex>,
-}
-
-impl Sources {
-    /// Starts every source of the table; `outlet` makes the one that a source keeps over its restarts. Captures leave
-    /// `own` out.
-    ///
-    /// # Errors
-    /// [`StartError`]; sources that were started by then are asked to end.
-    pub fn start<O: Outlet + 'static>(
-        table: &[SourceConfig],
-        checkpoints: &Arc<dyn Checkpoints>,
-        clock: &Clock,
-        own: &OwnTraffic,
-        mut outlet: impl FnMut(SourceIndex) -> O,
-    ) -> Result<Self, StartError> {
-        let plans = table.iter().map(|config| Plan::of(config, own)).collect::<Result<Vec<_>, _>>()?;
-        let named = table.iter().zip(&plans);
-        let patterns = named.filter_map(|(config, plan)| Some((config.name.clone(), plan.file_patterns()?))).collect();
-        let shared = Arc::new(FileSources::new(Watch::start(), patterns));
-        let (say_ended, ended) = sync_channel(table.len());
-        let mut sources = Self { running: Vec::new(), ended };
-        let started = run_began(clock);
-        for (number, (config, plan)) in table.iter().zip(plans).enumerate() {
-            let index = SourceIndex(u16::try_from(number).map_err(|_| StartError::TooMany)?);
-            let around = Surroundings {
-                index,
-                name: config.name.clone(),
-                shared: Arc::clone(&shared),
-                checkpoints: Arc::clone(checkpoints),
-                started,
-                clock: clock.clone(),
-                wake: Arc::default(),
-                health: Arc::default(),
-            };
-            let (name, wake, health) = (around.name.clone(), Arc::clone(&around.wake), Arc::clone(&around.health));
-            sources.running.push(Running { name, wake, health });
-            sources.spawn(plan, around, outlet(index), Ended(index, say_ended.clone()))?;
-        }
-        Ok(sources)
-    }
-
-    fn spawn(
-        &self,
-        plan: Plan,
-        around: Surroundings,
-        mut outlet: impl Outlet + 'static,
-        ended: Ended,
-    ) -> Result<(), StartError> {
-        const FIRST_PAUSE: Duration = Duration::from_secs(1);
-        let source_name = around.name.clone();
-        // Linux shows 15 bytes of it; NUL cannot stand in a thread's name.
-        let thread = thread::Builder::new().name(format!("src-{source_name}").replace('\0', ""));
-        let spawned = thread.spawn(move || {
-            let _ended = ended;
-            let make = || plan.build(around.clone());
-            keep_running(make, &mut outlet, &around.wake, &around.health, FIRST_PAUSE);
-        });
-        match spawned {
-            Ok(_) => Ok(()),
-            Err(problem) => {
-                self.ask_to_end();
-                Err(StartError::Thread { source_name, problem })
-            }
-        }
-    }
-
-    /// How every source is, in the order of the table.
-    pub fn health(&self) -> impl Iterator<Item = (&str, HealthSnapshot)> {
-        self.running.iter().map(|running| (running.name.as_str(), running.health.snapshot()))
-    }
-
-    /// Asks every source to end and waits at most `patience` in all. Outlets that wait for room must have been told to
-    /// stop too. Returns the names of those that did not end.
-    #[must_use]
-    pub fn stop(self, patience: Duration) -> Vec<String> {
-        self.ask_to_end();
-        let deadline = Instant::now() + patience;
-        let mut left: Vec<bool> = vec![true; self.running.len()];
-        while left.contains(&true) {
-            match self.ended.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(SourceIndex(index)) => left.get_mut(usize::from(index)).into_iter().for_each(|left| *left = false),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        let hanging = self.running.iter().zip(left).filter(|(_, left)| *left);
-        hanging.map(|(running, _)| running.name.clone()).collect()
-    }
-
-    fn ask_to_end(&self) {
-        self.running.iter().for_each(|running| running.wake.stop());
-    }
-}
-
-/// Says at its drop that the thread of a source ends, however it does.
-struct Ended(SourceIndex, SyncSender<SourceIndex>);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        // Nobody listens when the program does not wait.
-        let _ = self.1.send(self.0);
-    }
-}
-
 /// When this process began, on `clock`: what is written while the program opens its spool belongs to this run.
 /// proc_pid_stat(5): field 22 counts hundredths of a second since boot.
 fn run_began(clock: &Clock) -> Timestamp {
@@ -251,6 +137,14 @@ fn run_began(clock: &Clock) -> Timestamp {
     let uptime = Duration::try_from(rustix::time::clock_gettime(rustix::time::ClockId::Boottime)).ok();
     let age = uptime.zip(began).and_then(|(uptime, began)| uptime.checked_sub(began)).unwrap_or_default();
     Timestamp(clock.now().0.saturating_sub(i64::try_from(age.as_nanos()).unwrap_or(0)))
+}
+
+/// Whether a source can be built; nothing is opened.
+///
+/// # Errors
+/// Why it cannot.
+pub fn check(config: &SourceConfig) -> Result<(), StartError> {
+    Plan::of(config, &OwnTraffic::default()).map(|_| ())
 }
 
 /// A row of the table with everything in it checked; cheap to build from, again and again.
@@ -342,12 +236,13 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
 mod tests {
     use std::fs;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{SyncSender, sync_channel};
 
     use super::file::StartAt;
     use super::file::bench::Table;
     use super::scratch::Folder;
     use super::*;
-    use crate::handover::{Chunk, Loss, Stopped};
+    use crate::handover::{Checkpoints, Chunk, Loss, Stopped};
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -369,8 +264,15 @@ mod tests {
 
     fn file(name: &str, include: String) -> SourceConfig {
         let (exclude, format, lane, line_bytes_max) = (vec![], "auto".to_owned(), Lane::High, 1000);
-        let config =
-            FileConfig { include: vec![include], exclude, from: StartAt::Beginning, line_bytes_max, format, lane };
+        let config = FileConfig {
+            include: vec![include],
+            exclude,
+            from: StartAt::Beginning,
+            line_bytes_max,
+            format,
+            lane,
+            redact: vec![],
+        };
         SourceConfig { name: name.to_owned(), kind: Kind::File(config) }
     }
 
@@ -390,7 +292,7 @@ mod tests {
         let mut lines = [told.recv_timeout(PATIENCE).unwrap(), told.recv_timeout(PATIENCE).unwrap()];
         lines.sort();
         assert_eq!(lines, [(1, "one".to_owned()), (1, "two".to_owned())]);
-        assert_eq!(sources.health().map(|(name, _)| name).collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(sources.health().map(|(config, _)| &*config.name).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!(sources.stop(PATIENCE), [""; 0]);
     }
 

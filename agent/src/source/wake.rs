@@ -6,6 +6,8 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use shared::pulse;
+
 /// One source's bell: the thread waits on it, others ring it.
 #[derive(Debug, Default)]
 pub struct Wake {
@@ -44,6 +46,10 @@ impl Wake {
     /// Waits for a poke, a stop or `timeout`, whichever comes first, but lets pokes gather for `pause`:
     /// a file written line by line costs one turn per pause instead of one per line.
     pub fn wait(&self, pause: Duration, timeout: Duration) {
+        pulse::waiting(|| self.sleep(pause, timeout));
+    }
+
+    fn sleep(&self, pause: Duration, timeout: Duration) {
         let state = self.lock();
         let pause = pause.min(timeout);
         let (state, _) = self

@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use shared::identity::Lane;
+use shared::pulse;
 use tokio::sync::oneshot;
 
 use super::checkpoints::Table;
@@ -96,6 +97,7 @@ impl Inbox {
     fn push(&self, item: Item) -> Result<(), Stopped> {
         let lane = item.lane().index();
         let (bytes, records) = item.weight();
+        pulse::beat();
         let mut state = self.lock();
         loop {
             // What can be read again is not taken any more; the rest as long as there is room.
@@ -111,7 +113,7 @@ impl Inbox {
                 queue.pushed += records;
                 break;
             }
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = pulse::waiting(|| self.room.wait(state)).unwrap_or_else(PoisonError::into_inner);
         }
         drop(state);
         self.work.notify_one();
@@ -124,6 +126,7 @@ impl Inbox {
         let lane = records.lane.index();
         let item = Item::Records(records);
         let (bytes, count) = item.weight();
+        pulse::beat();
         let mut state = self.lock();
         let taken = loop {
             let closed = state.closed;
@@ -173,10 +176,10 @@ impl Inbox {
             if ready || left.is_some_and(|left| left.is_zero()) {
                 break;
             }
-            state = match left {
+            state = pulse::waiting(|| match left {
                 Some(left) => self.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
                 None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
+            });
         }
         let mut items = Vec::new();
         for queue in state.queues.iter_mut().filter(|queue| !queue.blocked) {

@@ -43,7 +43,7 @@ use tokio::sync::watch;
 
 pub use checkpoints::Table;
 pub use inbox::{Inbox, SpoolOutlet};
-pub use port::{After, LaneStatus, SpoolPort, SpoolStatus};
+pub use port::{After, LaneStatus, Reconfigure, SpoolPort, SpoolStatus};
 pub use repair::{Rebuilt, rebuild_index};
 
 use lane::{LaneConfig, SpoolLane};
@@ -165,7 +165,10 @@ impl Spool {
         let port = SpoolPort { inbox: Arc::clone(&inbox), committed };
         let shared = (Arc::clone(&inbox), Arc::clone(&table));
         let worker = Worker::new(config, lanes, shared, sealer, say_committed, clock);
-        let thread = std::thread::Builder::new().name("spool".to_owned()).spawn(move || worker.run())?;
+        let thread = std::thread::Builder::new().name("spool".to_owned()).spawn(move || {
+            let _watched = shared::pulse::enter("spool");
+            worker.run();
+        })?;
         Ok(Self { inbox, table, port, ended_badly, thread })
     }
 

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use shared::batch::Origin;
 use shared::frame::Frame;
 use shared::identity::{AgentId, Epoch, FrameHash, Lane};
 use shared::protocol::ChainSummary;
 use tokio::sync::{oneshot, watch};
 
+use super::OnFull;
 use super::inbox::Inbox;
 use super::state::Books;
 
@@ -54,6 +56,21 @@ pub(super) enum Request {
         reply: oneshot::Sender<bool>,
     },
     Status(oneshot::Sender<SpoolStatus>),
+    /// What was handed over by now is sealed, and what comes is under another configuration.
+    Reconfigure(Reconfigure, oneshot::Sender<()>),
+}
+
+/// What changes with a configuration while the spool runs.
+#[derive(Clone, Debug)]
+pub struct Reconfigure {
+    /// Sources by their index.
+    pub sources: Vec<Origin>,
+    /// Bytes that logs, index and quarantine may take together.
+    pub max_bytes: u64,
+    /// What a lane does at its level, by lane.
+    pub on_full: [OnFull; 3],
+    /// The name of the configuration, for frames.
+    pub config_hash: String,
 }
 
 /// One lane, for `status`.
@@ -163,6 +180,22 @@ impl SpoolPort {
     /// Seals and commits what is held, with the books, before its age is due.
     pub async fn flush(&self) {
         self.ask(Request::Flush).await;
+    }
+
+    /// Another configuration holds for what is handed over from now on.
+    pub async fn reconfigure(&self, to: Reconfigure) {
+        self.ask(|reply| Request::Reconfigure(to, reply)).await;
+    }
+
+    /// Seals what was handed over on every lane and waits until it is on disk; whether all of it is.
+    pub async fn settle(&self) -> bool {
+        for lane in Lane::ALL {
+            let (pushed, _) = self.inbox.counts(lane);
+            if self.ask(|reply| Request::Settle { lane, pushed, reply }).await != Some(true) {
+                return false;
+            }
+        }
+        true
     }
 
     /// Bytes, books, and what is wrong.

@@ -13,6 +13,7 @@ use shared::frame::Sealer;
 use shared::identity::{AgentId, Epoch, Lane};
 use shared::log::Quota;
 use shared::protocol::{ChainSummary, Delivery};
+use shared::pulse;
 use shared::time::Clock;
 use tokio::sync::watch;
 
@@ -113,6 +114,8 @@ impl Worker {
     pub(super) fn run(mut self) {
         loop {
             let taken = self.inbox.take(Some(self.deadline()));
+            pulse::beat();
+            fault::point("spool.turn");
             let stopping = taken.stopping;
             self.turn(taken);
             if stopping {
@@ -137,7 +140,8 @@ impl Worker {
         for (filling, count) in self.lanes.iter_mut().zip(taken.refused).filter(|(_, count)| *count > 0) {
             filling.lane.refuse(count);
         }
-        let flush = taken.stopping || taken.requests.iter().any(|request| matches!(request, Request::Flush(_)));
+        let flush = taken.stopping
+            || taken.requests.iter().any(|request| matches!(request, Request::Flush(_) | Request::Reconfigure(..)));
         let settle = taken.requests.iter().any(|request| matches!(request, Request::Settle { .. }));
         self.news |= taken_any;
         if now >= self.health_at || (flush && self.news) {
@@ -393,6 +397,14 @@ impl Worker {
             }
             Request::Status(reply) => {
                 let _ = reply.send(self.status());
+            }
+            Request::Reconfigure(to, reply) => {
+                (self.config.sources, self.config.max_bytes) = (to.sources, to.max_bytes);
+                self.config.host.config_hash = to.config_hash;
+                self.lanes.iter_mut().zip(to.on_full).for_each(|(filling, on_full)| filling.on_full = on_full);
+                self.origins.clear();
+                self.retry = self.retry.map(|_| self.clock.instant());
+                let _ = reply.send(());
             }
         }
     }

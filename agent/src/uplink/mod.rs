@@ -13,11 +13,13 @@ mod quic;
 mod session;
 mod status;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use shared::backoff::Backoff;
 use shared::enroll::{RenewRequest, Reply, TrustBundle};
 use shared::frame::Frame;
@@ -102,6 +104,12 @@ pub trait Identity: Send {
     /// In words, when they are refused or cannot be stored.
     fn trust(&mut self, bundle: TrustBundle) -> Result<(), String>;
 
+    /// What the fleet says that this agent is to do.
+    ///
+    /// # Errors
+    /// In words, when it is not taken.
+    fn configured(&mut self, config: Value) -> Result<(), String>;
+
     /// An authenticated aggregator says what time it is.
     fn proven(&mut self, time: Timestamp);
 }
@@ -117,6 +125,14 @@ pub struct UplinkConfig {
     pub boot_id: String,
     /// Where it says what it sends, before it does.
     pub own: OwnTraffic,
+    /// What the host says of itself.
+    pub labels: BTreeMap<String, String>,
+    /// It has a fleet file of its own.
+    pub local_fleet: bool,
+    /// The name of the configuration that runs.
+    pub running: watch::Receiver<String>,
+    /// What the agent says of itself; empty until it does.
+    pub told: watch::Receiver<Value>,
 }
 
 /// One aggregator and what is known of it.
@@ -152,7 +168,8 @@ pub async fn run<S: Spool, I: Identity>(
     let target = |endpoint: &Endpoint| Target { endpoint: endpoint.clone(), not_before: now, refusal: None };
     let mut targets: Vec<Target> = config.aggregators.iter().map(target).collect();
     let mut backoff = Backoff::new(BACKOFF_BASE, BACKOFF_CAP);
-    let mut around = Around { spool: &spool, identity: &mut identity, status, stop: &stop };
+    let told = config.told.clone();
+    let mut around = Around { spool: &spool, identity: &mut identity, status, stop: &stop, told };
     let mut at_once = 0;
     let mut wait = Duration::ZERO;
     while !stop.requested() {
@@ -277,6 +294,9 @@ fn hello(config: &UplinkConfig, chains: Vec<ChainSummary>) -> AgentHello {
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         hostname: config.hostname.clone(),
         boot_id: config.boot_id.clone(),
+        labels: config.labels.clone(),
+        config: config.running.borrow().clone(),
+        local_fleet: config.local_fleet,
         chains,
     }
 }

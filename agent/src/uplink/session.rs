@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use shared::identity::{AgentId, Lane};
 use shared::protocol::{AgentEnd, AgentHello, AgentOutput, AgentSession, GoAway, GoAwayReason, MessageReader, PerLane};
 use shared::stop::{Stage, Stop};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::quic::{LaneWrite, Link, LinkError};
 use super::{Identity, Spool, UplinkStatus};
@@ -68,6 +69,7 @@ pub(super) struct Around<'a, S, I> {
     pub(super) identity: &'a mut I,
     pub(super) status: &'a UplinkStatus,
     pub(super) stop: &'a Stop,
+    pub(super) told: watch::Receiver<Value>,
 }
 
 struct Running<'a, 'b, S, I> {
@@ -119,6 +121,9 @@ pub(super) async fn run<S: Spool, I: Identity>(
 impl<S: Spool, I: Identity> Running<'_, '_, S, I> {
     async fn drive(&mut self, taken: &mut mpsc::Receiver<Lane>) -> Over {
         let mut committed = self.around.spool.committed();
+        let mut told = self.around.told.clone();
+        // Each aggregator is told at the start of its session.
+        told.mark_changed();
         let mut renewal = tokio::time::interval(RENEWAL_CHECK);
         let mut buffer = vec![0; CONTROL_BYTES];
         loop {
@@ -134,6 +139,12 @@ impl<S: Spool, I: Identity> Running<'_, '_, S, I> {
                     None => return Over::Link(self.link.state.gone().await),
                 },
                 Some(lane) = taken.recv() => self.machine.handle_written(lane),
+                Ok(()) = told.changed(), if self.machine.is_streaming() => {
+                    let status = told.borrow_and_update().clone();
+                    if !status.is_null() {
+                        self.machine.status(status);
+                    }
+                }
                 Ok(()) = committed.changed() => Lane::ALL.into_iter().for_each(|lane| self.machine.handle_available(lane)),
                 () = until(timeout) => self.machine.handle_timeout(Instant::now()),
                 _ = renewal.tick(), if self.worked => self.renew(false),
@@ -201,7 +212,11 @@ impl<S: Spool, I: Identity> Running<'_, '_, S, I> {
                     "the aggregator has frames that this host did not write: it is a clone or a restored copy; a new epoch begins, what is unacked is sent again");
                 self.around.spool.fork(lane, epoch).await;
             }
-            AgentOutput::Config(_) => tracing::debug!("configuration by the aggregator is not used yet"),
+            AgentOutput::Config(config) => {
+                if let Err(error) = self.around.identity.configured(config) {
+                    tracing::error!(%error, "the fleet's configuration is not taken; what is in force stays");
+                }
+            }
             AgentOutput::Trust(bundle) => {
                 if let Err(error) = self.around.identity.trust(bundle) {
                     tracing::error!(%error, "the authorities that the aggregator named are not taken");

@@ -2,12 +2,14 @@
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 
 use std::fmt::{Display, Write as _};
+use std::time::Duration;
 
 use shared::identity::Lane;
 use shared::printable::Printable;
 use shared::record::LossReason;
 
 use crate::admin::{StatusReport, UplinkView};
+use crate::source::health::IntegritySnapshot;
 
 /// Longest value of a label, in characters; names in a fleet file have at most 64.
 const LABEL_CHARS_MAX: usize = 64;
@@ -47,6 +49,7 @@ pub(super) fn page(report: &StatusReport) -> String {
     page.family("uptime_seconds", "gauge", "Time since the agent started.").sample(&[], report.uptime_seconds);
     sources(report, &mut page);
     captures(report, &mut page);
+    integrities(report, &mut page);
     spool(report, &mut page);
     uplink(report, &mut page);
     page.0
@@ -114,6 +117,43 @@ fn captures(report: &StatusReport, page: &mut Page) {
     let mut lost = page.family("capture_lost_records_total", "counter", "Records that found no room in the spool.");
     for (source, capture) in report.captures() {
         lost.sample(&[("source", source)], capture.records_lost);
+    }
+}
+
+/// A metric of each integrity source: its name, kind, help and value.
+type OfIntegrity = (&'static str, &'static str, &'static str, fn(&IntegritySnapshot) -> u64);
+
+const INTEGRITY: [OfIntegrity; 8] = [
+    ("integrity_paths", "gauge", "Paths that the baseline has.", |it| it.paths),
+    ("integrity_watched_folders", "gauge", "Folders that the kernel watches.", |it| it.folders_watched),
+    ("integrity_scanned_only_folders", "gauge", "Folders that only scans look at.", |it| it.folders_scanned_only),
+    ("integrity_scans_total", "counter", "Looks at everything that came to their end.", |it| it.scans),
+    ("integrity_changes_total", "counter", "Changes that were told.", |it| it.changes),
+    ("integrity_changing_files_total", "counter", "Files that changed while they were read.", |it| it.changing),
+    ("integrity_watch_overflows_total", "counter", "Times that the kernel lost word of changes.", |it| it.overflows),
+    ("integrity_baselines_lost_total", "counter", "Times that no baseline could be used.", |it| it.baselines_lost),
+];
+
+fn integrities(report: &StatusReport, page: &mut Page) {
+    if report.integrities().next().is_none() {
+        return;
+    }
+    for (name, kind, help, value) in INTEGRITY {
+        let mut family = page.family(name, kind, help);
+        for (source, integrity) in report.integrities() {
+            family.sample(&[("source", source)], value(integrity));
+        }
+    }
+    let mut took = page.family("integrity_scan_seconds", "gauge", "How long the last look at everything took.");
+    for (source, integrity) in report.integrities() {
+        took.sample(&[("source", source)], Duration::from_millis(integrity.scan_ms).as_secs_f64());
+    }
+    let help = "Paths that the last look at everything skipped: not permitted or not readable, or beyond its bounds.";
+    let mut skipped = page.family("integrity_skipped_paths", "gauge", help);
+    for (source, integrity) in report.integrities() {
+        for (reason, count) in [("unreadable", integrity.unreadable), ("out_of_bounds", integrity.out_of_bounds)] {
+            skipped.sample(&[("source", source), ("reason", reason)], count);
+        }
     }
 }
 
@@ -219,6 +259,26 @@ mod tests {
             "picket_agent_capture_dropped_packets_total{source=\"auth\",reason=\"interface_drop\"} 0",
             "picket_agent_capture_evicted_flows_total{source=\"auth\",told=\"true\"} 5",
             "picket_agent_capture_evicted_flows_total{source=\"auth\",told=\"false\"} 4",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line} in:\n{page}");
+        }
+    }
+
+    #[test]
+    fn what_integrity_looked_at_and_skipped_is_a_metric() {
+        let mut report = report();
+        assert!(!page(&report).contains("integrity"), "where there is no such source");
+        let integrity =
+            IntegritySnapshot { paths: 7, scans: 2, changes: 3, unreadable: 1, scan_ms: 1500, ..Default::default() };
+        report.sources[0].health.integrity = Some(integrity);
+        let page = page(&report);
+        for line in [
+            "picket_agent_integrity_paths{source=\"auth\"} 7",
+            "picket_agent_integrity_scans_total{source=\"auth\"} 2",
+            "picket_agent_integrity_changes_total{source=\"auth\"} 3",
+            "picket_agent_integrity_scan_seconds{source=\"auth\"} 1.5",
+            "picket_agent_integrity_skipped_paths{source=\"auth\",reason=\"unreadable\"} 1",
+            "picket_agent_integrity_skipped_paths{source=\"auth\",reason=\"out_of_bounds\"} 0",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} in:\n{page}");
         }

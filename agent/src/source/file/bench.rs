@@ -181,7 +181,7 @@ impl Bench {
 
 pub fn config(include: Vec<String>, from: StartAt) -> FileConfig {
     let (exclude, format, lane) = (Vec::new(), "auto".into(), Lane::Normal);
-    FileConfig { include, exclude, from, line_bytes_max: 256 * 1024, format, lane }
+    FileConfig { include, exclude, from, line_bytes_max: 256 * 1024, format, lane, redact: Vec::new() }
 }
 
 pub fn around(name: &str, index: u16, config: &FileConfig, clock: &ManualClock, table: &Arc<Table>) -> Surroundings {

@@ -43,8 +43,8 @@ impl FileSource {
         let walk = walk(&self.patterns);
         self.say_failures(&walk);
         self.watch_folders(&walk.folders);
-        let (precedence, name) = (&self.around.shared.precedence, &self.around.name);
-        let observed = self.tracker.observe(walk.found, |path| precedence.shadows(name, path).map(str::to_owned));
+        let (precedence, name) = (self.around.shared.precedence(), self.around.name.clone());
+        let observed = self.tracker.observe(walk.found, |path| precedence.shadows(&name, path).map(str::to_owned));
         for (path, is_expected) in observed.odd {
             self.trouble(Trouble::NotAFile, &path, "is no regular file: exclude it", is_expected);
         }
@@ -52,7 +52,11 @@ impl FileSource {
             self.loss(outlet, LossReason::Unreadable, &path.to_string_lossy(), None)?;
         }
         for id in observed.missing {
-            self.missing(id, outlet)?;
+            let path = self.tracker.file(id).map(|tracked| tracked.path.as_path());
+            match path.is_some_and(|path| precedence.shadows(&name, path).is_some()) {
+                true => self.hand_on(id, outlet),
+                false => self.missing(id, outlet)?,
+            }
         }
         observed.changed.into_iter().for_each(|id| self.enqueue(id));
         let heirs = if self.is_first_walk { self.follow_predecessors(&walk.folders) } else { HashSet::new() };
@@ -290,7 +294,7 @@ impl FileSource {
         for entries in folders.iter().filter_map(|folder| fs::read_dir(folder).ok()) {
             for path in entries.take(BESIDE_MAX).flatten().map(|entry| entry.path()) {
                 let Some(name) = self.patterns.rotated_from(&path) else { continue };
-                if !self.around.shared.precedence.is_meant(&path) && self.follow_predecessor(&path, &name) {
+                if !self.around.shared.precedence().is_meant(&path) && self.follow_predecessor(&path, &name) {
                     names.insert(name);
                 }
             }

@@ -28,7 +28,7 @@ impl FileSource {
             let read_at = around.clock.now();
             around.health.handed_over(lines.marks.len() as u64, lines.bytes.len() as u64, read_at);
             let checkpoint = Some(checkpoint(id, position, false));
-            let log_name = Arc::clone(&log_name);
+            let (log_name, lines) = (Arc::clone(&log_name), lines.redacted(&config.redact));
             outlet.lines(Chunk { source: around.index, lane: config.lane, read_at, log_name, lines, checkpoint })
         });
         let (now, read_at) = (self.around.clock.instant(), self.around.clock.now());
@@ -218,6 +218,13 @@ impl FileSource {
         self.forget(id, outlet)
     }
 
+    /// Lets go of a file that another source reads from now on, when what was read of it is on disk; else with a later walk.
+    pub(super) fn hand_on(&mut self, id: FileId, outlet: &mut dyn Outlet) {
+        if outlet.settle(self.config.lane) {
+            self.drop_file(id);
+        }
+    }
+
     /// Ends a file of which nothing is left to be read.
     pub(super) fn forget(&mut self, id: FileId, outlet: &mut dyn Outlet) -> Result<(), Stopped> {
         self.checkpoint(id, true, outlet)?;
@@ -245,6 +252,7 @@ impl FileSource {
         }
         let (log_name, lane) = (Arc::clone(&tracked.log_name), self.config.lane);
         let checkpoint = Some(checkpoint(id, &tracked.position, ended));
+        let lines = lines.redacted(&self.config.redact);
         outlet.lines(Chunk { source: self.around.index, lane, read_at, log_name, lines, checkpoint })
     }
 

@@ -42,10 +42,12 @@ mod rounds;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use shared::identity::Lane;
+use shared::redact::Detector;
 use shared::time::{Clock, Timestamp};
 
 use self::glob::{Patterns, Precedence};
@@ -94,6 +96,8 @@ pub struct FileConfig {
     pub format: String,
     /// Where the lines go.
     pub lane: Lane,
+    /// Secrets of these kinds are replaced before a line is kept.
+    pub redact: Vec<Detector>,
 }
 
 /// How patient a file source is.
@@ -127,7 +131,9 @@ impl Default for Timing {
 #[derive(Debug)]
 pub struct FileSources {
     watch: Watch,
-    precedence: Precedence,
+    precedence: RwLock<Arc<Precedence>>,
+    /// Counts arrangements.
+    arrangement: AtomicU64,
     claims: Mutex<HashMap<FileId, SourceIndex>>,
 }
 
@@ -135,7 +141,19 @@ impl FileSources {
     /// For the file sources with these names and patterns.
     #[must_use]
     pub fn new(watch: Watch, sources: Vec<(String, Arc<Patterns>)>) -> Self {
-        Self { watch, precedence: Precedence::new(sources), claims: Mutex::default() }
+        let precedence = RwLock::new(Arc::new(Precedence::new(sources)));
+        Self { watch, precedence, arrangement: AtomicU64::new(0), claims: Mutex::default() }
+    }
+
+    /// Other names and patterns from now on. A source that follows a file which is no longer its own commits what it read
+    /// of it before it lets go.
+    pub fn rearrange(&self, sources: Vec<(String, Arc<Patterns>)>) {
+        *self.precedence.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Precedence::new(sources));
+        self.arrangement.fetch_add(1, Ordering::Release);
+    }
+
+    fn precedence(&self) -> Arc<Precedence> {
+        Arc::clone(&self.precedence.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The source that follows this file, which is `index` from now on if there was none.
@@ -202,6 +220,8 @@ pub struct FileSource {
     said: HashSet<PathBuf>,
     is_first_walk: bool,
     is_polling: bool,
+    /// The last arrangement of sources that was looked at.
+    arranged: u64,
 }
 
 impl FileSource {
@@ -225,6 +245,7 @@ impl FileSource {
             said: HashSet::new(),
             is_first_walk: true,
             is_polling: false,
+            arranged: around.shared.arrangement.load(Ordering::Acquire),
             around,
         }
     }
@@ -257,6 +278,10 @@ impl FileSource {
     }
 
     fn take_hints(&mut self) {
+        let arranged = self.around.shared.arrangement.load(Ordering::Acquire);
+        if std::mem::replace(&mut self.arranged, arranged) != arranged {
+            self.schedule.next = self.around.clock.instant();
+        }
         let hints = self.mailbox.take();
         if hints.all {
             self.schedule.is_wanted = true;

@@ -120,7 +120,7 @@ impl FileSource {
         // Most names in a folder are dismissed here.
         path.file_name()?.as_encoded_bytes().iter().any(u8::is_ascii_digit).then_some(())?;
         let name = self.patterns.rotated_from(path).filter(|name| is_rotation(path, name))?;
-        let precedence = &self.around.shared.precedence;
+        let precedence = self.around.shared.precedence();
         let is_ours = precedence.shadows(&self.around.name, &name).is_none() && !precedence.is_meant(path);
         is_ours.then_some(name)
     }

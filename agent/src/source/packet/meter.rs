@@ -41,6 +41,10 @@ impl Meter {
                 if let Some(told) = neighbors.message(packet.at, message) {
                     out(told);
                 }
+                // Of ARP in a tunnel what carries it is still a flow.
+                if packet.outer.is_some() {
+                    table.packet(packet, out);
+                }
             }
             _ => table.packet(packet, out),
         });

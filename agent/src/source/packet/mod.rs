@@ -40,8 +40,23 @@ pub struct Packet<'a> {
     pub transport: Transport<'a>,
     /// What it was wrapped in, outermost first; unused places are [`Tunnel::None`].
     pub tunnels: [Tunnel; TUNNELS_MAX],
+    /// The outermost IP packet, where it wraps this one.
+    pub outer: Option<Outer>,
     /// What is wrong with it.
     pub flaws: Flaws,
+}
+
+/// An IP packet that wraps another one: who sends the tunnel to whom.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outer {
+    /// Its header; of fragments inside of tunnels that were put together, with the lengths of all their wrappings.
+    pub ip: Ip,
+    /// Source port; 0: it has none.
+    pub source: u16,
+    /// Destination port; 0: it has none.
+    pub destination: u16,
+    /// What it carries.
+    pub tunnel: Tunnel,
 }
 
 /// Tunnels in tunnels that are followed.
@@ -179,6 +194,30 @@ pub enum Tunnel {
     IpIp,
     /// Teredo.
     Teredo,
+    /// Ethernet in IP.
+    EtherIp,
+    /// A PIM register message.
+    Pim,
+}
+
+impl Tunnel {
+    /// The word for it, as `app_protocol_name`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::PppoE => "pppoe",
+            Self::Mpls => "mpls",
+            Self::Gre(_) => "gre",
+            Self::Erspan => "erspan",
+            Self::Vxlan(_) => "vxlan",
+            Self::Geneve(_) => "geneve",
+            Self::IpIp => "ipip",
+            Self::Teredo => "teredo",
+            Self::EtherIp => "etherip",
+            Self::Pim => "pim",
+        }
+    }
 }
 
 /// What is wrong with a packet; several things may be.

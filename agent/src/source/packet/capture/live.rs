@@ -208,6 +208,35 @@ mod tests {
     }
 
     #[test]
+    fn filter_leaves_out_the_own_traffic_and_nothing_that_is_cut() {
+        let ends = |remote: &str| OwnEnds { protocol: 17, local_port: 40_000, remote: remote.parse().unwrap() };
+        let own = own::filter(None, &[ends("192.0.2.1:7443"), ends("[2001:db8::1]:7443")]);
+        let dead = Pcap::dead(Linktype(1)).unwrap();
+        let program = dead.compile(&own, true).unwrap();
+        let mut v4 =
+            [&[0; 12][..], &[8, 0, 0x45, 0, 0, 50, 0, 0, 0, 0, 64, 17, 0, 0, 192, 0, 2, 9, 192, 0, 2, 1]].concat();
+        v4.extend([40_000_u16.to_be_bytes(), 7443_u16.to_be_bytes()].concat());
+        v4.resize(64, 0);
+        let mut v6 =
+            [&[0; 12][..], &[0x86, 0xdd, 0x60, 0, 0, 0, 0, 30, 17, 64], &[0; 16], &[0x20, 1, 0x0d, 0xb8]].concat();
+        v6.extend([0; 11].iter().chain(&[1]));
+        v6.extend([40_000_u16.to_be_bytes(), 7443_u16.to_be_bytes()].concat());
+        v6.resize(84, 0);
+        assert!(!program.filter(&v4) && !program.filter(&v6), "its own");
+        for (packet, other) in [(&v4, 33), (&v6, 53)] {
+            let mut packet = packet.clone();
+            packet[other] ^= 2;
+            for len in 14..packet.len() {
+                assert!(program.filter(&packet[..len]), "{len} octets of another's");
+            }
+        }
+        // Options that reach behind its end.
+        let mut long_header = v4;
+        (long_header[14], long_header[33]) = (0x4f, 7);
+        assert!(program.filter(&long_header[..60]));
+    }
+
+    #[test]
     fn filter_of_first_packets_compiles() {
         let addresses: Vec<IpAddr> = (0..=255).map(|last| IpAddr::from([192, 0, 2, last])).collect();
         for local in [0, 1, FIRST_ADDRESSES_MAX, 256].map(|count| &addresses[..count]) {

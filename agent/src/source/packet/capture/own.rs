@@ -5,16 +5,27 @@ use std::net::IpAddr;
 use super::super::{Packet, Transport};
 use crate::own_traffic::{OwnEnds, UDP};
 
+/// Octets of the shortest segment over IPv4 without a link header.
+const V4_LEN_MIN: usize = 40;
+/// Octets of the shortest segment over IPv6 without a link header.
+const V6_LEN_MIN: usize = 60;
+
 /// pcap-filter(7) text that leaves `own` out of what `filter` lets through. Ours comes first: behind `vlan` or `mpls` in
 /// the user's the rest of a filter means what is inside.
+///
+/// A filter that looks behind the end of a packet lets it not through, and nobody counts that. So lengths are looked at
+/// first, the shortest that a packet of ours can have, then the addresses, and ports only of what is between the two hosts:
+/// what is cut or malformed between others is captured.
 pub(super) fn filter(filter: Option<&str>, own: &[OwnEnds]) -> String {
     let one = |ends: &OwnEnds| {
         let OwnEnds { local_port: local, remote, .. } = ends;
         let protocol = if ends.protocol == UDP { "udp" } else { "tcp" };
         let (ip, port) = (remote.ip().to_canonical(), remote.port());
+        let (version, least) = if ip.is_ipv4() { ("ip", V4_LEN_MIN) } else { ("ip6", V6_LEN_MIN) };
         format!(
-            "({protocol} and ((src port {local} and dst host {ip} and dst port {port}) or \
-             (dst port {local} and src host {ip} and src port {port})))"
+            "(greater {least} and \
+             (({version} dst host {ip} and {protocol} src port {local} and {protocol} dst port {port}) or \
+             ({version} src host {ip} and {protocol} dst port {local} and {protocol} src port {port})))"
         )
     };
     let own: Vec<String> = own.iter().map(one).collect();

@@ -239,8 +239,8 @@ fn own_traffic_is_left_out_of_filter_and_records_from_the_moment_it_is_declared(
     assert_eq!(ran.of("src_endpoint.port").collect::<Vec<_>>(), [&Value::U64(4001)]);
     assert_eq!(
         ran.filters,
-        ["not ((udp and ((src port 4000 and dst host 192.0.2.2 and dst port 9000) or \
-          (dst port 4000 and src host 192.0.2.2 and src port 9000)))) and (not port 22)"]
+        ["not ((greater 40 and ((ip dst host 192.0.2.2 and udp src port 4000 and udp dst port 9000) or \
+          (ip src host 192.0.2.2 and udp dst port 4000 and udp src port 9000)))) and (not port 22)"]
     );
     assert_eq!(ran.own.generation(), 1);
 }

@@ -95,7 +95,15 @@ impl Decoder {
                 let mut packet = packet.clone();
                 packet.flaws.set(flaws);
                 packet.transport = Transport::Other(fragment.payload);
-                each(&packet);
+                if fragment.offset == 0 {
+                    // What it begins with is there all the same.
+                    let next = Next::Payload(fragment.protocol);
+                    let mut walk = Walk::resume(packet, next, fragment.payload, fragment.payload_len);
+                    walk.partial = true;
+                    each(&walk.finish());
+                } else {
+                    each(&packet);
+                }
                 None
             }
         }

@@ -20,6 +20,8 @@ impl Walk<'_> {
             0x8847 | 0x8848 => self.mpls(),
             0x880b => Next::Ppp,
             0x6558 => Next::Ethernet,
+            0x88be => self.erspan_bare(),
+            0x88e5 => self.macsec(),
             0x8926 | 0x893f => self.bridge_tag(),
             0x88e7 => self.backbone(),
             0x894f => self.service_chain(),
@@ -55,6 +57,21 @@ impl Walk<'_> {
                 self.logical_link()
             }
             kind => Next::EtherType(kind),
+        }
+    }
+
+    /// MACsec (IEEE 802.1AE): what is only authenticated is followed; its check value is behind what IP says of its length.
+    fn macsec(&mut self) -> Next {
+        let Some(&[control, ..]) = self.take::<6>() else { return self.end() };
+        if control & 0x8c != 0 {
+            return self.unknown(); // another version, or encrypted
+        }
+        if control & 0x20 != 0 && self.take::<8>().is_none() {
+            return self.end();
+        }
+        match self.take::<2>() {
+            Some(kind) => Next::EtherType(u16::from_be_bytes(*kind)),
+            None => self.end(),
         }
     }
 

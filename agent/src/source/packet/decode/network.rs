@@ -19,8 +19,11 @@ mod protocol {
     pub const AUTHENTICATION: u8 = 51;
     pub const ICMP6: u8 = 58;
     pub const DESTINATION: u8 = 60;
+    pub const ETHERIP: u8 = 97;
+    pub const PIM: u8 = 103;
     pub const SCTP: u8 = 132;
     pub const MPLS: u8 = 137;
+    pub const ETHERNET: u8 = 143;
 }
 
 /// Most options of a hop-by-hop header that are looked at for the jumbo one.
@@ -117,6 +120,9 @@ impl Walk<'_> {
             protocol::SCTP => self.sctp(),
             protocol::IP4 => self.enter(Tunnel::IpIp, Next::Ip4),
             protocol::IP6 => self.enter(Tunnel::IpIp, Next::Ip6),
+            protocol::ETHERIP => self.ether_ip(),
+            protocol::ETHERNET => self.enter(Tunnel::EtherIp, Next::Ethernet),
+            protocol::PIM => self.pim(),
             protocol::GRE => self.gre(),
             protocol::MPLS => self.mpls(),
             protocol::AUTHENTICATION => self.extension(4, 2),

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use shared::time::Timestamp;
 
-use super::super::{Flaws, Packet, Transport};
+use super::super::{Flaws, Ip, Outer, Packet, Transport};
 use super::walk::{Fragment, narrow};
 
 /// Bounds of what fragments may hold.
@@ -208,8 +208,9 @@ fn senseless(packet: &Packet<'_>, fragment: &Fragment<'_>) -> Option<Flaws> {
 
 impl Datagram {
     fn new(packet: &Packet<'_>, fragment: &Fragment<'_>) -> Self {
+        let outer = packet.outer.map(|outer| Outer { ip: Ip { total_len: 0, payload_len: 0, ..outer.ip }, ..outer });
         Self {
-            packet: Packet { wire_len: 0, frames: 0, transport: Transport::Other(&[]), ..packet.clone() },
+            packet: Packet { wire_len: 0, frames: 0, transport: Transport::Other(&[]), outer, ..packet.clone() },
             protocol: fragment.protocol,
             identification: fragment.identification,
             since: packet.at,
@@ -265,6 +266,10 @@ impl Datagram {
         if let Some(ip) = &mut self.packet.ip {
             ip.payload_len = narrow(self.covered);
             ip.total_len = narrow(fragment.header_len + self.covered);
+        }
+        if let (Some(sum), Some(outer)) = (&mut self.packet.outer, &packet.outer) {
+            sum.ip.total_len = sum.ip.total_len.saturating_add(outer.ip.total_len);
+            sum.ip.payload_len = sum.ip.payload_len.saturating_add(outer.ip.payload_len);
         }
         self.packet.at = packet.at;
         self.packet.wire_len = self.packet.wire_len.saturating_add(packet.wire_len);

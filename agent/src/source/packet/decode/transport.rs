@@ -72,7 +72,7 @@ impl Walk<'_> {
             (_, port::VXLAN_GPE) => self.vxlan_generic(),
             (_, port::GENEVE) => self.geneve(),
             (port::TEREDO, _) | (_, port::TEREDO) => self.teredo(),
-            _ => Next::Done,
+            _ => self.teredo_elsewhere(),
         }
     }
 

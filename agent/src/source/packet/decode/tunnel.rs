@@ -1,9 +1,10 @@
-//! Tunnels: GRE (RFC 2784, 2890; PPTP: RFC 2637) with ERSPAN and NVGRE (RFC 7637), VXLAN (RFC 7348), Geneve (RFC 8926)
-//! and Teredo (RFC 4380).
+//! Tunnels: GRE (RFC 2784, 2890; PPTP: RFC 2637) with ERSPAN and NVGRE (RFC 7637), VXLAN (RFC 7348), Geneve (RFC 8926),
+//! Teredo (RFC 4380), EtherIP (RFC 3378), registers of PIM (RFC 7761 §4.9.3).
 
 use std::net::Ipv6Addr;
 
 use super::super::{Flaws, Tunnel};
+use super::LinkType;
 use super::walk::{Next, Walk};
 
 /// Bits of a GRE header's first two bytes.
@@ -58,6 +59,8 @@ impl Walk<'_> {
                 }
                 self.enter(Tunnel::Gre(key), Next::Ip4)
             }
+            // Wireless access points send what they hear to their controller.
+            0x8200 => self.enter(Tunnel::Gre(key), Next::Link(LinkType::IEEE802_11)),
             kind => self.enter(Tunnel::Gre(key), Next::EtherType(kind)),
         })
     }
@@ -90,6 +93,30 @@ impl Walk<'_> {
         }
         self.limit(length);
         Some(self.enter(Tunnel::Gre(u32::from(u16::from_be_bytes([c0, c1]))), Next::Ppp))
+    }
+
+    /// ERSPAN type II right behind Ethernet.
+    pub fn erspan_bare(&mut self) -> Next {
+        self.erspan2(true).unwrap_or(Next::Done)
+    }
+
+    /// Ethernet in IP: its version, then a frame.
+    pub fn ether_ip(&mut self) -> Next {
+        match self.take::<2>() {
+            Some(&[0x30, _]) => self.enter(Tunnel::EtherIp, Next::Ethernet),
+            _ => Next::Done,
+        }
+    }
+
+    /// What a router sends to the rendezvous point of a group, unless it is empty or a null register.
+    pub fn pim(&mut self) -> Next {
+        match self.rest.first_chunk::<8>() {
+            Some(&[0x21, _, _, _, flags, ..]) if flags & 0x40 == 0 && self.left > 28 => {
+                self.take::<8>();
+                self.enter(Tunnel::Pim, Next::Ip)
+            }
+            _ => Next::Done,
+        }
     }
 
     /// ERSPAN type I, which has no header, or II, which has one of 8 bytes and a sequence number in GRE's.
@@ -126,13 +153,14 @@ impl Walk<'_> {
         }
     }
 
-    /// VXLAN that names what it wraps (draft-ietf-nvo3-vxlan-gpe).
+    /// VXLAN that names what it wraps (draft-ietf-nvo3-vxlan-gpe), also where the bit that says so is not set.
     pub fn vxlan_generic(&mut self) -> Next {
         let Some(&[flags, _, _, kind, n0, n1, n2, _]) = self.take::<8>() else { return Next::Done };
-        let next = match (flags & 0x0c, kind) {
-            (0x08, _) | (0x0c, 3) => Next::Ethernet,
-            (0x0c, 1) => Next::Ip4,
-            (0x0c, 2) => Next::Ip6,
+        let next = match (flags & 0x08, kind) {
+            (0, _) => return Next::Done,
+            (_, 0 | 3) => Next::Ethernet,
+            (_, 1) => Next::Ip4,
+            (_, 2) => Next::Ip6,
             _ => return Next::Done,
         };
         self.enter(Tunnel::Vxlan(u32::from_be_bytes([0, n0, n1, n2])), next)
@@ -148,8 +176,8 @@ impl Walk<'_> {
         self.enter(Tunnel::Geneve(u32::from_be_bytes([0, n0, n1, n2])), Next::EtherType(kind))
     }
 
-    /// Teredo, only when what is inside proves it: an IPv6 packet that fills the datagram, between addresses that Teredo
-    /// uses, and that carries something (empty ones only keep NAT open).
+    /// Teredo on its own port, only when what is inside proves it: an IPv6 packet that fills the datagram, between
+    /// addresses that Teredo uses, and that carries something (empty ones only keep NAT open).
     pub fn teredo(&mut self) -> Next {
         if let Some(&[0, 1, client, secret, ..]) = self.rest.first_chunk::<4>()
             && self.skip(13 + usize::from(client) + usize::from(secret)).is_none()
@@ -159,6 +187,20 @@ impl Walk<'_> {
         if let Some(&[0, 0, ..]) = self.rest.first_chunk::<8>() {
             self.take::<8>();
         }
+        self.teredo_packet(true)
+    }
+
+    /// Teredo on any other ports, as between a client and a relay: the same, and one of the addresses has to be of Teredo.
+    /// Its own ends are told with the datagram that carries it, whatever is inside.
+    #[inline]
+    pub fn teredo_elsewhere(&mut self) -> Next {
+        match self.rest.first() {
+            Some(0x60..=0x6f) => self.teredo_packet(false),
+            _ => Next::Done,
+        }
+    }
+
+    fn teredo_packet(&mut self, at_home: bool) -> Next {
         let Some(&[first, _, _, _, l0, l1, _, _, addresses @ ..]) = self.rest.first_chunk::<40>() else {
             return Next::Done;
         };
@@ -166,16 +208,16 @@ impl Walk<'_> {
         let proven = first >> 4 == 6
             && payload_len > 0
             && payload_len.checked_add(40) == Some(self.left)
-            && teredo_addresses(&addresses);
+            && teredo_addresses(&addresses, at_home);
         if proven { self.enter(Tunnel::Teredo, Next::Ip6) } else { Next::Done }
     }
 }
 
-/// Whether either of two addresses is of Teredo, or of the link, as in its router solicitations.
-fn teredo_addresses(addresses: &[u8; 32]) -> bool {
+/// Whether either of two addresses is of Teredo, or, `at_home`, of the link, as in its router solicitations.
+fn teredo_addresses(addresses: &[u8; 32], at_home: bool) -> bool {
     let (halves, _) = addresses.as_chunks::<16>();
     halves
         .iter()
         .map(|&half| Ipv6Addr::from(half))
-        .any(|address| address.segments().starts_with(&TEREDO_PREFIX) || address.is_unicast_link_local())
+        .any(|address| address.segments().starts_with(&TEREDO_PREFIX) || at_home && address.is_unicast_link_local())
 }

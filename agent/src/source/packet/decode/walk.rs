@@ -5,7 +5,7 @@
 
 use shared::time::Timestamp;
 
-use super::super::{Flaws, Link, Packet, TUNNELS_MAX, Transport, Tunnel};
+use super::super::{Flaws, Link, Outer, Packet, TUNNELS_MAX, Transport, Tunnel};
 use super::LinkType;
 
 /// Most headers of a frame that are looked at: four tunnels with their VLANs, labels and extension headers.
@@ -71,6 +71,8 @@ pub struct Walk<'a> {
     /// Tunnels entered, and how many of them held a packet.
     entered: usize,
     proven: usize,
+    /// Tunnels entered before the one that the outermost IP packet carries.
+    outer_at: usize,
 }
 
 impl<'a> Walk<'a> {
@@ -92,6 +94,7 @@ impl<'a> Walk<'a> {
                 ip: None,
                 transport: Transport::Other(captured),
                 tunnels: [Tunnel::None; TUNNELS_MAX],
+                outer: None,
                 flaws,
             },
             rest: captured,
@@ -101,13 +104,14 @@ impl<'a> Walk<'a> {
             next: Next::Link(link),
             entered: 0,
             proven: 0,
+            outer_at: 0,
         }
     }
 
     /// A walk that goes on behind the header of `packet`, with `next`.
     pub fn resume(packet: Packet<'a>, next: Next, rest: &'a [u8], left: usize) -> Self {
         let entered = packet.tunnels.iter().filter(|&&tunnel| tunnel != Tunnel::None).count();
-        Self { packet, rest, left, partial: false, fragment: None, next, entered, proven: entered }
+        Self { packet, rest, left, partial: false, fragment: None, next, entered, proven: entered, outer_at: 0 }
     }
 
     /// Walks on, to the end or to a fragment, which is returned; then [`Self::packet`] is the fragment's.
@@ -223,6 +227,16 @@ impl<'a> Walk<'a> {
             return self.end();
         };
         *place = tunnel;
+        if self.packet.outer.is_none()
+            && let Some(ip) = self.packet.ip
+        {
+            let (source, destination) = match &self.packet.transport {
+                Transport::Udp(udp) => (udp.source, udp.destination),
+                _ => (0, 0),
+            };
+            self.packet.outer = Some(Outer { ip, source, destination, tunnel });
+            self.outer_at = self.entered;
+        }
         self.entered += 1;
         next
     }
@@ -241,6 +255,9 @@ impl<'a> Walk<'a> {
     fn forget_unproven(&mut self) {
         for tunnel in self.packet.tunnels.iter_mut().skip(self.proven) {
             *tunnel = Tunnel::None;
+        }
+        if self.outer_at >= self.proven {
+            self.packet.outer = None;
         }
     }
 }

@@ -4,105 +4,33 @@
 //! told with its response, or when the connection ends before one comes; a response without a request as well. What
 //! follows an upgrade or a tunnel (`101`, a successful `CONNECT`) is no HTTP any more.
 //!
+//! Behind a hole in a stream the next piece that begins with a message goes on. A response there answers the last request
+//! that waits, those before it are told alone: who does not pipeline asks again only after an answer.
+//!
 //! Bounds: a head of [`HEAD_BYTES_MAX`], [`PIPELINED_MAX`] requests that wait for their responses.
 
+mod recognize;
 mod record;
+mod turned;
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 
 use shared::time::Timestamp;
 
+use self::recognize::{begins_message, recognize};
 use self::record::told;
-use super::{Carrier, Dissector, Entry, First, Recognized, Side, TEXT_BYTES_MAX, Tell, Want};
+use super::{Carrier, Dissector, Entry, Side, TEXT_BYTES_MAX, Tell, Want};
+pub use recognize::is_turned;
+pub use turned::turned;
 
 /// Bytes of a head, start line included; a longer one ends its side.
 pub const HEAD_BYTES_MAX: usize = 16 << 10;
 /// Requests that wait for their responses; the oldest is told alone where there are more.
 pub const PIPELINED_MAX: usize = 16;
-/// Bytes of a method.
-const METHOD_BYTES_MAX: usize = 20;
 
 /// This dissector.
 pub const ENTRY: Entry = Entry { protocol: "http", recognize, make };
-
-/// Methods that a request may begin with (IANA, "HTTP Method Registry", and what proxies and tools use).
-const METHODS: &[&str] = &[
-    "GET",
-    "HEAD",
-    "POST",
-    "PUT",
-    "DELETE",
-    "CONNECT",
-    "OPTIONS",
-    "TRACE",
-    "PATCH",
-    "ACL",
-    "BASELINE-CONTROL",
-    "BIND",
-    "CHECKIN",
-    "CHECKOUT",
-    "COPY",
-    "LABEL",
-    "LINK",
-    "LOCK",
-    "MERGE",
-    "MKACTIVITY",
-    "MKCALENDAR",
-    "MKCOL",
-    "MKREDIRECTREF",
-    "MKWORKSPACE",
-    "MOVE",
-    "NOTIFY",
-    "ORDERPATCH",
-    "PRI",
-    "PROPFIND",
-    "PROPPATCH",
-    "PURGE",
-    "REBIND",
-    "REPORT",
-    "SEARCH",
-    "SUBSCRIBE",
-    "UNBIND",
-    "UNCHECKOUT",
-    "UNLINK",
-    "UNLOCK",
-    "UNSUBSCRIBE",
-    "UPDATE",
-    "UPDATEREDIRECTREF",
-    "VERSION-CONTROL",
-    "M-SEARCH",
-    "RPC_IN_DATA",
-    "RPC_OUT_DATA",
-    "CCM_POST",
-    "BITS_POST",
-];
-
-fn recognize(first: &First<'_>) -> Recognized {
-    if first.carrier != Carrier::Stream {
-        return Recognized::No;
-    }
-    let bytes = first.bytes;
-    if bytes.starts_with(b"HTTP/1.") {
-        return Recognized::Yes;
-    }
-    if b"HTTP/1.".starts_with(bytes) {
-        return Recognized::Perhaps;
-    }
-    let head = bytes.get(..METHOD_BYTES_MAX).unwrap_or(bytes);
-    match memchr::memchr(b' ', head) {
-        Some(end) => {
-            let method = head.get(..end).unwrap_or_default();
-            let known = METHODS.iter().any(|known| known.as_bytes() == method);
-            // SIP and RTSP begin the same way, and say so at the end of the line.
-            let line = bytes.get(..memchr::memchr(b'\n', bytes).unwrap_or(bytes.len())).unwrap_or(bytes);
-            let other = [&b"SIP/2.0"[..], b"RTSP/1.0"].iter().any(|other| memchr::memmem::find(line, other).is_some());
-            // HTTP/2 in plain text begins with this request, and is another protocol.
-            if known && !other && method != b"PRI" { Recognized::Yes } else { Recognized::No }
-        }
-        None if METHODS.iter().any(|known| known.as_bytes().starts_with(head)) => Recognized::Perhaps,
-        None => Recognized::No,
-    }
-}
 
 fn make(_: Carrier) -> Box<dyn Dissector> {
     Box::<Http>::default()
@@ -128,6 +56,8 @@ enum At {
     #[default]
     Head,
     Body(Body),
+    /// Bytes are missing: the next piece that begins with a message is waited for.
+    Lost,
     /// Nothing more is read.
     Over,
 }
@@ -294,6 +224,13 @@ impl Http {
         let Some(half) = self.halves.get_mut(index(side)) else { return };
         match half.at {
             At::Over => *bytes = &[],
+            At::Lost if begins_message(side, bytes) => {
+                half.at = At::Head;
+                if side == Side::Server {
+                    self.passed_over(tell);
+                }
+            }
+            At::Lost => *bytes = &[],
             At::Head => self.head(side, at, bytes, tell),
             At::Body(body) => {
                 let (taken, next) = half.body(body, bytes);
@@ -449,6 +386,13 @@ impl Http {
         oldest.map(|request| *request)
     }
 
+    /// What answered all requests but the last was in the hole.
+    fn passed_over(&mut self, tell: Tell<'_>) {
+        while self.waiting.len() > 1 {
+            tell(told(self.oldest(), None));
+        }
+    }
+
     /// Tells the response at hand with its request.
     fn answer(&mut self, tell: Tell<'_>) {
         if let Some(response) = self.answering.take() {
@@ -507,10 +451,8 @@ impl Half {
             }),
             Body::Chunked(left) => {
                 let taken = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-                let end = left - taken as u64;
-                let content = (left.saturating_sub(2)).saturating_sub(end.saturating_sub(2));
-                self.body_bytes += content;
-                (taken, At::Body(Body::Chunked(end)))
+                self.pass(left, taken as u64);
+                (taken, self.at)
             }
             Body::Trailer => {
                 let held = self.held.is_empty();
@@ -521,6 +463,13 @@ impl Half {
                 (taken, if empty || split_end { At::Head } else { At::Body(Body::Trailer) })
             }
         }
+    }
+
+    /// Passes over `taken` of the `left` bytes of a chunk: its line end is no part of the body.
+    fn pass(&mut self, left: u64, taken: u64) {
+        let end = left.saturating_sub(taken);
+        self.body_bytes += left.saturating_sub(2).saturating_sub(end.saturating_sub(2));
+        self.at = At::Body(Body::Chunked(end));
     }
 
     /// Takes a line; what `next` makes of the number that it begins with, once it is whole.
@@ -563,15 +512,25 @@ impl Dissector for Http {
         let Some(half) = self.halves.get_mut(index(side)) else { return Want::Enough };
         match half.at {
             // A hole in a body is a part of it.
-            At::Body(Body::Length(left)) if len <= left => {
-                half.body_bytes += len;
-                half.at = if len == left { At::Head } else { At::Body(Body::Length(left - len)) };
-                if len == left {
+            At::Body(Body::Length(left)) => {
+                half.body_bytes += len.min(left);
+                half.at = match len.cmp(&left) {
+                    Ordering::Less => At::Body(Body::Length(left - len)),
+                    Ordering::Equal => At::Head,
+                    Ordering::Greater => At::Lost,
+                };
+                if len >= left {
                     self.body_ended(side, tell);
                 }
             }
+            At::Body(Body::Chunked(left)) if len < left => half.pass(left, len),
             At::Body(Body::End) => half.body_bytes += len,
-            _ => (half.at, half.held) = (At::Over, Vec::new()),
+            At::Body(_) => {
+                (half.at, half.held, half.flaw) = (At::Lost, Vec::new(), Some("stream_gap"));
+                self.body_ended(side, tell);
+            }
+            At::Head | At::Lost => (half.at, half.held) = (At::Lost, Vec::new()),
+            At::Over => {}
         }
         if self.halves.iter().all(|half| half.at == At::Over) { Want::Enough } else { Want::More }
     }

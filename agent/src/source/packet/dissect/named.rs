@@ -1,7 +1,7 @@
 //! Protocols that are named by how they begin, and not read further.
 //!
-//! Each has a line in `NAMES`: what is there has to be certain by content alone. Nothing here looks at ports, but for
-//! the one pair of protocols whose first words are the same (FTP and POP3).
+//! Each has a line in `NAMES`: what is there has to be certain by content alone. Ports are looked at only where the first
+//! words of protocols are the same (FTP, POP3 and SMTP), and for messages of IKE whose length is not theirs.
 
 use super::{Carrier, First, Side, smb};
 
@@ -10,6 +10,7 @@ type Is = fn(&First<'_>) -> bool;
 /// Names for `app_protocol_name`, over what they are spoken, and how they are known.
 const NAMES: &[(&str, Carrier, Is)] = &[
     ("smb", Carrier::Stream, smb::is),
+    ("smb", Carrier::Datagram, smb::is_in_datagram),
     ("rdp", Carrier::Stream, rdp),
     ("mysql", Carrier::Stream, mysql),
     ("postgresql", Carrier::Stream, postgresql),
@@ -125,7 +126,10 @@ fn redis(first: &First<'_>) -> bool {
 fn smtp(first: &First<'_>) -> bool {
     let Some(line) = line(first) else { return false };
     match first.side {
-        Side::Client => begins(line, b"EHLO ") || begins(line, b"HELO ") || begins(line, b"MAIL FROM:<"),
+        Side::Client => {
+            let quits = line == b"QUIT" && matches!(first.server_port, 25 | 587);
+            quits || begins(line, b"EHLO ") || begins(line, b"HELO ") || begins(line, b"MAIL FROM:<")
+        }
         Side::Server => (begins(line, b"220 ") || begins(line, b"220-")) && contains(line, b"SMTP"),
     }
 }
@@ -135,7 +139,8 @@ fn ftp(first: &First<'_>) -> bool {
     match first.side {
         Side::Client => {
             let one_word = begins(line, b"USER ") && !line.get(5..).unwrap_or_default().contains(&b' ');
-            one_word && first.server_port != 110 || [&b"AUTH TLS"[..], b"AUTH SSL", b"FEAT"].contains(&line)
+            let quits = line == b"QUIT" && first.server_port == 21;
+            quits || one_word && first.server_port != 110 || [&b"AUTH TLS"[..], b"AUTH SSL", b"FEAT"].contains(&line)
         }
         Side::Server => (begins(line, b"220 ") || begins(line, b"220-")) && contains(line, b"FTP"),
     }
@@ -277,9 +282,11 @@ fn dtls(first: &First<'_>) -> bool {
     rest.len() >= usize::from(u16::from_be_bytes([*high, *low])) && matches!(rest, [0..=20, ..])
 }
 
-/// A header that says the length that it has (RFC 7296 §3.1, RFC 2408 §3.1), behind the marker of port 4500 or not.
+/// A header that says the length that it has (RFC 7296 §3.1, RFC 2408 §3.1), behind the marker of port 4500 or not. On its
+/// own ports one of a known exchange is enough, or one of either version with a cookie of who began it.
 fn ike(first: &First<'_>) -> bool {
-    let header = |bytes: &[u8]| {
+    let own = |port: u16| first.client_port == port || first.server_port == port;
+    let header = |bytes: &[u8], own: bool| {
         let Some([_, version, exchange, _, _, _, _, _, a, b, c, d]) = bytes.get(16..28) else { return false };
         let len = u32::from_be_bytes([*a, *b, *c, *d]);
         let known = match version {
@@ -287,9 +294,12 @@ fn ike(first: &First<'_>) -> bool {
             0x20 => matches!(exchange, 34..=37 | 43),
             _ => false,
         };
-        known && usize::try_from(len).is_ok_and(|len| len == bytes.len())
+        let begun = bytes.get(..8).is_some_and(|cookie| cookie != [0; 8]);
+        let whole = usize::try_from(len).is_ok_and(|len| len == bytes.len());
+        known && (own || whole) || own && begun && matches!(version >> 4, 1 | 2)
     };
-    header(first.bytes) || first.bytes.strip_prefix(&[0; 4]).is_some_and(header)
+    let behind_marker = first.bytes.strip_prefix(&[0; 4]);
+    header(first.bytes, own(500)) || behind_marker.is_some_and(|bytes| header(bytes, own(4500)))
 }
 
 /// The cookie, and the length that it has (RFC 8489 §5).
@@ -357,6 +367,22 @@ mod tests {
         let mut begin = [7; 148];
         begin[..4].copy_from_slice(&[1, 0, 0, 0]);
         assert_eq!(named(Datagram, Client, &begin), Some("wireguard"));
+    }
+
+    #[test]
+    fn ports_decide_only_between_what_begins_alike() {
+        fn named(carrier: Carrier, server_port: u16, bytes: &[u8]) -> Option<&'static str> {
+            name(&First { carrier, side: Side::Client, client_port: 40_000, server_port, bytes })
+        }
+        let quits = [25, 587, 21, 4000].map(|port| named(Carrier::Stream, port, b"QUIT\r\n"));
+        assert_eq!(quits, [Some("smtp"), Some("smtp"), Some("ftp"), None]);
+        let mut key_exchange = [7; 40];
+        key_exchange[17..19].copy_from_slice(&[0x10, 5]);
+        let marked = [&[0; 4][..], &key_exchange].concat();
+        assert_eq!([500, 4000].map(|port| named(Carrier::Datagram, port, &key_exchange)), [Some("ike"), None]);
+        assert_eq!([4500, 4000].map(|port| named(Carrier::Datagram, port, &marked)), [Some("ike"), None]);
+        let whole = [&key_exchange[..24], &[0, 0, 0, 40], &key_exchange[28..]].concat();
+        assert_eq!(named(Carrier::Datagram, 4000, &whole), Some("ike"));
     }
 
     #[test]

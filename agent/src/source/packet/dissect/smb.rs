@@ -3,6 +3,8 @@
 
 use super::{Carrier, First};
 
+/// Octets of a datagram's header with both names, in full length (RFC 1002 §4.4.2).
+const DATAGRAM_HEADER_LEN: usize = 82;
 /// Session messages that may stand before the first of SMB.
 const BEFORE_MAX: usize = 4;
 
@@ -27,6 +29,13 @@ pub fn is(first: &First<'_>) -> bool {
         }
     }
     false
+}
+
+/// Whether a datagram of the datagram service (RFC 1002 §4.4) carries SMB, as browsers' announcements do.
+#[must_use]
+pub fn is_in_datagram(first: &First<'_>) -> bool {
+    let carried = first.bytes.get(DATAGRAM_HEADER_LEN..);
+    matches!(first.bytes, [0x10..=0x12, ..]) && carried.is_some_and(|smb| smb.starts_with(b"\xffSMB"))
 }
 
 #[cfg(test)]

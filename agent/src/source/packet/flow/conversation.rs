@@ -7,7 +7,7 @@ use shared::time::Timestamp;
 
 use super::super::dissect::{ALL, Carrier, Dissector, Entry, First, Recognized, Side, Tell, Want, http, named, tls};
 use super::stream::{Piece, Stream};
-use super::tcp::SYN;
+use super::tcp::{ACK, SYN};
 
 use super::super::{Tcp, Udp};
 
@@ -35,6 +35,14 @@ struct Sent {
     side: Side,
     ports: Ports,
     at: Timestamp,
+}
+
+impl Sent {
+    /// The bytes as recognizers look at them.
+    fn first(self, bytes: &[u8]) -> First<'_> {
+        let Self { carrier, side, ports, .. } = self;
+        First { carrier, side, client_port: ports.client, server_port: ports.server, bytes }
+    }
 }
 
 /// What was said so far, of a protocol that nobody knows yet.
@@ -122,7 +130,19 @@ impl Conversation {
     /// Takes a segment.
     pub fn segment(&mut self, side: Side, ports: Ports, at: Timestamp, tcp: &Tcp<'_>, tell: Tell<'_>) {
         let Self { streams, phase, protocol, carrier } = self;
-        let Some(stream) = streams.get_mut(index(side)) else { return };
+        let [client, server] = streams;
+        let (stream, other, answered) = match side {
+            Side::Client => (client, server, Side::Server),
+            Side::Server => (server, client, Side::Client),
+        };
+        if tcp.flags & ACK != 0 {
+            other.acknowledged(tcp.acknowledgment, &mut |piece| match piece {
+                Piece::Bytes(bytes) => {
+                    phase.bytes(protocol, Sent { carrier: *carrier, side: answered, ports, at }, bytes, tell);
+                }
+                Piece::Gap(len) => phase.gap(answered, len, tell),
+            });
+        }
         let syn = tcp.flags & SYN != 0;
         let sequence = tcp.sequence.wrapping_add(u32::from(syn));
         if syn {
@@ -160,21 +180,28 @@ impl Conversation {
 }
 
 /// What begins with bytes behind the words of another protocol: TLS (STARTTLS, CONNECT, SOCKS), or a whole request
-/// line of HTTP from the client (SOCKS).
+/// line of HTTP (SOCKS; from the server where it is the one who asks for connections).
 fn begins_within(sent: &Sent, bytes: &[u8]) -> Option<&'static Entry> {
-    let Sent { carrier, side, ports, .. } = *sent;
-    let look = First { carrier, side, client_port: ports.client, server_port: ports.server, bytes };
+    let look = sent.first(bytes);
     if tls::recognize(&look) == Recognized::Yes {
         return Some(&tls::ENTRY);
     }
     let line = bytes.get(..memchr::memchr(b'\n', bytes)?)?.trim_ascii_end();
-    let asks = side == Side::Client && (line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0"));
+    let asks = line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0");
     (asks && (http::ENTRY.recognize)(&look) == Recognized::Yes).then_some(&http::ENTRY)
+}
+
+/// A dissector for what begins so. Of HTTP either end may be the one who asks.
+fn make(entry: &Entry, look: &First<'_>) -> Box<dyn Dissector> {
+    if entry.protocol == http::ENTRY.protocol && http::is_turned(look) {
+        return http::turned();
+    }
+    (entry.make)(look.carrier)
 }
 
 impl Phase {
     fn bytes(&mut self, protocol: &mut Option<&'static str>, sent: Sent, bytes: &[u8], tell: Tell<'_>) {
-        let Sent { carrier, side, ports, at } = sent;
+        let Sent { carrier, side, at, .. } = sent;
         match self {
             Self::Over => {}
             Self::Watching { pieces } => {
@@ -188,7 +215,12 @@ impl Phase {
             }
             Self::Known(dissector) => {
                 let want = dissector.data(side, at, bytes, tell);
+                let greeted = dissector.protocol() == tls::ENTRY.protocol && bytes.starts_with(b"HTTP/1.");
                 self.after(want, protocol, sent, tell);
+                // A server that does not speak TLS says so in its own words.
+                if want != Want::More && greeted {
+                    self.within(&http::ENTRY, protocol, sent, bytes, tell);
+                }
             }
             Self::Unknown(heard) => {
                 let Heard { sides, datagrams } = heard.as_mut();
@@ -208,7 +240,7 @@ impl Phase {
                         kept.as_slice()
                     }
                 };
-                let look = First { carrier, side, client_port: ports.client, server_port: ports.server, bytes: first };
+                let look = sent.first(first);
                 let mut perhaps = false;
                 let known = ALL.iter().find(|entry| match (entry.recognize)(&look) {
                     Recognized::Yes => true,
@@ -220,8 +252,9 @@ impl Phase {
                 });
                 if let Some(entry) = known {
                     *protocol = Some(entry.protocol);
+                    let dissector = make(entry, &look);
                     let sides = std::mem::take(sides);
-                    *self = Self::Known((entry.make)(carrier));
+                    *self = Self::Known(dissector);
                     self.replay(protocol, sent, sides, bytes, tell);
                 } else if let Some(name) = named::name(&look) {
                     *protocol = Some(name);
@@ -246,7 +279,7 @@ impl Phase {
     /// A protocol begins behind the words of another one.
     fn within(&mut self, entry: &Entry, protocol: &mut Option<&'static str>, sent: Sent, bytes: &[u8], tell: Tell<'_>) {
         protocol.get_or_insert(entry.protocol);
-        let mut dissector = (entry.make)(sent.carrier);
+        let mut dissector = make(entry, &sent.first(bytes));
         let want = dissector.data(sent.side, sent.at, bytes, tell);
         *self = Self::Known(dissector);
         self.after(want, protocol, sent, tell);

@@ -1,6 +1,8 @@
 //! Flows: packets between the same two ends come in, a record comes out when they begin to matter, while they last and
 //! when they end.
 //!
+//! What carries a tunnel is a flow, too, named by the tunnel and not read; of tunnels in tunnels the outermost one is.
+//!
 //! In: decoded packets, in the order of capture; their times are the only clock. Out: [`Told`] of flows, and of what
 //! dissectors understood, with endpoints and Community ID.
 //!
@@ -32,7 +34,7 @@ use self::lists::{Lists, Place};
 use self::owner::Unasked;
 pub use self::owner::Unowned;
 use super::dissect::{Side, Told};
-use super::{Packet, Transport};
+use super::{Flaws, Outer, Packet, TUNNELS_MAX, Transport, Tunnel, Udp};
 
 /// Flows that room is reserved for.
 const FLOWS_AHEAD_MAX: usize = 1 << 17;
@@ -143,18 +145,48 @@ impl Table {
     /// Takes a packet. One without IP belongs to no flow.
     pub fn packet(&mut self, packet: &Packet<'_>, out: Out<'_>) {
         self.expire(packet.at, out);
+        if let Some(outer) = &packet.outer {
+            self.carrier(outer, packet, out);
+        }
         let Some(ip) = &packet.ip else { return };
         let path = Path::of(ip, &packet.transport);
+        let at = self.place(&path, packet, out);
+        self.count(at, &path, packet, out);
+    }
+
+    /// Counts the packet that wraps another one to the flow that carries the tunnel. Nothing of what is inside is read there.
+    fn carrier(&mut self, outer: &Outer, packet: &Packet<'_>, out: Out<'_>) {
+        let Outer { ip, source, destination, tunnel } = *outer;
+        let wrapped = ip.payload_len.saturating_sub(8);
+        let transport = if ip.protocol == key::UDP {
+            Transport::Udp(Udp { source, destination, payload_len: wrapped, payload: &[] })
+        } else {
+            Transport::Other(&[])
+        };
+        let (tunnels, flaws) = ([Tunnel::None; TUNNELS_MAX], Flaws::default());
+        let carrier = Packet { ip: Some(ip), transport, tunnels, outer: None, flaws, ..packet.clone() };
+        let path = Path::of(&ip, &carrier.transport);
+        let at = self.place(&path, &carrier, out);
+        if let Some(entry) = self.entries.get_mut(at as usize) {
+            entry.listened = true;
+        }
+        self.count(at, &path, &carrier, out);
+        if let Some(entry) = self.entries.get_mut(at as usize) {
+            entry.protocol.get_or_insert(tunnel.name());
+        }
+    }
+
+    /// The flow of a packet, opened where there is none.
+    fn place(&mut self, path: &Path, packet: &Packet<'_>, out: Out<'_>) -> u32 {
         let key = path.key();
-        let at = match self.find(&key) {
+        match self.find(&key) {
             Some(at) if self.begins_anew(at, packet) => {
                 self.end(at, Why::Closed, out);
-                self.open(key, path, packet, out)
+                self.open(key, *path, packet, out)
             }
             Some(at) => at,
-            None => self.open(key, path, packet, out),
-        };
-        self.count(at, &path, packet, out);
+            None => self.open(key, *path, packet, out),
+        }
     }
 
     /// A SYN on the ports of a connection that is over begins another one.

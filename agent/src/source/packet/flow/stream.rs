@@ -123,6 +123,18 @@ impl Stream {
         }
     }
 
+    /// The other side has everything before `number`: a hole before it is one of the capture, and will not be filled.
+    pub fn acknowledged(&mut self, number: u32, out: &mut dyn FnMut(Piece<'_>)) {
+        for _ in 0..=EARLY_SEGMENTS_MAX {
+            let (Some(next), Some(early)) = (self.next, &self.early) else { return };
+            let Some((&at, _)) = early.segments.first_key_value() else { return };
+            if !at_or_behind(number, next) || at.saturating_sub(self.at) > u64::from(number.wrapping_sub(next)) {
+                return;
+            }
+            self.give_up(out);
+        }
+    }
+
     /// The hole in front of what is held will not be filled.
     pub fn give_up(&mut self, out: &mut dyn FnMut(Piece<'_>)) {
         if let Some((at, _)) = self.early.as_ref().and_then(|early| early.segments.first_key_value()) {
@@ -158,6 +170,21 @@ mod tests {
         let (bytes, gaps, stream) =
             put(&[(first.wrapping_add(4), b"efg"), (first, b"ab"), (first, b"ab"), (first.wrapping_add(1), b"bcde")]);
         assert_eq!((bytes.as_slice(), gaps, stream.held_bytes()), (b"abcdefg".as_slice(), 0, 0));
+    }
+
+    #[test]
+    fn hole_that_the_other_side_acknowledges_is_given_up_at_once() {
+        let first = u32::MAX - 2;
+        let (mut bytes, mut gaps, mut stream) = put(&[(first, b"ab"), (first.wrapping_add(4), b"ef")]);
+        assert_eq!((bytes.as_slice(), stream.held_bytes()), (b"ab".as_slice(), 2));
+        for (number, expected) in [(first.wrapping_add(2), 0), (first.wrapping_add(3), 0), (first.wrapping_add(4), 2)] {
+            stream.acknowledged(number, &mut |piece| match piece {
+                Piece::Bytes(more) => bytes.extend_from_slice(more),
+                Piece::Gap(len) => gaps += len,
+            });
+            assert_eq!(gaps, expected);
+        }
+        assert_eq!((bytes.as_slice(), stream.held_bytes()), (b"abef".as_slice(), 0));
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub const RST: u8 = 4;
 /// ACK.
 pub const ACK: u8 = 16;
 
+/// How far from its SYN's number the first segments of a connection may lie.
+const BEGIN_WINDOW: u32 = 1 << 20;
+
 /// Letters that a history has at most.
 const HISTORY_MAX: usize = 20;
 
@@ -150,6 +153,7 @@ impl Connection {
         if flags & SYN != 0 {
             note(if flags & ACK != 0 { b'h' } else { b's' });
         }
+        self.settle(side, tcp);
         let Some(half) = self.halves.get_mut(index(side)) else { return };
         half.flags |= flags;
         half.syn |= flags & SYN != 0;
@@ -184,6 +188,27 @@ impl Connection {
         }
         letters.iter().take(count).for_each(|letter| self.note(side, *letter));
         self.time(side, at, flags);
+    }
+
+    /// Which number a side begins with, as long as it sent nothing: that of its last SYN, and of several, of which
+    /// another than the last was answered, the one that it acknowledges the answer with.
+    fn settle(&mut self, side: Side, tcp: &Tcp<'_>) {
+        let [client, server] = &mut self.halves;
+        let (half, other) = if side == Side::Client { (client, server) } else { (server, client) };
+        if half.bytes > 0 {
+            return;
+        }
+        let Some(first) = half.first else { return };
+        if tcp.flags & SYN != 0 {
+            half.first = None;
+        } else if tcp.flags & (RST | ACK) == ACK
+            && half.syn
+            && other.syn
+            && other.first == Some(tcp.acknowledgment)
+            && (BEGIN_WINDOW..u32::MAX - BEGIN_WINDOW).contains(&tcp.sequence.wrapping_sub(first))
+        {
+            (half.first, half.next) = (Some(tcp.sequence), tcp.sequence);
+        }
     }
 
     fn time(&mut self, side: Side, at: Timestamp, flags: u8) {
@@ -329,6 +354,26 @@ mod tests {
         assert_eq!((whole.half(Client).retransmitted, whole.is_over()), (1, true));
         assert_eq!(whole.server_rtt, Some(Duration::from_millis(1)));
         assert_eq!(whole.client_rtt, Some(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn of_several_begins_the_answered_one_counts() {
+        let last = told(&[(Client, SYN, 9_000_000, b""), (Client, SYN, 99, b""), (Client, ACK, 100, b"ask")]);
+        assert_eq!((last.half(Client).first, last.half(Client).bytes), (Some(100), 3));
+        let refused_first = told(&[
+            (Client, SYN, 99, b""),
+            (Server, RST | ACK, 0, b""),
+            (Server, FIN | ACK, 0, b""),
+            (Server, SYN | ACK, 5_000_000, b""),
+            (Server, ACK, 5_000_001, b"answer"),
+        ]);
+        assert_eq!((refused_first.half(Server).first, refused_first.half(Server).bytes), (Some(5_000_001), 6));
+        let mut earlier = told(&[(Client, SYN, 70_000_000, b""), (Client, SYN, 99, b""), (Server, SYN | ACK, 4, b"")]);
+        let ack = Tcp { acknowledgment: 5, ..segment(ACK, 70_000_001, b"ask") };
+        earlier.segment(Client, Timestamp(9), &ack);
+        assert_eq!((earlier.half(Client).first, earlier.half(Client).bytes), (Some(70_000_001), 3));
+        let middle = told(&[(Client, SYN, 99, b""), (Client, ACK, 100, b"ask"), (Client, SYN, 5_000_000, b"")]);
+        assert_eq!(middle.half(Client).first, Some(100));
     }
 
     #[test]

@@ -17,7 +17,7 @@ fn packet<'a>(source: [u8; 4], destination: [u8; 4], at_ms: i64, transport: Tran
     };
     let (at, tunnels) = (Timestamp(at_ms * 1_000_000), [Tunnel::None; TUNNELS_MAX]);
     let (link, flaws) = (Link::default(), Flaws::default());
-    Packet { at, frames: 1, wire_len: len + 14, link, ip: Some(ip), transport, tunnels, flaws }
+    Packet { at, frames: 1, wire_len: len + 14, link, ip: Some(ip), transport, tunnels, outer: None, flaws }
 }
 
 fn tcp(ports: (u16, u16), flags: u8, sequence: u32, payload: &[u8]) -> Transport<'_> {
@@ -132,6 +132,61 @@ fn flood_of_questions_costs_bounded_room_and_leaves_connections_alone() {
     table.finish(&mut out);
     assert_eq!(told.len(), 100, "the connection, and what was left of the flood");
     assert!(told.iter().any(|flow| number(flow, "dst_endpoint.port") == 22));
+}
+
+#[test]
+fn what_carries_a_tunnel_is_a_flow_beside_what_is_inside() {
+    let (mut table, mut told) = (Table::new(Settings::default()), Vec::new());
+    let mut out = |record| told.push(record);
+    for at in 0..3 {
+        let inner = packet(A, B, at, udp((40_000, 9), b"x"));
+        let ip =
+            Ip { source: [10, 0, 0, 1].into(), destination: [10, 0, 0, 2].into(), total_len: 79, ..inner.ip.unwrap() };
+        let outer =
+            Outer { ip: Ip { payload_len: 59, ..ip }, source: 50_000, destination: 4789, tunnel: Tunnel::Vxlan(7) };
+        table.packet(&Packet { outer: Some(outer), ..inner }, &mut out);
+    }
+    table.finish(&mut out);
+    let [carrier, inner] = told.as_slice() else { panic!("{told:?}") };
+    let name = Some(&shared::record::Value::String("vxlan".into()));
+    assert_eq!((number(carrier, "dst_endpoint.port"), value(carrier, "app_protocol_name")), (4789, name));
+    assert_eq!((number(carrier, "traffic.packets_out"), number(carrier, "traffic.bytes_out")), (3, 237));
+    assert_eq!(number(carrier, "unmapped.payload_bytes_out"), 3 * 51);
+    assert_eq!((number(inner, "traffic.packets_out"), number(inner, "traffic.bytes_out")), (3, 87));
+}
+
+#[test]
+fn server_that_answers_tls_in_http_is_told() {
+    let hello = b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00";
+    let answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+    let (mut table, mut told) = (Table::new(Settings::default()), Vec::new());
+    let mut out = |record| told.push(record);
+    table.packet(&packet(A, B, 0, tcp((40_000, 443), tcp::SYN, 9, b"")), &mut out);
+    table.packet(&packet(A, B, 1, tcp((40_000, 443), tcp::ACK, 10, hello)), &mut out);
+    table.packet(&packet(B, A, 2, tcp((443, 40_000), tcp::ACK, 100, answer)), &mut out);
+    table.finish(&mut out);
+    let answered = told.iter().find(|told| told.class.uid() == 4002).map(|told| number(told, "http_response.code"));
+    assert_eq!(answered, Some(400), "{told:?}");
+}
+
+#[test]
+fn request_from_behind_a_proxy_that_was_connected_to_is_read() {
+    let (mut table, mut told) = (Table::new(Settings::default()), Vec::new());
+    let mut out = |record| told.push(record);
+    for (source, destination, sequence, bytes) in [
+        (A, B, 10, &b"\x05\x00\x05"[..]),
+        (B, A, 100, b"\x05\x01\x00"),
+        (A, B, 13, b"\x00\x00\x01"),
+        (B, A, 103, b"GET /back HTTP/1.1\r\nHost: web.example\r\n\r\n"),
+        (A, B, 16, b"HTTP/1.1 204 None\r\n\r\n"),
+    ] {
+        let ports = if source == A { (40_000, 8855) } else { (8855, 40_000) };
+        table.packet(&packet(source, destination, 1, tcp(ports, tcp::ACK, sequence, bytes)), &mut out);
+    }
+    table.finish(&mut out);
+    let http = told.iter().find(|told| told.class.uid() == 4002).unwrap();
+    assert_eq!((number(http, "http_response.code"), number(http, "src_endpoint.port")), (204, 40_000));
+    assert!(value(http, "unmapped.asked_by").is_some());
 }
 
 #[test]

@@ -208,3 +208,14 @@ fn what_is_malformed_is_flagged() {
     assert_eq!(frame(LinkType::ETHERNET, &ethernet(0x88cc, b"x")).flaws, Flaws::UNKNOWN);
     assert_eq!(frame(LinkType::ETHERNET, &[0; 13]).flaws, Flaws::BAD_LENGTH);
 }
+
+#[test]
+fn macsec_that_is_only_authenticated_is_followed() {
+    let tag = [0x20, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 1, 0, 1];
+    let clear = ethernet(0x88e5, &join(&[&tag, &[8, 0], &hello4(), &[9; 16]]));
+    assert_hello(&frame(LinkType::ETHERNET, &clear), &[]);
+    let mut encrypted = clear.clone();
+    encrypted[14] |= 0x0c;
+    let packet = frame(LinkType::ETHERNET, &encrypted);
+    assert_eq!((packet.ip, packet.flaws), (None, Flaws::UNKNOWN));
+}

@@ -72,6 +72,9 @@ fn tunnels_over_udp_are_followed() {
     }
     let generic = join(&[&[0x0c, 0, 0, 2, 0, 0, 7, 0], &hello6()]);
     inside(&ip4(17, &udp(9999, 4790, &generic)), &[Tunnel::Vxlan(7)]);
+    let unsaid = join(&[&[8, 0, 0, 1, 0, 0, 7, 0], &hello4()]);
+    inside(&ip4(17, &udp(9999, 4790, &unsaid)), &[Tunnel::Vxlan(7)]);
+    inside(&ip4(17, &udp(9999, 4790, &vxlan)), &[Tunnel::Vxlan(258)]);
     let geneve = join(&[&[2, 0, 0x65, 0x58, 0, 0, 9, 0], &[7; 8], &inner]);
     inside(&ip6(17, &udp(9999, 6081, &geneve)), &[Tunnel::Geneve(9)]);
 }
@@ -97,6 +100,53 @@ fn teredo_is_followed_only_where_its_content_proves_it() {
     assert_eq!(udp_of(&frame(LinkType::RAW, &stranger)).destination, 3544, "other addresses");
     let longer = ip4(17, &udp(50_000, 3544, &join(&[&inner, b"!"])));
     assert_eq!(udp_of(&frame(LinkType::RAW, &longer)).destination, 3544, "another length");
+}
+
+#[test]
+fn teredo_is_followed_on_any_port_between_addresses_of_its_own() {
+    let mut inner = hello6();
+    inner[8..12].copy_from_slice(&[0x20, 1, 0, 0]);
+    inside(&ip4(17, &udp(50_000, 32_900, &inner)), &[Tunnel::Teredo]);
+    let mut link_local = hello6();
+    link_local[8..10].copy_from_slice(&[0xfe, 0x80]);
+    for payload in [&link_local, &hello6(), &join(&[&[0; 8], &inner]), &join(&[&inner, b"!"]), &inner[..44].to_vec()] {
+        let bytes = ip4(17, &udp(50_000, 32_900, payload));
+        let packet = frame(LinkType::RAW, &bytes);
+        assert_eq!((udp_of(&packet).destination, packet.flaws), (32_900, Flaws::default()), "{payload:?}");
+    }
+}
+
+#[test]
+fn outermost_packet_that_carries_others_is_kept() {
+    let vxlan = join(&[&[8, 0, 0, 0, 0, 1, 2, 0], &ethernet(0x0800, &ip4(4, &hello4()))]);
+    let bytes = ip4(17, &udp(9999, 4789, &vxlan));
+    let packet = frame(LinkType::RAW, &bytes);
+    assert_hello(&packet, &[Tunnel::Vxlan(258), Tunnel::IpIp]);
+    let outer = packet.outer.unwrap();
+    assert_eq!((outer.source, outer.destination, outer.tunnel.name()), (9999, 4789, "vxlan"));
+    assert_eq!(usize::try_from(outer.ip.total_len).unwrap(), bytes.len());
+    for alone in [hello4(), gre(0, 0, 0, &[b"alive"]), ip4(17, &udp(9999, 4789, &[8, 0, 0, 0, 0, 0, 0, 0]))] {
+        assert_eq!(frame(LinkType::RAW, &alone).outer, None);
+    }
+    let labeled = ethernet(0x8847, &join(&[&[0, 1, 1, 64], &ip4(4, &hello4())]));
+    assert_eq!(frame(LinkType::ETHERNET, &labeled).outer.unwrap().tunnel, Tunnel::IpIp);
+}
+
+#[test]
+fn frames_in_ip_and_registers_are_followed() {
+    let inner = ethernet(0x0800, &hello4());
+    inside(&ip4(97, &join(&[&[0x30, 0], &inner])), &[Tunnel::EtherIp]);
+    inside(&ip6(143, &inner), &[Tunnel::EtherIp]);
+    inside(&ip4(103, &join(&[&[0x21, 0, 0, 0, 0, 0, 0, 0], &hello4()])), &[Tunnel::Pim]);
+    for other in [join(&[&[0x21, 0, 0, 0, 0x40, 0, 0, 0], &hello4()]), join(&[&[0x20, 0, 0, 0], &[0; 30]])] {
+        let bytes = ip4(103, &other);
+        let packet = frame(LinkType::RAW, &bytes);
+        assert_eq!((packet.transport, packet.tunnels[0]), (Transport::Other(&other), Tunnel::None));
+    }
+    let mirrored = ethernet(0x88be, &join(&[&[0x10, 1, 0, 0, 0, 0, 0, 0], &inner]));
+    assert_hello(&frame(LinkType::ETHERNET, &mirrored), &[Tunnel::Erspan]);
+    let (heard, snap) = ([8, 1, 0, 0], [0xaa, 0xaa, 3, 0, 0, 0, 8, 0]);
+    inside(&gre(0, 0, 0x8200, &[&heard, &[2; 18], &[0; 2], &snap, &hello4()]), &[Tunnel::Gre(0)]);
 }
 
 #[test]

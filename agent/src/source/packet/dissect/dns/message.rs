@@ -1,6 +1,7 @@
 //! A DNS message (RFC 1035 §4): header, the question, answers, EDNS (RFC 6891).
 //!
-//! Bounds: [`ANSWERS_MAX`] answers are kept; the others are counted.
+//! Bounds: [`ANSWERS_MAX`] answers are kept; the others are counted. Names are read of what is kept, others are passed over:
+//! the time that a message takes is linear in its length.
 
 use super::rdata::{self, kind_name};
 use super::{Flaw, name};
@@ -112,7 +113,7 @@ impl Message {
     fn sections(&mut self, bytes: &[u8], counts: [u16; 3]) -> Result<usize, Flaw> {
         let mut at = HEADER_LEN;
         for number in 0..self.questions {
-            let (name, end) = name::read(bytes, at)?;
+            let (name, end) = if number == 0 { self.name(bytes, at)? } else { (String::new(), name::end(bytes, at)?) };
             let (kind, class) = (word(bytes, end)?, word(bytes, end + 2)?);
             at = end + 4;
             if number == 0 {
@@ -129,8 +130,16 @@ impl Message {
         Ok(at)
     }
 
+    /// The name at `at`; what is wrong with it, though it reads, is a flaw of the message.
+    fn name(&mut self, bytes: &[u8], at: usize) -> Result<(String, usize), Flaw> {
+        let name = name::lenient(bytes, at)?;
+        self.flaw = self.flaw.or(name.flaw);
+        Ok((name.text, name.end))
+    }
+
     fn record(&mut self, bytes: &[u8], at: usize, in_answer: bool) -> Result<usize, Flaw> {
-        let (name, end) = name::read(bytes, at)?;
+        let kept = in_answer && self.answers.len() < ANSWERS_MAX;
+        let (name, end) = if kept { self.name(bytes, at)? } else { (String::new(), name::end(bytes, at)?) };
         let (kind, class) = (word(bytes, end)?, word(bytes, end + 2)?);
         let (ttl_high, ttl_low, length) = (word(bytes, end + 4)?, word(bytes, end + 6)?, word(bytes, end + 8)?);
         let (begin, end) = (end + 10, end + 10 + usize::from(length));
@@ -140,7 +149,7 @@ impl Message {
         if kind == OPT {
             let [rcode_high, version] = ttl_high.to_be_bytes();
             self.edns = Some(Edns { udp_size: class, version, dnssec_ok: ttl_low & 0x8000 != 0, rcode_high });
-        } else if in_answer && self.answers.len() < ANSWERS_MAX {
+        } else if kept {
             let class = if class & 0x7fff == 1 { 1 } else { class };
             let ttl = u32::from(ttl_high) << 16 | u32::from(ttl_low);
             let data = rdata::text(bytes, begin, end, kind).unwrap_or_else(|flaw| {

@@ -34,9 +34,13 @@ pub const ENTRY: Entry = Entry { protocol: "dns", recognize, make };
 pub enum Flaw {
     /// It ends too early.
     Truncated,
-    /// Compressed names lead in circles, or forward.
+    /// Compressed names lead in circles.
     CompressionLoop,
-    /// A label, or a name, that cannot be.
+    /// A name leads to what stands behind it (RFC 1035 §4.1.4 allows what stands before).
+    ForwardPointer,
+    /// A name of more than 255 octets; it is told as far as that.
+    NameTooLong,
+    /// A label that cannot be.
     BadLabel,
     /// An answer that is not of its type.
     BadData,
@@ -47,6 +51,8 @@ impl Flaw {
         match self {
             Self::Truncated => "truncated",
             Self::CompressionLoop => "compression_loop",
+            Self::ForwardPointer => "forward_pointer",
+            Self::NameTooLong => "name_too_long",
             Self::BadLabel => "bad_label",
             Self::BadData => "bad_data",
         }
@@ -92,6 +98,12 @@ fn make(carrier: Carrier) -> Box<dyn Dissector> {
     })
 }
 
+/// Whether a whole message begins here, its length before it: for finding the next one behind a hole.
+fn begins_message(bytes: &[u8]) -> bool {
+    let Some((length, rest)) = bytes.split_first_chunk::<2>() else { return false };
+    rest.get(..usize::from(u16::from_be_bytes(*length))).is_some_and(is_plausible)
+}
+
 struct Query {
     message: Message,
     at: Timestamp,
@@ -104,7 +116,7 @@ struct Dns {
     partial: [Vec<u8>; 2],
     /// Of a stream: bytes of a message too large, still to come.
     skip: [usize; 2],
-    /// Of a stream: where a message begins is not known any more.
+    /// Of a stream: bytes are missing; a piece that begins with a message is waited for.
     lost: [bool; 2],
 }
 
@@ -139,8 +151,11 @@ impl Dns {
     }
 
     fn stream(&mut self, side: usize, at: Timestamp, mut bytes: &[u8], tell: Tell<'_>) -> Want {
-        if self.lost.get(side).copied().unwrap_or(true) {
-            return if self.lost.iter().all(|lost| *lost) { Want::Enough } else { Want::More };
+        if let Some(lost) = self.lost.get_mut(side) {
+            *lost &= !begins_message(bytes);
+            if *lost {
+                return Want::More;
+            }
         }
         let Some(skip) = self.skip.get_mut(side) else { return Want::Enough };
         let passed = (*skip).min(bytes.len());
@@ -211,9 +226,10 @@ impl Dissector for Dns {
             _ => {
                 self.partial.iter_mut().skip(side).take(1).for_each(|partial| *partial = Vec::new());
                 self.lost.iter_mut().skip(side).take(1).for_each(|lost| *lost = true);
+                self.skip.iter_mut().skip(side).take(1).for_each(|skip| *skip = 0);
             }
         }
-        if self.lost.iter().all(|lost| *lost) { Want::Enough } else { Want::More }
+        Want::More
     }
 
     fn end(&mut self, _: Timestamp, tell: Tell<'_>) {
@@ -350,6 +366,39 @@ mod tests {
             dns.end(Timestamp(1), &mut |told| all.push(told));
             assert_eq!(all.len(), 2, "pieces of {size}");
         }
+    }
+
+    #[test]
+    fn next_message_behind_a_hole_is_read() {
+        let whole = [&[0, 29][..], QUERY].concat();
+        let (mut dns, mut all) = (make(Carrier::Stream), Vec::new());
+        dns.data(Side::Client, Timestamp(1), &whole[..9], &mut |told| all.push(told));
+        dns.gap(Side::Client, 40, &mut |told| all.push(told));
+        dns.data(Side::Client, Timestamp(2), &whole[3..], &mut |told| all.push(told));
+        dns.data(Side::Client, Timestamp(3), &whole, &mut |told| all.push(told));
+        dns.end(Timestamp(4), &mut |told| all.push(told));
+        assert_eq!(all.iter().map(|told| (told.activity, told.at.0)).collect::<Vec<_>>(), [(1, 3)]);
+    }
+
+    #[test]
+    fn question_that_points_ahead_has_its_name_and_a_flaw() {
+        let ahead = b"\x12\x34\x01\x00\x00\x02\x00\x00\x00\x00\x00\x00\xc0\x12\x00\x01\x00\x01\x01a\x07example\x00\x00\x01\x00\x01";
+        let (mut dns, mut all) = (make(Carrier::Datagram), Vec::new());
+        dns.data(Side::Client, Timestamp(1), ahead, &mut |told| all.push(told));
+        dns.end(Timestamp(4), &mut |told| all.push(told));
+        assert_eq!(value(&all[0], "query.hostname"), Some(&text("a.example")));
+        assert_eq!(all[0].flaws, ["forward_pointer", "several_questions"]);
+    }
+
+    #[test]
+    fn names_that_nobody_keeps_are_passed_over_in_linear_time() {
+        // 64 KiB of questions that each lead to one long name.
+        let name = [&[63; 64][..]; 3].concat();
+        let mut bytes = b"\x12\x34\x01\x00\x28\x00\x00\x00\x00\x00\x00\x00".to_vec();
+        bytes.extend([&name[..], &[0, 0, 1, 0, 1]].concat());
+        (1..0x2800).for_each(|_| bytes.extend(b"\xc0\x0c\x00\x01\x00\x01"));
+        let message = Message::read(&bytes).unwrap();
+        assert_eq!((message.questions, message.whole, message.flaw), (0x2800, true, None));
     }
 
     #[test]

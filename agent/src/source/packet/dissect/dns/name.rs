@@ -1,6 +1,9 @@
 //! Domain names on the wire (RFC 1035 §3.1, §4.1.4), as text: labels and compression in, dots and escapes out.
 //!
-//! Bounds: a pointer must lead to before where its name began, and at most [`JUMPS_MAX`] are followed; 255 octets.
+//! A pointer leads to what stands before it (RFC 1035 §4.1.4). Servers answer names with pointers ahead all the same, so
+//! these are followed, too, and flagged. A name that is too long keeps its first octets, and is flagged.
+//!
+//! Bounds: at most [`JUMPS_MAX`] pointers are followed; 255 octets.
 
 use super::Flaw;
 
@@ -9,13 +12,33 @@ const JUMPS_MAX: usize = 32;
 /// Octets of a name, lengths included (RFC 1035 §2.3.4).
 const OCTETS_MAX: usize = 255;
 
-/// Reads the name at `at`. Gives its text, `.` for the root, and where what follows it begins.
+/// A name.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Name {
+    /// Its text, `.` for the root.
+    pub text: String,
+    /// Where what follows it begins.
+    pub end: usize,
+    /// What is wrong with it, though it reads: [`Flaw::ForwardPointer`], [`Flaw::NameTooLong`].
+    pub flaw: Option<Flaw>,
+}
+
+/// Reads the name at `at`. Gives its text, and where what follows it begins.
+///
+/// # Errors
+/// As [`lenient`], and what that only flags.
+pub fn read(message: &[u8], at: usize) -> Result<(String, usize), Flaw> {
+    let Name { text, end, flaw } = lenient(message, at)?;
+    flaw.map_or(Ok((text, end)), Err)
+}
+
+/// Reads the name at `at`, as far as it can be.
 ///
 /// # Errors
 /// [`Flaw::Truncated`], [`Flaw::CompressionLoop`], [`Flaw::BadLabel`].
-pub fn read(message: &[u8], at: usize) -> Result<(String, usize), Flaw> {
+pub fn lenient(message: &[u8], at: usize) -> Result<Name, Flaw> {
     let (mut text, mut octets, mut jumps) = (String::new(), 0, 0);
-    let (mut place, mut end, mut barrier) = (at, None, at);
+    let (mut place, mut end, mut barrier, mut flaw) = (at, None, at, None);
     loop {
         let length = *message.get(place).ok_or(Flaw::Truncated)?;
         match length >> 6 {
@@ -23,21 +46,32 @@ pub fn read(message: &[u8], at: usize) -> Result<(String, usize), Flaw> {
             0 => {
                 let label = message.get(place + 1..place + 1 + usize::from(length)).ok_or(Flaw::Truncated)?;
                 octets += label.len() + 1;
-                if octets > OCTETS_MAX {
-                    return Err(Flaw::BadLabel);
-                }
-                write_label(&mut text, label);
                 place += 1 + label.len();
+                if octets > OCTETS_MAX {
+                    flaw = Some(Flaw::NameTooLong);
+                    // Behind a pointer the end is known, and else the labels are passed over.
+                    if end.is_some() {
+                        break;
+                    }
+                } else {
+                    write_label(&mut text, label);
+                }
             }
             3 => {
                 let low = *message.get(place + 1).ok_or(Flaw::Truncated)?;
                 let target = usize::from(length & 0x3f) << 8 | usize::from(low);
                 end.get_or_insert(place + 2);
+                if flaw == Some(Flaw::NameTooLong) {
+                    break;
+                }
                 jumps += 1;
-                if target >= barrier || jumps > JUMPS_MAX {
+                if jumps > JUMPS_MAX {
                     return Err(Flaw::CompressionLoop);
                 }
-                (place, barrier) = (target, target);
+                if target >= barrier {
+                    flaw = Some(Flaw::ForwardPointer);
+                }
+                (place, barrier) = (target, barrier.min(target));
             }
             _ => return Err(Flaw::BadLabel),
         }
@@ -47,7 +81,24 @@ pub fn read(message: &[u8], at: usize) -> Result<(String, usize), Flaw> {
     } else {
         text.pop();
     }
-    Ok((text, end.unwrap_or(place + 1)))
+    Ok(Name { text, end: end.unwrap_or(place + 1), flaw })
+}
+
+/// Where the name at `at` ends, unread.
+///
+/// # Errors
+/// [`Flaw::Truncated`], [`Flaw::BadLabel`].
+pub fn end(message: &[u8], at: usize) -> Result<usize, Flaw> {
+    let mut place = at;
+    loop {
+        let length = *message.get(place).ok_or(Flaw::Truncated)?;
+        match length >> 6 {
+            0 if length == 0 => return Ok(place + 1),
+            0 => place += 1 + usize::from(length),
+            3 => return Ok(place + 2),
+            _ => return Err(Flaw::BadLabel),
+        }
+    }
 }
 
 /// A label and its dot; what is not printable, and dots and backslashes inside, as `\DDD` and `\.` (RFC 4343 §2.1).
@@ -87,6 +138,26 @@ mod tests {
         assert_eq!(read(b"", 0), Err(Flaw::Truncated));
         assert_eq!(read(b"\x80a", 0), Err(Flaw::BadLabel));
         let long = b"\x3f".iter().chain(&[b'a'; 63]).copied().collect::<Vec<_>>().repeat(5);
-        assert_eq!(read(&long, 0), Err(Flaw::BadLabel));
+        assert_eq!(read(&long, 0), Err(Flaw::Truncated));
+    }
+
+    #[test]
+    fn pointers_ahead_are_followed_and_flagged_and_long_names_keep_their_begin() {
+        let ahead = lenient(b"\xc0\x02\x03www\x07example\x00", 0);
+        assert_eq!(ahead, Ok(Name { text: "www.example".into(), end: 2, flaw: Some(Flaw::ForwardPointer) }));
+        let label = b"\x3f".iter().chain(&[b'a'; 63]).copied().collect::<Vec<_>>();
+        let long = [label.repeat(5), vec![0]].concat();
+        let Ok(Name { text, end, flaw }) = lenient(&long, 0) else { panic!("no name") };
+        assert_eq!((text.len(), end, flaw), (3 * 64 - 1, long.len(), Some(Flaw::NameTooLong)));
+        let pointed = lenient(&[&long[..], &[1, b'x', 0xc0, 0]].concat(), long.len()).map(|name| (name.end, name.flaw));
+        assert_eq!(pointed, Ok((long.len() + 4, Some(Flaw::NameTooLong))));
+        for (name, expected) in
+            [(&b"\x03www\x00"[..], Ok(5)), (b"\x03www\xc0\x00", Ok(6)), (b"\x05abc", Err(Flaw::Truncated))]
+        {
+            assert_eq!(super::end(name, 0), expected);
+        }
+        for circle in [&b"\xc0\x02\xc0\x00"[..], b"\xc0\x00", b"\x01a\xc0\x00"] {
+            assert!(read(circle, 0).is_err(), "{circle:?}");
+        }
     }
 }

@@ -39,13 +39,7 @@ pub(super) fn told(request: Option<Request>, response: Option<Response>) -> Told
         }
         let target = request.target.as_str();
         // An absolute target names its host itself (RFC 9112 §3.2.2).
-        let (host, path) = match target
-            .split_once("://")
-            .map(|(_, rest)| rest.find('/').map_or((rest, "/"), |at| rest.split_at(at)))
-        {
-            Some((host, path)) => (host, path),
-            None => (request.host.as_str(), target),
-        };
+        let (host, path) = absolute(target).unwrap_or((request.host.as_str(), target));
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         put("http_request.http_method", request.method.clone());
         put("http_request.url.url_string", target.to_owned());
@@ -82,6 +76,16 @@ pub(super) fn told(request: Option<Request>, response: Option<Response>) -> Told
     }
     fields.extend(numbers.into_iter().map(|(key, value)| (key.to_owned(), value)));
     Told { class: NetworkClass::HttpActivity, activity: kind, at, fields, flaws }
+}
+
+/// `http://example.com/a` → `example.com`, `/a`. What stands behind the path or in a query is no scheme.
+fn absolute(target: &str) -> Option<(&str, &str)> {
+    let (scheme, rest) = target.split_once("://")?;
+    let begins = scheme.starts_with(|first: char| first.is_ascii_alphabetic());
+    if !begins || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
+        return None;
+    }
+    Some(rest.find('/').map_or((rest, "/"), |at| rest.split_at(at)))
 }
 
 /// `example.com:8080` → `example.com`; an IPv6 address keeps its brackets off.

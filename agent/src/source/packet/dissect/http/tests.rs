@@ -1,6 +1,6 @@
 use shared::record::Value;
 
-use super::super::Told;
+use super::super::{First, Recognized, Told};
 use super::*;
 
 fn value<'a>(told: &'a Told, key: &str) -> Option<&'a Value> {
@@ -121,6 +121,74 @@ fn it_is_recognized_by_its_first_line() {
     assert_eq!(look(b"GE"), Recognized::Perhaps);
     assert_eq!(look(b"OPTIONS sip:x SIP/2.0\r\n"), Recognized::No);
     assert_eq!(look(b"SSH-2.0-x"), Recognized::No);
+}
+
+/// What is told where bytes of the server are missing between two pieces.
+fn with_hole(pieces: &[(Side, Result<&[u8], u64>)]) -> Vec<Told> {
+    let (mut http, mut all) = (make(Carrier::Stream), Vec::new());
+    for (side, piece) in pieces {
+        match piece {
+            Ok(bytes) => http.data(*side, Timestamp(1), bytes, &mut |told| all.push(told)),
+            Err(missing) => http.gap(*side, *missing, &mut |told| all.push(told)),
+        };
+    }
+    http.end(Timestamp(9), &mut |told| all.push(told));
+    all
+}
+
+#[test]
+fn next_message_behind_a_hole_is_read() {
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n";
+    let chunks = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nab";
+    for (first, bytes, flaws) in [(&head[..], 12, &[][..]), (chunks, 2, &["stream_gap"])] {
+        let all = with_hole(&[
+            (Client, Ok(b"GET /1 HTTP/1.1\r\n\r\n")),
+            (Server, Ok(first)),
+            (Server, Err(14)),
+            (Client, Ok(b"GET /2 HTTP/1.1\r\n\r\n")),
+            (Server, Ok(b"the rest of something")),
+            (Client, Ok(b"GET /3 HTTP/1.1\r\n\r\n")),
+            (Server, Ok(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")),
+        ]);
+        let told = |at: usize| (text(&all[at], "http_request.url.path"), number(&all[at], "http_response.code"));
+        assert_eq!([told(0), told(1), told(2)], [("/1", Some(200)), ("/2", None), ("/3", Some(404))]);
+        assert_eq!((number(&all[0], "http_response.body_length"), all[0].flaws.as_slice()), (Some(bytes), flaws));
+    }
+}
+
+#[test]
+fn hole_within_a_body_is_a_part_of_it() {
+    let all = with_hole(&[
+        (Client, Ok(b"GET /1 HTTP/1.1\r\n\r\n")),
+        (Server, Ok(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nab")),
+        (Server, Err(5)),
+        (Server, Ok(b"h\r\n0\r\n\r\n")),
+    ]);
+    assert_eq!((all.len(), number(&all[0], "http_response.body_length"), all[0].flaws.len()), (1, Some(8), 0));
+}
+
+#[test]
+fn request_of_the_flows_server_is_told_as_such() {
+    let (mut http, mut all) = (turned(), Vec::new());
+    http.data(Server, Timestamp(1), b"GET /back HTTP/1.1\r\n\r\n", &mut |told| all.push(told));
+    http.data(Client, Timestamp(2), b"HTTP/1.1 204 None\r\n\r\n", &mut |told| all.push(told));
+    assert_eq!((all.len(), text(&all[0], "http_request.url.path")), (1, "/back"));
+    assert_eq!(
+        (text(&all[0], "unmapped.asked_by"), number(&all[0], "http_response.code")),
+        ("dst_endpoint", Some(204))
+    );
+    let look = |side, bytes| First { carrier: Carrier::Stream, side, client_port: 1, server_port: 2, bytes };
+    assert!(is_turned(&look(Server, b"GET / HTTP/1.1\r\n")) && is_turned(&look(Client, b"HTTP/1.1 200 OK\r\n")));
+    assert!(!is_turned(&look(Client, b"GET / HTTP/1.1\r\n")) && !is_turned(&look(Server, b"HTTP/1.1 200 OK\r\n")));
+}
+
+#[test]
+fn only_a_target_that_begins_with_a_scheme_names_its_host() {
+    let request = b"GET /to?next=http://other.example/x HTTP/1.1\r\nHost: web.example\r\n\r\n";
+    let (all, _) = all(&[(Client, request)], 1000);
+    assert_eq!(text(&all[0], "http_request.url.hostname"), "web.example");
+    assert_eq!(text(&all[0], "http_request.url.path"), "/to");
+    assert_eq!(text(&all[0], "http_request.url.query_string"), "next=http://other.example/x");
 }
 
 #[test]

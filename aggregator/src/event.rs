@@ -204,6 +204,13 @@ impl<'a> Event<'a> {
         self.fields.push(Field { attribute, index, value: value.into() });
     }
 
+    /// Declares that the event carries the attributes of an OCSF profile, beside those that its source has.
+    pub fn profile(&mut self, name: &'static str) {
+        let standing = self.shared.iter().chain(&self.fields).filter(|f| f.attribute == Attribute::MetadataProfiles);
+        let index = standing.count().try_into().unwrap_or(u16::MAX);
+        self.push_at(Attribute::MetadataProfiles, index, name);
+    }
+
     /// Keeps something that has no home in OCSF under a key that was not used before.
     pub fn unmap(&mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Value<'a>>) {
         self.unmapped.push((key.into(), value.into()));

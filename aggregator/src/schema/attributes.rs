@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::classes::set::{
-    ACCOUNT, ALL, APP, AUTH, DHCP, DNS, EVIDENCE, FILE, GROUP, HTTP, INVENTORY, JOB, LOG, MODULE, NET, NETWORK, NTP,
-    PATCH, PROCESS, SOFTWARE, SSH, USERS,
+    ACCOUNT, ALL, API, APP, AUDITED, AUTH, DATASTORE, DHCP, DNS, EMAIL, ENDS, ERROR, EVIDENCE, FILE, FINDING, FTP,
+    GROUP, HTTP, INVENTORY, JOB, KERNEL, LOG, MODULE, NET, NETWORK, NTP, PATCH, PERIPHERAL, PROCESS, RDP, SMB,
+    SOFTWARE, SSH, TUNNEL, USERS,
 };
 
 /// What values an attribute takes, and so which column type it gets.
@@ -51,7 +52,7 @@ macro_rules! attributes {
             }
 
             /// The classes that carry it, as a set of bits.
-            pub(super) const fn classes(self) -> u32 {
+            pub(super) const fn classes(self) -> u64 {
                 match self { $(Self::$name => $classes,)* }
             }
 
@@ -81,7 +82,10 @@ attributes! {
     Count "count" Integer ALL;
     StartTime "start_time" Long ALL;
     EndTime "end_time" Long ALL;
-    Duration "duration" Long NET;
+    Duration "duration" Long NET | EMAIL | TUNNEL | DATASTORE;
+    ActionId "action_id" Integer ALL;
+    DispositionId "disposition_id" Integer ALL;
+    IsAlert "is_alert" Bool FINDING;
     TimezoneOffset "timezone_offset" Integer ALL;
 
     MetadataVersion "metadata.version" Text ALL;
@@ -99,6 +103,7 @@ attributes! {
     MetadataEventCode "metadata.event_code" Text ALL;
     MetadataCorrelationUid "metadata.correlation_uid" Text ALL;
     MetadataTenantUid "metadata.tenant_uid" Text ALL;
+    MetadataLabels "metadata.labels[]" Text ALL;
     MetadataSequence "metadata.sequence" Long ALL;
     MetadataOriginalTime "metadata.original_time" Text ALL;
     MetadataLoggedTime "metadata.logged_time" Long ALL;
@@ -110,15 +115,19 @@ attributes! {
     DeviceHostname "device.hostname" Text ALL;
     DeviceTypeId "device.type_id" Integer ALL;
     DeviceZone "device.zone" Text ALL;
+    DeviceGroupName "device.groups[].name" Text ALL;
     DeviceBootUid "device.boot_uid" Text ALL;
     DeviceOsName "device.os.name" Text ALL;
     DeviceOsTypeId "device.os.type_id" Integer ALL;
+    DeviceOsEdition "device.os.edition" Text INVENTORY | PATCH;
     DeviceOsVersion "device.os.version" Text INVENTORY | PATCH;
     DeviceOsBuild "device.os.build" Text INVENTORY | PATCH;
     DeviceOsKernelRelease "device.os.kernel_release" Text INVENTORY | PATCH;
     DeviceOsCpeName "device.os.cpe_name" Text INVENTORY | PATCH;
     DeviceContainerUid "device.container.uid" Text ALL;
     DeviceContainerName "device.container.name" Text ALL;
+    DeviceOsMachineUuid "device.os_machine_uuid" Text INVENTORY;
+    DeviceHypervisor "device.hypervisor" Text INVENTORY;
     DeviceDomain "device.domain" Text INVENTORY;
     DeviceVendorName "device.vendor_name" Text INVENTORY;
     DeviceModel "device.model" Text INVENTORY;
@@ -135,34 +144,47 @@ attributes! {
     DeviceInterfaceIp "device.network_interfaces[].ip" Text INVENTORY;
     DeviceInterfaceSubnetPrefix "device.network_interfaces[].subnet_prefix" Integer INVENTORY;
 
-    ActorAppName "actor.app_name" Text FILE | MODULE | PROCESS;
+    ActorAppName "actor.app_name" Text APP | ERROR | FILE | KERNEL | MODULE | PERIPHERAL | PROCESS;
     ActorProcessName "actor.process.name" Text ALL;
     ActorProcessPid "actor.process.pid" Integer ALL;
     ActorProcessUid "actor.process.uid" Text NET;
-    ActorProcessFileName "actor.process.file.name" Text NET;
-    ActorProcessFilePath "actor.process.file.path" Text NET;
-    ActorProcessFileTypeId "actor.process.file.type_id" Integer NET;
+    ActorProcessCmdLine "actor.process.cmd_line" Text AUDITED;
+    ActorProcessFileName "actor.process.file.name" Text NET | AUDITED;
+    ActorProcessFilePath "actor.process.file.path" Text NET | AUDITED;
+    ActorProcessFileTypeId "actor.process.file.type_id" Integer NET | AUDITED;
+    ActorProcessParentPid "actor.process.parent_process.pid" Integer AUDITED;
+    ActorProcessAuid "actor.process.auid" Integer AUDITED;
+    ActorProcessEuid "actor.process.euid" Integer AUDITED;
+    ActorProcessEgid "actor.process.egid" Integer AUDITED;
+    ActorSessionUid "actor.session.uid" Text AUDITED;
     ActorSessionTerminal "actor.session.terminal" Text ALL;
     ActorUserName "actor.user.name" Text ALL;
     ActorUserUid "actor.user.uid" Text ALL;
 
-    UserName "user.name" Text ACCOUNT | AUTH | GROUP | USERS;
-    UserUid "user.uid" Text ACCOUNT | AUTH | GROUP | USERS;
+    UserName "user.name" Text ACCOUNT | AUTH | GROUP | TUNNEL | USERS;
+    UserUid "user.uid" Text ACCOUNT | AUTH | GROUP | TUNNEL | USERS;
+    UserFullName "user.full_name" Text ACCOUNT | USERS;
+    UserDomain "user.domain" Text ACCOUNT | AUTH | GROUP | TUNNEL | USERS;
     UserTypeId "user.type_id" Integer ACCOUNT | AUTH | GROUP | USERS;
     UserGroupsUid "user.groups[].uid" Text ACCOUNT | AUTH | GROUP | USERS;
     UserGroupsName "user.groups[].name" Text ACCOUNT | AUTH | GROUP | USERS;
     GroupName "group.name" Text GROUP;
     GroupUid "group.uid" Text GROUP;
 
-    SrcEndpointIp "src_endpoint.ip" Text ACCOUNT | AUTH | GROUP | LOG | NET;
-    SrcEndpointHostname "src_endpoint.hostname" Text ACCOUNT | AUTH | GROUP | LOG | NET;
-    SrcEndpointPort "src_endpoint.port" Integer ACCOUNT | AUTH | GROUP | LOG | NET;
+    SrcEndpointIp "src_endpoint.ip" Text ACCOUNT | AUTH | GROUP | LOG | ENDS;
+    SrcEndpointHostname "src_endpoint.hostname" Text ACCOUNT | AUTH | GROUP | LOG | ENDS;
+    SrcEndpointPort "src_endpoint.port" Integer ACCOUNT | AUTH | GROUP | LOG | ENDS;
+    SrcEndpointInterfaceName "src_endpoint.interface_name" Text NET;
+    SrcEndpointZone "src_endpoint.zone" Text ACCOUNT | AUTH | GROUP | LOG | ENDS;
+    SrcEndpointUid "src_endpoint.uid" Text DHCP;
     SrcEndpointMac "src_endpoint.mac" Text NET;
     SrcEndpointVlanUid "src_endpoint.vlan_uid" Text NET;
     SrcEndpointDomain "src_endpoint.domain" Text DHCP;
-    DstEndpointIp "dst_endpoint.ip" Text AUTH | LOG | NET;
-    DstEndpointHostname "dst_endpoint.hostname" Text AUTH | LOG | NET;
-    DstEndpointPort "dst_endpoint.port" Integer AUTH | LOG | NET;
+    DstEndpointIp "dst_endpoint.ip" Text AUTH | LOG | ENDS;
+    DstEndpointHostname "dst_endpoint.hostname" Text AUTH | LOG | ENDS;
+    DstEndpointPort "dst_endpoint.port" Integer AUTH | LOG | ENDS;
+    DstEndpointInterfaceName "dst_endpoint.interface_name" Text NET;
+    DstEndpointZone "dst_endpoint.zone" Text AUTH | LOG | ENDS;
     DstEndpointMac "dst_endpoint.mac" Text NET;
     DstEndpointVlanUid "dst_endpoint.vlan_uid" Text NET;
     DstEndpointDomain "dst_endpoint.domain" Text DHCP;
@@ -175,10 +197,14 @@ attributes! {
     ConnectionCommunityUid "connection_info.community_uid" Text NET;
     ConnectionTcpFlags "connection_info.tcp_flags" Integer NET;
     ConnectionFlagHistory "connection_info.flag_history" Text NET;
+    ConnectionUid "connection_info.uid" Text NET;
     AppProtocolName "app_protocol_name" Text NET;
+    FirewallRuleName "firewall_rule.name" Text ALL;
+    FirewallRuleUid "firewall_rule.uid" Text ALL;
+    PolicyName "policy.name" Text ALL & !ACCOUNT;
 
     ServiceName "service.name" Text AUTH;
-    SessionUid "session.uid" Text AUTH;
+    SessionUid "session.uid" Text AUTH | TUNNEL;
     SessionTerminal "session.terminal" Text AUTH;
     SessionCreatedTime "session.created_time" Long AUTH;
     SessionIsRemote "session.is_remote" Bool AUTH;
@@ -203,28 +229,89 @@ attributes! {
     ProcessUserUid "process.user.uid" Text PROCESS;
     ProcessUserName "process.user.name" Text PROCESS;
     ProcessGroupName "process.user.groups[].name" Text PROCESS;
+    ProcessContainerUid "process.container.uid" Text PROCESS;
     ProcessParentPid "process.parent_process.pid" Integer PROCESS;
     ProcessParentName "process.parent_process.name" Text PROCESS;
     ProcessParentCmdLine "process.parent_process.cmd_line" Text PROCESS;
+    ProcessAuid "process.auid" Integer PROCESS;
+    ProcessEuid "process.euid" Integer PROCESS;
+    ProcessEgid "process.egid" Integer PROCESS;
+    ProcessSessionUid "process.session.uid" Text PROCESS;
+    ProcessSessionTerminal "process.session.terminal" Text PROCESS;
     ProcessCreatedTime "process.created_time" Long PROCESS;
     ProcessTerminatedTime "process.terminated_time" Long PROCESS;
     ExitCode "exit_code" Integer PROCESS;
     LaunchTypeId "launch_type_id" Integer PROCESS;
 
+    KernelName "kernel.name" Text KERNEL;
+    KernelTypeId "kernel.type_id" Integer KERNEL;
+    KernelSystemCall "kernel.system_call" Text KERNEL;
+    PeripheralName "peripheral_device.name" Text PERIPHERAL;
+    PeripheralUid "peripheral_device.uid" Text PERIPHERAL;
+    PeripheralClass "peripheral_device.class" Text PERIPHERAL;
+    PeripheralModel "peripheral_device.model" Text PERIPHERAL;
+    PeripheralSerialNumber "peripheral_device.serial_number" Text PERIPHERAL;
+    PeripheralVendorName "peripheral_device.vendor_name" Text PERIPHERAL;
+
+    FindingUid "finding_info.uid" Text FINDING;
+    FindingTitle "finding_info.title" Text FINDING;
+    FindingDesc "finding_info.desc" Text FINDING;
+    FindingTypes "finding_info.types[]" Text FINDING;
+    FindingSrcUrl "finding_info.src_url" Text FINDING;
+    FindingProductUid "finding_info.product_uid" Text FINDING;
+    FindingAnalyticName "finding_info.analytic.name" Text FINDING;
+    FindingAnalyticUid "finding_info.analytic.uid" Text FINDING;
+    FindingAnalyticTypeId "finding_info.analytic.type_id" Integer FINDING;
+    FindingAnalyticCategory "finding_info.analytic.category" Text FINDING;
+    FindingAnalyticVersion "finding_info.analytic.version" Text FINDING;
+    FindingAttacksTechniqueUid "finding_info.attacks[].technique.uid" Text FINDING;
+    FindingAttacksTechniqueName "finding_info.attacks[].technique.name" Text FINDING;
+    FindingAttacksTacticUid "finding_info.attacks[].tactic.uid" Text FINDING;
+    FindingAttacksTacticName "finding_info.attacks[].tactic.name" Text FINDING;
+    EvidencesSrcEndpointIp "evidences[].src_endpoint.ip" Text FINDING;
+    EvidencesSrcEndpointHostname "evidences[].src_endpoint.hostname" Text FINDING;
+    EvidencesSrcEndpointPort "evidences[].src_endpoint.port" Integer FINDING;
+    EvidencesDstEndpointIp "evidences[].dst_endpoint.ip" Text FINDING;
+    EvidencesDstEndpointHostname "evidences[].dst_endpoint.hostname" Text FINDING;
+    EvidencesDstEndpointPort "evidences[].dst_endpoint.port" Integer FINDING;
+    EvidencesConnectionDirectionId "evidences[].connection_info.direction_id" Integer FINDING;
+    EvidencesConnectionProtocolName "evidences[].connection_info.protocol_name" Text FINDING;
+    EvidencesConnectionCommunityUid "evidences[].connection_info.community_uid" Text FINDING;
+    EvidencesQueryHostname "evidences[].query.hostname" Text FINDING;
+    EvidencesHttpMethod "evidences[].http_request.http_method" Text FINDING;
+    EvidencesHttpUserAgent "evidences[].http_request.user_agent" Text FINDING;
+    EvidencesHttpReferrer "evidences[].http_request.referrer" Text FINDING;
+    EvidencesHttpCode "evidences[].http_response.code" Integer FINDING;
+    EvidencesUserName "evidences[].user.name" Text FINDING;
+    EvidencesProcessName "evidences[].process.name" Text FINDING;
+    EvidencesProcessPid "evidences[].process.pid" Integer FINDING;
+    EvidencesProcessCmdLine "evidences[].process.cmd_line" Text FINDING;
+    EvidencesProcessParentName "evidences[].process.parent_process.name" Text FINDING;
+    EvidencesProcessParentPid "evidences[].process.parent_process.pid" Integer FINDING;
+    EvidencesProcessParentCmdLine "evidences[].process.parent_process.cmd_line" Text FINDING;
+    EvidencesFileName "evidences[].file.name" Text FINDING;
+    EvidencesFilePath "evidences[].file.path" Text FINDING;
+    EvidencesFileTypeId "evidences[].file.type_id" Integer FINDING;
+    EvidencesUrlString "evidences[].url.url_string" Text FINDING;
+    EvidencesUrlHostname "evidences[].url.hostname" Text FINDING;
+    EvidencesContainerUid "evidences[].container.uid" Text FINDING;
+    EvidencesContainerName "evidences[].container.name" Text FINDING;
+    RiskScore "risk_score" Integer FINDING;
+
     JobName "job.name" Text JOB;
     JobCmdLine "job.cmd_line" Text JOB;
     JobUserName "job.user.name" Text JOB;
 
-    FileName "file.name" Text FILE;
-    FilePath "file.path" Text FILE;
-    FileTypeId "file.type_id" Integer FILE;
-    FileSize "file.size" Long FILE;
+    FileName "file.name" Text FILE | FTP | HTTP | SMB;
+    FilePath "file.path" Text FILE | FTP | HTTP | SMB;
+    FileTypeId "file.type_id" Integer FILE | FTP | HTTP | SMB;
+    FileSize "file.size" Long FILE | FTP | HTTP | SMB;
     FileModifiedTime "file.modified_time" Long FILE;
     FileOwnerUid "file.owner.uid" Text FILE;
     FileOwnerName "file.owner.name" Text FILE;
-    FileHashAlgorithm "file.hashes[].algorithm" Text FILE;
-    FileHashAlgorithmId "file.hashes[].algorithm_id" Integer FILE;
-    FileHashValue "file.hashes[].value" Text FILE;
+    FileHashAlgorithm "file.hashes[].algorithm" Text FILE | FTP | HTTP | SMB;
+    FileHashAlgorithmId "file.hashes[].algorithm_id" Integer FILE | FTP | HTTP | SMB;
+    FileHashValue "file.hashes[].value" Text FILE | FTP | HTTP | SMB;
     FileResultName "file_result.name" Text FILE;
     FileResultPath "file_result.path" Text FILE;
     FileResultTypeId "file_result.type_id" Integer FILE;
@@ -261,6 +348,7 @@ attributes! {
     EvidenceConnectionProtocolNum "query_evidence.connection_info.protocol_num" Integer EVIDENCE;
     EvidenceConnectionProtocolName "query_evidence.connection_info.protocol_name" Text EVIDENCE;
     EvidenceConnectionProtocolVerId "query_evidence.connection_info.protocol_ver_id" Integer EVIDENCE;
+    EvidenceConnectionCommunityUid "query_evidence.connection_info.community_uid" Text EVIDENCE;
     EvidenceFileName "query_evidence.file.name" Text EVIDENCE;
     EvidenceFilePath "query_evidence.file.path" Text EVIDENCE;
     EvidenceFileTypeId "query_evidence.file.type_id" Integer EVIDENCE;
@@ -293,6 +381,7 @@ attributes! {
     EvidenceProcessFileHashValue "query_evidence.process.file.hashes[].value" Text EVIDENCE;
     EvidenceProcessUserUid "query_evidence.process.user.uid" Text EVIDENCE;
     EvidenceProcessUserName "query_evidence.process.user.name" Text EVIDENCE;
+    EvidenceProcessContainerUid "query_evidence.process.container.uid" Text EVIDENCE;
     EvidenceProcessParentPid "query_evidence.process.parent_process.pid" Integer EVIDENCE;
     EvidenceServiceName "query_evidence.service.name" Text EVIDENCE;
     EvidenceSessionUid "query_evidence.session.uid" Text EVIDENCE;
@@ -310,7 +399,7 @@ attributes! {
     HttpRequestUrlQueryString "http_request.url.query_string" Text HTTP;
     HttpRequestVersion "http_request.version" Text HTTP;
     HttpRequestReferrer "http_request.referrer" Text HTTP;
-    HttpRequestUserAgent "http_request.user_agent" Text HTTP;
+    HttpRequestUserAgent "http_request.user_agent" Text HTTP | API | AUTH;
     HttpRequestBodyLength "http_request.body_length" Long HTTP;
     HttpRequestForwardedFor "http_request.x_forwarded_for[]" Text HTTP;
     HttpResponseCode "http_response.code" Integer HTTP;
@@ -318,12 +407,12 @@ attributes! {
     HttpResponseContentType "http_response.content_type" Text HTTP;
     HttpResponseLatency "http_response.latency" Integer HTTP;
     HttpResponseBodyLength "http_response.body_length" Long HTTP;
-    TrafficBytesIn "traffic.bytes_in" Long NET;
-    TrafficBytesOut "traffic.bytes_out" Long NET;
-    TrafficBytes "traffic.bytes" Long NET;
-    TrafficPacketsIn "traffic.packets_in" Long NET;
-    TrafficPacketsOut "traffic.packets_out" Long NET;
-    TrafficPackets "traffic.packets" Long NET;
+    TrafficBytesIn "traffic.bytes_in" Long NET | TUNNEL;
+    TrafficBytesOut "traffic.bytes_out" Long NET | TUNNEL;
+    TrafficBytes "traffic.bytes" Long NET | TUNNEL;
+    TrafficPacketsIn "traffic.packets_in" Long NET | TUNNEL;
+    TrafficPacketsOut "traffic.packets_out" Long NET | TUNNEL;
+    TrafficPackets "traffic.packets" Long NET | TUNNEL;
 
     TlsVersion "tls.version" Text NETWORK;
     TlsSni "tls.sni" Text NETWORK;
@@ -375,13 +464,53 @@ attributes! {
     IsRenewal "is_renewal" Bool DHCP;
     RelayIp "relay.ip" Text DHCP;
 
-    ProtocolVer "protocol_ver" Text SSH;
+    ProtocolVer "protocol_ver" Text SSH | RDP;
     ClientHasshAlgorithm "client_hassh.algorithm" Text SSH;
     ClientHasshFingerprintAlgorithmId "client_hassh.fingerprint.algorithm_id" Integer SSH;
     ClientHasshFingerprintValue "client_hassh.fingerprint.value" Text SSH;
     ServerHasshAlgorithm "server_hassh.algorithm" Text SSH;
     ServerHasshFingerprintAlgorithmId "server_hassh.fingerprint.algorithm_id" Integer SSH;
     ServerHasshFingerprintValue "server_hassh.fingerprint.value" Text SSH;
+
+    FtpCommand "command" Text FTP | EMAIL | SMB;
+    FtpType "type" Text FTP;
+
+    SmbDialect "dialect" Text SMB;
+    SmbShare "share" Text SMB;
+    SmbShareType "share_type" Text SMB;
+    SmbTreeUid "tree_uid" Text SMB;
+    IdentifierCookie "identifier_cookie" Text RDP;
+
+    EmailDirectionId "direction_id" Integer EMAIL;
+    EmailFrom "email.from" Text EMAIL;
+    EmailTo "email.to[]" Text EMAIL;
+    EmailSubject "email.subject" Text EMAIL;
+    EmailSize "email.size" Long EMAIL;
+    EmailMessageUid "email.message_uid" Text EMAIL;
+    EmailUid "email.uid" Text EMAIL;
+    EmailProtocolName "protocol_name" Text EMAIL | TUNNEL;
+    EmailMessageTraceUid "message_trace_uid" Text EMAIL;
+
+    TunnelType "tunnel_type" Text TUNNEL;
+    TunnelTypeId "tunnel_type_id" Integer TUNNEL;
+    TunnelInterfaceName "tunnel_interface.name" Text TUNNEL;
+    TunnelInterfaceIp "tunnel_interface.ip" Text TUNNEL;
+
+    DatabaseName "database.name" Text DATASTORE;
+    DatabaseTypeId "database.type_id" Integer DATASTORE;
+    QueryInfoName "query_info.name" Text DATASTORE;
+    QueryInfoUid "query_info.uid" Text DATASTORE;
+    QueryInfoQueryString "query_info.query_string" Text DATASTORE;
+    TableName "table.name" Text DATASTORE;
+
+    ApiOperation "api.operation" Text API;
+    ApiServiceName "api.service.name" Text API;
+    ApiRequestUid "api.request.uid" Text API;
+    ApiResponseCode "api.response.code" Integer API;
+    ApiResponseError "api.response.error" Text API;
+    ResourcesName "resources[].name" Text API;
+    ResourcesType "resources[].type" Text API;
+    ResourcesNamespace "resources[].namespace" Text API;
 
     NtpVersion "version" Text NTP;
     NtpStratum "stratum" Text NTP;

@@ -5,62 +5,87 @@ use super::Attribute;
 /// Classes as bits, so that a line of the attribute table can name the classes that carry it.
 pub(super) mod set {
     /// `base_event`
-    pub const BASE: u32 = 1;
+    pub const BASE: u64 = 1;
     /// `scheduled_job_activity`
-    pub const JOB: u32 = 1 << 1;
+    pub const JOB: u64 = 1 << 1;
     /// `process_activity`
-    pub const PROCESS: u32 = 1 << 2;
+    pub const PROCESS: u64 = 1 << 2;
     /// `event_log_actvity`
-    pub const LOG: u32 = 1 << 3;
+    pub const LOG: u64 = 1 << 3;
     /// `account_change`
-    pub const ACCOUNT: u32 = 1 << 4;
+    pub const ACCOUNT: u64 = 1 << 4;
     /// `authentication`
-    pub const AUTH: u32 = 1 << 5;
+    pub const AUTH: u64 = 1 << 5;
     /// `group_management`
-    pub const GROUP: u32 = 1 << 6;
+    pub const GROUP: u64 = 1 << 6;
     /// `http_activity`
-    pub const HTTP: u32 = 1 << 7;
+    pub const HTTP: u64 = 1 << 7;
     /// `ssh_activity`
-    pub const SSH: u32 = 1 << 8;
+    pub const SSH: u64 = 1 << 8;
     /// `application_error`
-    pub const ERROR: u32 = 1 << 9;
+    pub const ERROR: u64 = 1 << 9;
     /// `network_activity`
-    pub const NETWORK: u32 = 1 << 10;
+    pub const NETWORK: u64 = 1 << 10;
     /// `dns_activity`
-    pub const DNS: u32 = 1 << 11;
+    pub const DNS: u64 = 1 << 11;
     /// `dhcp_activity`
-    pub const DHCP: u32 = 1 << 12;
+    pub const DHCP: u64 = 1 << 12;
     /// `ntp_activity`
-    pub const NTP: u32 = 1 << 13;
+    pub const NTP: u64 = 1 << 13;
     /// `file_activity`
-    pub const FILE: u32 = 1 << 14;
+    pub const FILE: u64 = 1 << 14;
     /// `kernel_extension_activity`
-    pub const MODULE: u32 = 1 << 15;
+    pub const MODULE: u64 = 1 << 15;
     /// `inventory_info`
-    pub const INVENTORY: u32 = 1 << 16;
+    pub const INVENTORY: u64 = 1 << 16;
     /// `user_inventory`
-    pub const USERS: u32 = 1 << 17;
+    pub const USERS: u64 = 1 << 17;
     /// `patch_state`
-    pub const PATCH: u32 = 1 << 18;
+    pub const PATCH: u64 = 1 << 18;
     /// `device_config_state_change`
-    pub const CONFIG: u32 = 1 << 19;
+    pub const CONFIG: u64 = 1 << 19;
     /// `software_info`
-    pub const SOFTWARE: u32 = 1 << 20;
+    pub const SOFTWARE: u64 = 1 << 20;
     /// `evidence_info`
-    pub const EVIDENCE: u32 = 1 << 21;
+    pub const EVIDENCE: u64 = 1 << 21;
     /// `application_lifecycle`
-    pub const APP: u32 = 1 << 22;
-    /// Every class of category 4.
-    pub const NET: u32 = NETWORK | HTTP | DNS | DHCP | SSH | NTP;
+    pub const APP: u64 = 1 << 22;
+    /// `kernel_activity`
+    pub const KERNEL: u64 = 1 << 23;
+    /// `peripheral_activity`
+    pub const PERIPHERAL: u64 = 1 << 24;
+    /// `detection_finding`
+    pub const FINDING: u64 = 1 << 25;
+    /// `rdp_activity`
+    pub const RDP: u64 = 1 << 26;
+    /// `smb_activity`
+    pub const SMB: u64 = 1 << 27;
+    /// `ftp_activity`
+    pub const FTP: u64 = 1 << 28;
+    /// `email_activity`
+    pub const EMAIL: u64 = 1 << 29;
+    /// `tunnel_activity`
+    pub const TUNNEL: u64 = 1 << 30;
+    /// `datastore_activity`
+    pub const DATASTORE: u64 = 1 << 31;
+    /// `api_activity`
+    pub const API: u64 = 1 << 32;
+    /// Every class of category 4 that is about a connection.
+    pub const NET: u64 = NETWORK | HTTP | DNS | DHCP | SSH | NTP | RDP | SMB | FTP;
+    /// Classes whose events can name two ends.
+    pub const ENDS: u64 = NET | EMAIL | TUNNEL | DATASTORE | API;
+    /// Classes of what the kernel's audit and mandatory access control report of a process.
+    pub const AUDITED: u64 =
+        FILE | KERNEL | MODULE | PROCESS | AUTH | ACCOUNT | GROUP | LOG | APP | NETWORK | SSH | FINDING | ERROR;
     /// Every class.
-    pub const ALL: u32 = u32::MAX;
+    pub const ALL: u64 = u64::MAX;
 }
 
 /// Most attributes that one class may carry: a Parquet writer holds a column chunk for each.
 pub const CLASS_ATTRIBUTES_MAX: usize = 150;
 
 /// How many attributes carry this bit.
-const fn count(bit: u32) -> usize {
+const fn count(bit: u64) -> usize {
     let mut rest = Attribute::ALL;
     let mut found = 0;
     while let [first, tail @ ..] = rest {
@@ -74,7 +99,7 @@ const fn count(bit: u32) -> usize {
 
 /// The attributes that carry this bit, in table order.
 #[expect(clippy::indexing_slicing, reason = "runs at compile time only, where a bad index is a build error")]
-const fn select<const N: usize>(bit: u32) -> [Attribute; N] {
+const fn select<const N: usize>(bit: u64) -> [Attribute; N] {
     let mut out = [Attribute::Message; N];
     let mut rest = Attribute::ALL;
     let mut at = 0;
@@ -146,12 +171,18 @@ classes! {
     FileActivity FILE 1001 "file_activity" "File System Activity";
     /// 1002
     KernelExtensionActivity MODULE 1002 "kernel_extension_activity" "Kernel Extension Activity";
+    /// 1003
+    KernelActivity KERNEL 1003 "kernel_activity" "Kernel Activity";
     /// 1006
     ScheduledJobActivity JOB 1006 "scheduled_job_activity" "Scheduled Job Activity";
     /// 1007
     ProcessActivity PROCESS 1007 "process_activity" "Process Activity";
     /// 1008 (the schema spells its name `event_log_actvity`)
     EventLogActivity LOG 1008 "event_log_actvity" "Event Log Activity";
+    /// 1010
+    PeripheralActivity PERIPHERAL 1010 "peripheral_activity" "Peripheral Activity";
+    /// 2004
+    DetectionFinding FINDING 2004 "detection_finding" "Detection Finding";
     /// 3001
     AccountChange ACCOUNT 3001 "account_change" "Account Change";
     /// 3002
@@ -166,10 +197,20 @@ classes! {
     DnsActivity DNS 4003 "dns_activity" "DNS Activity";
     /// 4004
     DhcpActivity DHCP 4004 "dhcp_activity" "DHCP Activity";
+    /// 4005
+    RdpActivity RDP 4005 "rdp_activity" "RDP Activity";
+    /// 4006
+    SmbActivity SMB 4006 "smb_activity" "SMB Activity";
     /// 4007
     SshActivity SSH 4007 "ssh_activity" "SSH Activity";
+    /// 4008
+    FtpActivity FTP 4008 "ftp_activity" "FTP Activity";
+    /// 4009
+    EmailActivity EMAIL 4009 "email_activity" "Email Activity";
     /// 4013
     NtpActivity NTP 4013 "ntp_activity" "NTP Activity";
+    /// 4014
+    TunnelActivity TUNNEL 4014 "tunnel_activity" "Tunnel Activity";
     /// 5001
     InventoryInfo INVENTORY 5001 "inventory_info" "Device Inventory Info";
     /// 5003
@@ -184,6 +225,10 @@ classes! {
     EvidenceInfo EVIDENCE 5040 "evidence_info" "Live Evidence Info";
     /// 6002
     ApplicationLifecycle APP 6002 "application_lifecycle" "Application Lifecycle";
+    /// 6003
+    ApiActivity API 6003 "api_activity" "API Activity";
+    /// 6005
+    DatastoreActivity DATASTORE 6005 "datastore_activity" "Datastore Activity";
     /// 6008
     ApplicationError ERROR 6008 "application_error" "Application Error";
 }

@@ -7,7 +7,7 @@
 //! a status follows. A request that is none (a TLS hello on a plain port, binary junk) is kept whole in
 //! `unmapped.request_line_raw`. Source: Apache HTTP Server, mod_log_config; nginx, ngx_http_log_module.
 
-use super::endpoint::{Address, push_destination, push_source};
+use super::endpoint::{self, Address, push_destination, push_source};
 use super::outcome::LOW;
 use super::syslog::Header;
 use super::text::{cut, number, port, word};
@@ -29,6 +29,9 @@ const METHODS: [(&str, u8); 9] = [
     ("TRACE", 8),
 ];
 
+/// Most proxies that are kept of a request.
+const FORWARDED_MAX: u16 = 16;
+
 /// One line, cut into its fields.
 struct Access<'a> {
     vhost: Option<&'a str>,
@@ -41,10 +44,21 @@ struct Access<'a> {
     referrer: Option<&'a str>,
     agent: Option<&'a str>,
     rest: &'a str,
+    /// Addresses of proxies that stand where the client would: the header X-Forwarded-For.
+    forwarded: &'a str,
+}
+
+/// Whether a line may be one of an access log.
+pub(super) fn looks(text: &str) -> bool {
+    let timed_first = text.starts_with('[') && text.as_bytes().get(3) == Some(&b'/');
+    timed_first || cut(text, "] \"").is_some()
 }
 
 /// Reads a line of an access log.
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    if let Some(secured) = text.strip_prefix('[') {
+        return tls_request(secured, context, event);
+    }
     let Some(access) = access(text, context.reference) else { return false };
     access.stamp.apply(event);
     event.push(Attribute::MetadataLogFormat, if access.agent.is_some() { "combined" } else { "common" });
@@ -53,11 +67,38 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     true
 }
 
+/// Apache's `ssl_request_log`: `[TIME] CLIENT PROTOCOL CIPHER "REQUEST" BYTES`.
+fn tls_request<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let Some((stamp, rest)) = timestamp::access(text, context.reference) else { return false };
+    let Some((client, rest)) = rest.strip_prefix("] ").map(word) else { return false };
+    let (protocol, rest) = word(rest);
+    let (cipher, rest) = word(rest);
+    let Some((request, bytes)) = rest.strip_prefix('"').and_then(|rest| rest.rsplit_once("\" ")) else { return false };
+    let secured = protocol == "-" || protocol.starts_with("TLS") || protocol.starts_with("SSL");
+    if !secured || request_line(request).is_none() || !push_source(event, client, None) {
+        return false;
+    }
+    event.class = Class::HttpActivity;
+    stamp.apply(event);
+    event.push(Attribute::MetadataLogFormat, "ssl_request");
+    event.push(Attribute::Message, request);
+    push_destination(event, &context.origin.hostname, None);
+    push_request(request, event);
+    if protocol != "-" {
+        event.unmap("tls_version", protocol);
+        event.unmap("tls_cipher", cipher);
+    }
+    if let Ok(bytes) = bytes.parse::<u32>() {
+        event.push(Attribute::TrafficBytesOut, bytes);
+    }
+    true
+}
+
 /// Reads an access log line that came as the message of a syslog line, which has said the rest.
 pub(super) fn parse_message<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
-    let reference = Reference { read_at: event.time, utc_offset_minutes: header.origin.utc_offset_minutes };
+    let reference = Reference { read_at: event.time, utc_offset_minutes: header.context.origin.utc_offset_minutes };
     let Some(access) = access(message, reference) else { return false };
-    apply(&access, header.origin, event);
+    apply(&access, header.context.origin, event);
     true
 }
 
@@ -65,14 +106,46 @@ fn access(text: &str, reference: Reference) -> Option<Access<'_>> {
     let (head, rest) = cut(text, " [")?;
     let (stamp, rest) = timestamp::access(rest, reference)?;
     let rest = rest.strip_prefix("] \"")?;
-    let (vhost, client, who) = client(head)?;
+    let (vhost, client, who, forwarded) = match forwarded(head) {
+        Some((vhost, client, who, list)) => (vhost, client, who, list),
+        None => client(head).map(|(vhost, client, who)| (vhost, client, who, ""))?,
+    };
     let user = who.split_once(' ')?.1;
     let (request, rest) = request(rest)?;
     let (status, rest) = word(rest);
     let (bytes, rest) = word(rest);
     let (referrer, rest) = quoted(rest);
     let (agent, rest) = quoted(rest);
-    Some(Access { vhost, client, user, stamp, request, status, bytes, referrer, agent, rest })
+    Some(Access { vhost, client, user, stamp, request, status, bytes, referrer, agent, rest, forwarded })
+}
+
+/// `[VHOST ]A, B, C IDENT USER` and `[VHOST ]"A, B" CLIENT IDENT USER`: virtual host, client, `IDENT USER`, and the list. Where the
+/// list stands for the client it is the first public address of it, else the first.
+fn forwarded(head: &str) -> Option<(Option<&str>, &str, &str, &str)> {
+    let quoted = head.find('"').filter(|at| *at == 0 || head.as_bytes().get(at - 1) == Some(&b' '));
+    if let Some(at) = quoted {
+        let (before, rest) = head.split_at_checked(at)?;
+        let (list, rest) = rest.strip_prefix('"')?.split_once('"')?;
+        let (client, who) = rest.trim_start().split_once(' ')?;
+        return Some((Some(before.trim_end()).filter(|vhost| !vhost.is_empty()), client, who, list));
+    }
+    let last = head.rfind(", ")?;
+    let (end, who) = head.get(last + 2..)?.split_once(' ').map(|(word, who)| (last + 2 + word.len(), who))?;
+    let (first, _) = head.split_once(", ")?;
+    let start = first.rfind(' ').map_or(0, |space| space + 1);
+    let list = head.get(start..end)?;
+    let client = list.split(", ").find(|entry| public(entry)).or_else(|| list.split(", ").next())?;
+    Address::parse(client)?;
+    Some((head.get(..start).map(str::trim_end).filter(|vhost| !vhost.is_empty()), client, who, list))
+}
+
+/// Whether an address is of the open internet, as far as ranges for private use tell.
+fn public(text: &str) -> bool {
+    match text.parse::<std::net::IpAddr>() {
+        Ok(std::net::IpAddr::V4(ip)) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local()),
+        Ok(std::net::IpAddr::V6(ip)) => !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()),
+        Err(_) => false,
+    }
 }
 
 /// Virtual host, client, and `IDENT USER`.
@@ -83,6 +156,9 @@ fn client(head: &str) -> Option<(Option<&str>, &str, &str)> {
         Some((second, rest)) if rest.contains(' ') && !address(first) && address(second) => {
             Some((Some(first), second, rest))
         }
+        // A socket of the host's own stands for a client.
+        _ if first == "unix:" => Some((None, "localhost", rest)),
+        Some(("unix:", rest)) => Some((Some(first), "localhost", rest)),
         // A name is only taken for a client where exactly two words follow it.
         _ if address(first) || rest.split(' ').count() == 2 => Address::parse(first).map(|_| (None, first, rest)),
         _ => None,
@@ -126,6 +202,9 @@ fn quoted(text: &str) -> (Option<&str>, &str) {
 fn apply<'a>(access: &Access<'a>, origin: &'a Origin, event: &mut Event<'a>) {
     event.class = Class::HttpActivity;
     push_source(event, access.client, None);
+    for (index, hop) in (0..FORWARDED_MAX).zip(access.forwarded.split(", ").filter(|hop| endpoint::ip(hop).is_some())) {
+        event.push_at(Attribute::HttpRequestForwardedFor, index, hop);
+    }
     let (host, host_port) = match access.vhost {
         Some(vhost) => match vhost.rsplit_once(':').and_then(|(host, number)| Some((host, port(number)?))) {
             Some((host, port)) => (host, Some(port)),
@@ -175,6 +254,15 @@ fn request_fields<'a>(line: &'a str, vhost: Option<&'a str>, event: &mut Event<'
         event.unmap("request_line_raw", line);
         return;
     };
+    push_known_method(method, event);
+    if let Some(version) = version {
+        event.push(Attribute::HttpRequestVersion, version);
+    }
+    push_target(target, method == "CONNECT", vhost, event);
+}
+
+/// The method and the activity that it is.
+pub(super) fn push_known_method<'a>(method: &'a str, event: &mut Event<'a>) {
     match METHODS.iter().find(|(name, _)| *name == method) {
         Some(&(_, activity)) => {
             event.activity_id = activity;
@@ -187,9 +275,37 @@ fn request_fields<'a>(line: &'a str, vhost: Option<&'a str>, event: &mut Event<'
             event.unmap("http_method", method);
         }
     }
-    if let Some(version) = version {
-        event.push(Attribute::HttpRequestVersion, version);
+}
+
+/// The request line of another log: `METHOD TARGET[ VERSION]`.
+pub(super) fn push_request<'a>(line: &'a str, event: &mut Event<'a>) {
+    request_fields(line, None, event);
+}
+
+/// The outcome that a status code stands for.
+pub(super) fn push_code(code: i64, event: &mut Event<'_>) {
+    event.push(Attribute::HttpResponseCode, code);
+    let failed = !(100..400).contains(&code);
+    event.push(Attribute::StatusId, if failed { 2 } else { 1 });
+    event.push(Attribute::Status, if failed { "Failure" } else { "Success" });
+    if code >= 500 {
+        event.severity_id = event.severity_id.max(LOW);
     }
+}
+
+/// A method and a URL that stand apart.
+pub(super) fn push_method<'a>(method: &'a str, url: &'a str, event: &mut Event<'a>) {
+    push_known_method(method, event);
+    push_target(url, method == "CONNECT", None, event);
+}
+
+/// A URL without its request: what proxies and firewalls write.
+pub(super) fn push_url<'a>(url: &'a str, event: &mut Event<'a>) {
+    push_target(url, false, None, event);
+}
+
+/// The target of a request and its parts.
+fn push_target<'a>(target: &'a str, connect: bool, vhost: Option<&'a str>, event: &mut Event<'a>) {
     event.push(Attribute::HttpRequestUrlString, target);
     let (scheme, authority, local) = match cut(target, "://") {
         Some((scheme, rest)) if !target.starts_with('/') => {
@@ -197,7 +313,7 @@ fn request_fields<'a>(line: &'a str, vhost: Option<&'a str>, event: &mut Event<'
             let (authority, local) = rest.split_at_checked(end).unwrap_or((rest, ""));
             (Some(scheme), Some(authority), local)
         }
-        _ if method == "CONNECT" => (None, Some(target), ""),
+        _ if connect => (None, Some(target), ""),
         _ => (None, None, target),
     };
     let host = authority.map(|authority| authority.rsplit_once(':').map_or(authority, |(host, _)| host)).or(vhost);
@@ -275,6 +391,27 @@ mod tests {
             assert_eq!(event["unmapped"]["request_line_raw"], request);
             assert_eq!(event["http_response"]["code"], 400);
         }
+    }
+
+    #[test]
+    fn lists_of_proxies_and_requests_over_tls_are_read() {
+        let tail = r#"- - [16/Mar/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "curl""#;
+        for (head, source, hops) in [
+            ("10.0.0.2, 198.51.100.7, 127.0.0.1", "198.51.100.7", 3),
+            ("www.example.com 10.0.0.2, 127.0.0.1", "10.0.0.2", 2),
+            (r#""198.51.100.7, 10.0.0.2" 192.0.2.1"#, "192.0.2.1", 2),
+        ] {
+            let event = normalized(&format!("{head} {tail}"));
+            assert_eq!(event["src_endpoint"]["ip"], source, "{head}");
+            assert_eq!(event["http_request"]["x_forwarded_for"].as_array().map(Vec::len), Some(hops), "{head}");
+        }
+        let event = normalized(
+            r#"[16/Mar/2026:10:00:00 +0000] 192.0.2.1 TLSv1.2 ECDHE-RSA-AES128-GCM-SHA256 "GET /a HTTP/1.1" 1375"#,
+        );
+        assert_eq!(
+            (event["type_uid"].as_u64(), event["src_endpoint"]["ip"].as_str()),
+            (Some(400_203), Some("192.0.2.1"))
+        );
     }
 
     #[test]

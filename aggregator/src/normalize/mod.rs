@@ -7,29 +7,58 @@
 //! UTF-8, `unmapped.raw_data_base64` its exact bytes; a parser that does not understand a line leaves no
 //! trace in the event; every event is valid OCSF 1.8.0 once the fields of its [`Origin`] are shared.
 //!
-//! A format is a file with a `parse` function and a line in `FORMATS`; a program's messages are a file
-//! and a line in `program`.
+//! A format is a file with a `parse` function and a line in `formats`; a program's messages are a file
+//! and a line in `program`; what users write in YAML is in [`custom`].
 
+pub mod audit;
 pub mod command;
+pub mod custom;
+pub mod networks;
 pub mod record;
 
+mod cef;
+mod cisco;
 mod combined;
+mod cri;
+mod database;
+mod elb;
 mod endpoint;
+mod fail2ban;
+mod falco;
+mod fields;
+mod formats;
+mod fortigate;
+mod glog;
+mod http_fields;
+mod journald;
+mod json;
 mod json_lines;
+mod lighttpd;
+mod logfmt;
+mod logon_pairs;
+mod modsecurity;
 mod observables;
 mod origin;
 mod outcome;
+mod package;
+mod pairs;
 mod plain;
 mod program;
+mod squid;
 mod syslog;
 #[cfg(test)]
 mod testing;
 mod text;
 mod timestamp;
+mod transport;
+mod w3c;
 mod web_error;
+mod zeek;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -37,34 +66,20 @@ use shared::time::Timestamp;
 
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
+use formats::{FORMATS, LineFormat};
 pub use origin::{Container, Origin};
 use timestamp::Reference;
 
-/// A line format: its name in configuration, and the function that reads a line. The function says whether
-/// it understood; what it set before it said no is taken back.
-struct LineFormat {
-    name: &'static str,
-    parse: for<'a> fn(&'a str, &Context<'a>, &mut Event<'a>) -> bool,
-}
-
-/// The registry. `auto` tries them in this order; the first that understands the line has it.
-static FORMATS: [LineFormat; 5] = [
-    LineFormat { name: "json", parse: json_lines::parse },
-    LineFormat { name: "syslog", parse: syslog::parse },
-    LineFormat { name: "combined", parse: combined::parse },
-    LineFormat { name: "web_error", parse: web_error::parse },
-    LineFormat { name: "plain", parse: plain::parse },
-];
-
-/// How the lines of a source are read: `auto`, `raw`, or the name of one format.
-#[derive(Clone, Copy)]
+/// How the lines of a source are read: `auto`, `raw`, one format, or a parser that a user wrote.
+#[derive(Clone)]
 pub struct Format(Choice);
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Choice {
     Auto,
     Raw,
     One(&'static LineFormat),
+    Custom(Arc<custom::Parser>),
 }
 
 /// A format name that nothing answers to.
@@ -75,24 +90,54 @@ pub struct UnknownFormat {
     known: String,
 }
 
+impl UnknownFormat {
+    /// The same, where there are other names too.
+    fn beside<'n>(mut self, names: impl Iterator<Item = &'n str>) -> Self {
+        for name in names {
+            self.known.push_str(", ");
+            self.known.push_str(name);
+        }
+        self
+    }
+}
+
 impl Format {
     /// Each line is recognized by itself, cheaply and always the same way.
     pub const AUTO: Self = Self(Choice::Auto);
     /// Nothing is read out of the line.
     pub const RAW: Self = Self(Choice::Raw);
 
-    /// Every name that configuration may use.
+    /// Lines are read by a user's parser.
+    #[must_use]
+    pub const fn custom(parser: Arc<custom::Parser>) -> Self {
+        Self(Choice::Custom(parser))
+    }
+
+    /// Every name that configuration may use, beside those of users' parsers.
     pub fn names() -> impl Iterator<Item = &'static str> {
         ["auto", "raw"].into_iter().chain(FORMATS.iter().map(|format| format.name))
     }
 
     /// Its name in configuration.
     #[must_use]
-    pub fn name(self) -> &'static str {
-        match self.0 {
+    pub fn name(&self) -> &str {
+        match &self.0 {
             Choice::Auto => "auto",
             Choice::Raw => "raw",
             Choice::One(format) => format.name,
+            Choice::Custom(parser) => parser.name(),
+        }
+    }
+}
+
+impl Format {
+    /// Whether lines may be records of audit events, which are joined before they are read.
+    #[must_use]
+    pub fn joins_audit(&self) -> bool {
+        match &self.0 {
+            Choice::Auto => true,
+            Choice::Raw | Choice::Custom(_) => false,
+            Choice::One(format) => matches!(format.name, "audit" | "syslog"),
         }
     }
 }
@@ -142,10 +187,16 @@ pub enum Understood {
 }
 
 /// What a parser knows beside the line.
+#[derive(Clone, Copy)]
 struct Context<'a> {
     origin: &'a Origin,
     reference: Reference,
+    /// How many wrappers (syslog, a container's) stand around the text; at most [`WRAPPERS_MAX`].
+    wrappers: u8,
 }
+
+/// Most wrappers around a line.
+const WRAPPERS_MAX: u8 = 2;
 
 /// Reads one line into `event`. The caller has set `event.id` and `event.shared` (the fields of `origin`);
 /// everything else is set here. `now` becomes `metadata.processed_time`.
@@ -156,6 +207,7 @@ pub fn line<'a>(line: &Line<'a>, origin: &'a Origin, now: Timestamp, event: &mut
         Err(_) => {
             let text = String::from_utf8_lossy(line.raw);
             let mut draft = Event::new(event.id, event.time, event.received_at);
+            draft.shared = event.shared;
             let understood = understand(&text, line.read_at, origin, &mut draft);
             event.adopt(draft);
             event.unmap("raw_data_base64", BASE64.encode(line.raw));
@@ -188,12 +240,19 @@ fn understand<'a>(text: &'a str, read_at: Timestamp, origin: &'a Origin, event: 
     event.push(Attribute::RawData, text);
     let body = text.trim_end_matches(['\r', '\n']);
     let reference = Reference { read_at, utc_offset_minutes: origin.utc_offset_minutes };
-    let context = Context { origin, reference };
-    let understood = match origin.format.0 {
-        Choice::Auto => FORMATS.iter().any(|format| attempt(format.parse, body, &context, event)),
+    let context = Context { origin, reference, wrappers: 0 };
+    let understood = match &origin.format.0 {
+        Choice::Auto => recognized(body, &context, event),
         Choice::Raw => false,
         Choice::One(format) => attempt(format.parse, body, &context, event),
+        Choice::Custom(parser) => {
+            attempt(|line, context, event| parser.parse(line, context, event), body, &context, event)
+        }
     };
+    // Logons are what most lines are about, and their parsers ask for what they require.
+    if understood && !matches!(event.class, Class::BaseEvent | Class::Authentication) {
+        record::settle(event);
+    }
     match (understood, event.class) {
         (true, Class::BaseEvent) => Understood::Frame,
         (true, _) => Understood::Class,
@@ -203,6 +262,56 @@ fn understand<'a>(text: &'a str, read_at: Timestamp, origin: &'a Origin, event: 
             Understood::Nothing
         }
     }
+}
+
+/// Lets the formats try that the line looks like; the first that understands it has it.
+fn recognized<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let headed = syslog::headed(text);
+    let mut formats = FORMATS.iter().filter(|format| (format.headed || !headed) && (format.looks)(text));
+    formats.any(|format| attempt(format.parse, text, context, event))
+}
+
+/// Reads a text that stood inside a line which has been read: the message of a syslog line, what a container wrote. Every
+/// format that can be `carried` may try; what it says of an attribute replaces what the wrapper said.
+fn carried<'a>(text: Cow<'a, str>, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    if context.wrappers >= WRAPPERS_MAX {
+        return false;
+    }
+    let inner = Context { wrappers: context.wrappers + 1, ..*context };
+    let before = event.fields.len();
+    let understood = match text {
+        Cow::Borrowed(text) => carried_in(text, &inner, event),
+        Cow::Owned(text) => {
+            let mut draft = Event::new(event.id, event.time, event.received_at);
+            draft.shared = event.shared;
+            draft.severity_id = event.severity_id;
+            let understood = carried_in(&text, &inner, &mut draft);
+            if understood {
+                event.adopt(draft);
+            }
+            understood
+        }
+    };
+    if understood {
+        let (mut at, mut wrapped) = (0, before);
+        while at < wrapped {
+            let (wrapper, said) = event.fields.split_at(wrapped);
+            let stale =
+                wrapper.get(at).is_some_and(|w| said.iter().any(|s| (s.attribute, s.index) == (w.attribute, w.index)));
+            if stale {
+                event.fields.remove(at);
+                wrapped -= 1;
+            } else {
+                at += 1;
+            }
+        }
+    }
+    understood
+}
+
+fn carried_in<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let mut formats = FORMATS.iter().filter(|format| format.carried && (format.looks)(text));
+    formats.any(|format| attempt(format.parse, text, context, event))
 }
 
 /// Lets a parser try; what it set before it gave up is taken back.
@@ -253,6 +362,12 @@ mod tests {
         assert_eq!(event["class_uid"], 3002);
         assert_eq!(BASE64.decode(event["unmapped"]["raw_data_base64"].as_str().unwrap()).unwrap(), raw);
         assert_eq!(event["raw_data_size"], raw.len());
+        let event = normalized_from(
+            &origin(),
+            b"Mar 16 10:00:00 h kernel: \xff IN=e OUT= SRC=192.0.2.1 DST=192.0.2.2 PROTO=2",
+            None,
+        );
+        assert_eq!(event["metadata"]["profiles"].as_array().map(Vec::len), Some(2));
     }
 
     #[test]
@@ -284,7 +399,52 @@ mod tests {
             assert_eq!(name.parse::<Format>().unwrap().name(), name);
         }
         let error = "sylog".parse::<Format>().unwrap_err().to_string();
-        assert_eq!(error, "unknown format 'sylog' (known: auto, raw, json, syslog, combined, web_error, plain)");
+        assert_eq!(
+            error,
+            format!("unknown format 'sylog' (known: {})", Format::names().collect::<Vec<_>>().join(", "))
+        );
+    }
+
+    #[test]
+    fn a_name_that_looks_like_an_address_moves_none() {
+        for (line, user) in [
+            (
+                r#"Mar 16 10:00:00 h sshd[7]: Invalid user x from 198.51.100.6 port 22 from 192.0.2.1 port 4711"#,
+                r#"x from 198.51.100.6 port 22"#,
+            ),
+            (
+                r#"Mar 16 10:00:00 h dropbear[7]: Bad password attempt for 'x' from 198.51.100.6:1' from 192.0.2.1:22"#,
+                r#"x' from 198.51.100.6:1"#,
+            ),
+            (
+                r#"Mon Mar 16 10:00:00 2026 [pid 7] [x] FAIL LOGIN: Client "198.51.100.6"] FAIL LOGIN: Client "192.0.2.1""#,
+                r#"x] FAIL LOGIN: Client "198.51.100.6""#,
+            ),
+            (
+                r#"Mar 16 10:00:00 h dovecot: imap-login: Disconnected (auth failed, 1 attempts): user=<x>, rip=198.51.100.6, a=<>, rip=192.0.2.1"#,
+                r#"x"#,
+            ),
+            (
+                r#"2026/03/16 10:00:00 [error] 7#7: *3 user "x, client: 198.51.100.6" was not found in "/p", client: 192.0.2.1, server: _, request: "GET /, client: 198.51.100.6""#,
+                r#"x, client: 198.51.100.6"#,
+            ),
+            (
+                r#"2026-03-16T10:00:00Z 7 [Note] Access denied for user 'a'@'198.51.100.6'@'192.0.2.1' (using password: YES)"#,
+                r#"a'@'198.51.100.6"#,
+            ),
+            (
+                r#"2026-03-16 10:00:00 CET [7] LOG:  disconnection: session time: 0:00:00.010 user=a host=198.51.100.6 database=d host=192.0.2.1 port=4711"#,
+                r#"a"#,
+            ),
+            (
+                r#"%ASA-6-113015: AAA user authentication Rejected : reason = Invalid password : local database : user = x : user IP = 198.51.100.6 : user IP = 192.0.2.1"#,
+                r#"x"#,
+            ),
+        ] {
+            let event = normalized(line);
+            assert_eq!(event["src_endpoint"]["ip"], "192.0.2.1", "{line}");
+            assert_eq!(event["user"]["name"], user, "{line}");
+        }
     }
 
     #[test]

@@ -71,6 +71,13 @@ static KINDS: [u8; Attribute::ALL.len()] = {
     kinds
 };
 
+/// Addresses that some classes have no attribute for: what they are called in `unmapped`, and as an observable.
+const UNMAPPED: [(&str, &str); 3] = [
+    ("src_ip", "unmapped.src_ip"),
+    ("src_endpoint.ip", "unmapped.src_endpoint.ip"),
+    ("dst_endpoint.ip", "unmapped.dst_endpoint.ip"),
+];
+
 /// Most observables of an event: an answer of the DNS can have thousands of addresses.
 const OBSERVABLES_MAX: u16 = 64;
 
@@ -96,10 +103,15 @@ pub(super) fn push(event: &mut Event<'_>, origin: &Origin) {
         event.push_at(Attribute::ObservablesValue, index, value);
         index += 1;
     }
-    let source = event.unmapped.iter().find(|(key, _)| key == "src_ip").map(|(_, value)| value.clone());
-    if let Some(source) = source {
-        event.push_at(Attribute::ObservablesName, index, "unmapped.src_ip");
+    for (key, path) in UNMAPPED {
+        let source = event.unmapped.iter().find(|(name, _)| name == key).map(|(_, value)| value);
+        let Some(Value::Text(source)) = source.cloned() else { continue };
+        if super::endpoint::ip(&source).is_none() {
+            continue;
+        }
+        event.push_at(Attribute::ObservablesName, index, path);
         event.push_at(Attribute::ObservablesTypeId, index, i64::from(IP));
         event.push_at(Attribute::ObservablesValue, index, source);
+        index += 1;
     }
 }

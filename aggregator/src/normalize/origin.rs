@@ -43,6 +43,10 @@ pub struct Origin {
     pub log_name: Option<String>,
     /// `device.container`.
     pub container: Option<Container>,
+    /// `device.groups[].name`, from the roster.
+    pub group: Option<String>,
+    /// `metadata.labels[]`, from the roster.
+    pub labels: Vec<String>,
     /// `metadata.tenant_uid`, from the roster.
     pub tenant: Option<String>,
     /// `device.zone`, from the roster.
@@ -63,6 +67,8 @@ impl Default for Origin {
             format: Format::AUTO,
             log_name: None,
             container: None,
+            group: None,
+            labels: Vec::new(),
             tenant: None,
             zone: None,
         }
@@ -78,7 +84,7 @@ impl Origin {
     /// What all events of this source have in common ([`Event::shared`](crate::event::Event::shared)).
     #[must_use]
     pub fn fields(&self) -> Vec<Field<'static>> {
-        let mut fields = Vec::with_capacity(20);
+        let mut fields = Vec::with_capacity(21 + self.labels.len());
         let mut push = |attribute, index, value: Value<'static>| fields.push(Field { attribute, index, value });
         push(Attribute::MetadataVersion, 0, schema::VERSION.into());
         push(Attribute::MetadataProductName, 0, "Picket".into());
@@ -95,6 +101,7 @@ impl Origin {
         let optional = [
             (Attribute::DeviceHostname, said(&self.hostname)),
             (Attribute::DeviceBootUid, self.boot_id.clone()),
+            (Attribute::DeviceGroupName, self.group.clone()),
             (Attribute::DeviceZone, self.zone.clone()),
             (Attribute::MetadataTenantUid, self.tenant.clone()),
             (Attribute::MetadataSource, said(&self.source_name)),
@@ -104,6 +111,9 @@ impl Origin {
             if let Some(text) = text {
                 push(attribute, 0, text.into());
             }
+        }
+        for (index, label) in (0..).zip(&self.labels) {
+            push(Attribute::MetadataLabels, index, label.clone().into());
         }
         if let Some(container) = &self.container {
             push(Attribute::MetadataProfiles, 1, "container".into());

@@ -24,3 +24,39 @@ pub(super) fn failure<'a>(event: &mut Event<'a>, detail: impl Into<Cow<'a, str>>
     }
     event.severity_id = event.severity_id.max(LOW);
 }
+
+/// What a control (firewall, scanner, mandatory access control) did with what it saw: `action_id` and `disposition_id` of
+/// the profile `security_control`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Control {
+    /// It let it pass.
+    Allowed,
+    /// It kept it from happening.
+    Blocked,
+    /// It threw it away without a word to the sender.
+    Dropped,
+    /// It refused and said so.
+    Rejected,
+    /// It ended a connection.
+    Reset,
+    /// It saw it and did nothing.
+    Observed,
+    /// It saw it and raised an alert.
+    Alerted,
+}
+
+/// Says what a control did. Once an event: the profile is declared here.
+pub(super) fn controlled(event: &mut Event<'_>, control: Control) {
+    let (action, disposition) = match control {
+        Control::Allowed => (1, 1),
+        Control::Blocked => (2, 2),
+        Control::Dropped => (2, 6),
+        Control::Rejected => (2, 25),
+        Control::Reset => (2, 21),
+        Control::Observed => (3, 17),
+        Control::Alerted => (3, 19),
+    };
+    event.profile("security_control");
+    event.push(Attribute::ActionId, action);
+    event.push(Attribute::DispositionId, disposition);
+}

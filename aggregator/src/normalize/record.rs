@@ -19,6 +19,9 @@ mod place;
 mod required;
 mod takes;
 
+pub(super) use required::{enforce, settle};
+pub(super) use takes::takes;
+
 use shared::identity::Lane;
 use shared::record::Value as Recorded;
 use shared::time::Timestamp;
@@ -60,7 +63,7 @@ pub const CLASSES: [Class; 22] = [
 const MEDIUM: u8 = 3;
 
 /// Whether OCSF 1.8.0 knows this `activity_id` of the class; 99 needs its name beside it.
-const fn knows(class: Class, activity: u8) -> bool {
+pub(super) const fn knows(class: Class, activity: u8) -> bool {
     match class {
         _ if activity == 99 => true,
         Class::EventLogActivity => activity <= 10,
@@ -130,11 +133,8 @@ pub fn record<'a, K: AsRef<str>>(
     event.time = time.unwrap_or(read_at);
     packet::rename(event);
     host::complete(event);
-    required::enforce(event);
-    // 99 says that `activity_name` has the word for it; without the word it says nothing.
-    if event.activity_id == 99 && event.value(Attribute::ActivityName).is_none() {
-        event.activity_id = 0;
-    }
+    enforce(event);
+    name_the_activity(event);
     if event.class.category_uid() == 4 {
         packet::describe(event);
         super::observables::push(event, origin);
@@ -202,6 +202,13 @@ pub fn besides<'a, K: AsRef<str>>(fields: &'a [(K, Recorded)], event: &mut Event
         if !matches!(key, "picket.record" | "reason" | "count" | "from" | "to") {
             place::unmap(key, value, event);
         }
+    }
+}
+
+/// 99 says that `activity_name` has the word for it; without the word it says nothing.
+fn name_the_activity(event: &mut Event<'_>) {
+    if event.activity_id == 99 && event.value(Attribute::ActivityName).is_none() {
+        event.activity_id = 0;
     }
 }
 

@@ -31,6 +31,11 @@ pub(super) fn cut<'t>(text: &'t str, mark: &str) -> Option<(&'t str, &'t str)> {
     }
 }
 
+/// The first `most` bytes, or up to three less so as not to cut a character.
+pub(super) fn head(text: &str, most: usize) -> &str {
+    (0..4).find_map(|less| text.get(..most.min(text.len()).saturating_sub(less))).unwrap_or(text)
+}
+
 /// What stands between `open` and the next `close`, and what follows.
 pub(super) fn between<'t>(text: &'t str, open: &str, close: &str) -> Option<(&'t str, &'t str)> {
     cut(text, open).and_then(|(_, rest)| cut(rest, close))
@@ -105,6 +110,11 @@ mod tests {
         assert_eq!(word("a   b c"), ("a", "b c"));
         assert_eq!(word("a"), ("a", ""));
         assert_eq!(word(" a"), ("", "a"));
+    }
+
+    #[test]
+    fn a_head_is_cut_between_characters() {
+        assert_eq!((head("ab", 5), head("ab\u{1f600}c", 5), head("\u{e9}", 1), head("abc", 2)), ("ab", "ab", "", "ab"));
     }
 
     #[test]

@@ -38,6 +38,47 @@ impl<'a> Stamp<'a> {
             event.push(Attribute::TimezoneOffset, minutes);
         }
     }
+
+    /// The same reading of the clock in a zone that the line names after it, in place of the one that was assumed.
+    pub(super) fn in_zone(self, minutes: i32) -> Self {
+        let assumed = self.assumed_offset.unwrap_or(minutes);
+        let shift = i64::from(assumed - minutes) * 60 * SECOND_NS;
+        Self { time: Timestamp(self.time.0.saturating_add(shift)), assumed_offset: None, ..self }
+    }
+}
+
+/// Zone names that devices and servers write behind a time, with their minutes east of UTC; a name that stands for
+/// several zones means the one that is meant most often.
+const ZONES: [(&str, i32); 24] = [
+    ("UTC", 0),
+    ("GMT", 0),
+    ("Z", 0),
+    ("WET", 0),
+    ("WEST", 60),
+    ("BST", 60),
+    ("CET", 60),
+    ("CEST", 120),
+    ("EET", 120),
+    ("EEST", 180),
+    ("MSK", 180),
+    ("EST", -300),
+    ("EDT", -240),
+    ("CST", -360),
+    ("CDT", -300),
+    ("MST", -420),
+    ("MDT", -360),
+    ("PST", -480),
+    ("PDT", -420),
+    ("JST", 540),
+    ("KST", 540),
+    ("AEST", 600),
+    ("AEDT", 660),
+    ("NZST", 720),
+];
+
+/// Minutes east of UTC of a zone name, in any case.
+pub(super) fn zone_minutes(name: &str) -> Option<i32> {
+    ZONES.iter().find(|(zone, _)| zone.eq_ignore_ascii_case(name)).map(|&(_, minutes)| minutes)
 }
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -147,7 +188,7 @@ impl Cursor<'_> {
 }
 
 /// The moment of a local date and time of day, if the date exists.
-fn moment(year: u32, month: u8, day: u32, clock_ns: i64, offset_minutes: i32) -> Option<Timestamp> {
+pub(super) fn moment(year: u32, month: u8, day: u32, clock_ns: i64, offset_minutes: i32) -> Option<Timestamp> {
     let day = u8::try_from(day).ok()?;
     if !YEARS.contains(&year) || !(1..=12).contains(&month) || day == 0 || day > days_of_month(year, month) {
         return None;
@@ -167,7 +208,7 @@ fn days_of_month(year: u32, month: u8) -> u8 {
 }
 
 /// The moment of a date without a year: see the module's doc. Leap days go back to a year that has one.
-fn moment_without_year(month: u8, day: u32, clock_ns: i64, reference: Reference) -> Option<Timestamp> {
+pub(super) fn moment_without_year(month: u8, day: u32, clock_ns: i64, reference: Reference) -> Option<Timestamp> {
     const LEAP_CYCLE_YEARS: u32 = 8;
     let latest = reference.read_at.0.saturating_add(DAY_SECONDS * SECOND_NS);
     let year = u32::try_from(civil_from_days(Timestamp(latest).day()).0).ok()?.saturating_add(1);
@@ -193,7 +234,7 @@ pub(super) fn bsd(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)>
     let clock = cursor.clock()?;
     let end = cursor.at;
     if year.is_none() && cursor.eat(b' ').is_some() {
-        let followed = |c: &Cursor<'_>| matches!(c.peek(), Some(b' ' | b':' | b']'));
+        let followed = |c: &Cursor<'_>| matches!(c.peek(), None | Some(b' ' | b':' | b']'));
         year = cursor.digits(4, 4).filter(|year| (1970..2100).contains(year) && followed(&cursor));
         if year.is_none() {
             cursor.at = end;
@@ -231,6 +272,20 @@ pub(super) fn iso(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)>
     stamped(text, &cursor, time, zone.is_none().then_some(reference.utc_offset_minutes))
 }
 
+/// A whole text that is a day, any number of spaces, and a clock: `2026-03-16  10:00:00` (apt).
+pub(super) fn spaced(text: &str, reference: Reference) -> Option<Stamp<'_>> {
+    let (day, clock) = text.split_once(' ')?;
+    let mut cursor = Cursor { bytes: day.as_bytes(), at: 0 };
+    let year = cursor.digits(4, 4)?;
+    cursor.eat(b'-')?;
+    let month = u8::try_from(cursor.digits(2, 2)?).ok()?;
+    cursor.eat(b'-')?;
+    let day = cursor.digits(2, 2)?;
+    let clock = Cursor { bytes: clock.trim().as_bytes(), at: 0 }.clock()?;
+    let time = moment(year, month, day, clock, reference.utc_offset_minutes)?;
+    Some(Stamp { time, text, assumed_offset: Some(reference.utc_offset_minutes) })
+}
+
 /// The access log's `10/Oct/2000:13:55:36 -0700` (Apache HTTP Server, mod_log_config, `%t`).
 pub(super) fn access(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
     let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
@@ -250,6 +305,124 @@ pub(super) fn access(text: &str, reference: Reference) -> Option<(Stamp<'_>, &st
     stamped(text, &cursor, time, zone.is_none().then_some(reference.utc_offset_minutes))
 }
 
+/// Times of MySQL and MariaDB: as [`iso`], also with a space for the hour's first digit, `YYMMDD hh:mm:ss` and
+/// `YYYYMMDD hh:mm:ss`.
+pub(super) fn mysql(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
+    if let Some(found) = iso(text, reference) {
+        return Some(found);
+    }
+    let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let year = match digits {
+        4 | 8 => cursor.digits(4, 4)?,
+        6 => 2000 + cursor.digits(2, 2)?,
+        _ => return None,
+    };
+    if digits == 4 {
+        cursor.eat(b'-')?;
+    }
+    let month = u8::try_from(cursor.digits(2, 2)?).ok()?;
+    if digits == 4 {
+        cursor.eat(b'-')?;
+    }
+    let day = cursor.digits(2, 2)?;
+    cursor.eat(b' ')?;
+    let _ = cursor.eat(b' ');
+    let clock = cursor.clock()?;
+    let time = moment(year, month, day, clock, reference.utc_offset_minutes)?;
+    stamped(text, &cursor, time, Some(reference.utc_offset_minutes))
+}
+
+/// A date and a time of day that stand apart (`2026-03-16`, `10:00:00`, a space after the hour is passed over), with a zone or
+/// none (`-0500`).
+pub(super) fn parts<'a>(date: &'a str, clock: &str, zone: Option<&str>, reference: Reference) -> Option<Stamp<'a>> {
+    let mut cursor = Cursor { bytes: date.as_bytes(), at: 0 };
+    let year = cursor.digits(4, 4)?;
+    cursor.eat(b'-')?;
+    let month = u8::try_from(cursor.digits(1, 2)?).ok()?;
+    cursor.eat(b'-')?;
+    let day = cursor.digits(1, 2)?;
+    let mut clock = Cursor { bytes: clock.as_bytes(), at: 0 };
+    let hours = clock.digits(1, 2).filter(|hours| *hours < 24)?;
+    clock.eat(b':')?;
+    let _ = clock.eat(b' ');
+    let minutes = clock.digits(2, 2).filter(|minutes| *minutes < 60)?;
+    clock.eat(b':')?;
+    let seconds = clock.digits(2, 2).filter(|seconds| *seconds <= 60)?.min(59);
+    let zone = zone.and_then(|zone| Cursor { bytes: zone.as_bytes(), at: 0 }.zone());
+    let since = i64::from(hours * 3600 + minutes * 60 + seconds) * SECOND_NS;
+    let time = moment(year, month, day, since, zone.unwrap_or(reference.utc_offset_minutes))?;
+    Some(Stamp { time, text: date, assumed_offset: zone.is_none().then_some(reference.utc_offset_minutes) })
+}
+
+/// `19-Oct-2022 05:34:02.425`, as BIND writes it (lib/isc/log.c, isc_time_formattimestamp).
+pub(super) fn day_month_year(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
+    let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
+    let day = cursor.digits(1, 2)?;
+    cursor.eat(b'-')?;
+    let month = cursor.month()?;
+    cursor.eat(b'-')?;
+    let year = cursor.digits(4, 4)?;
+    cursor.eat(b' ')?;
+    let clock = cursor.clock()?;
+    let time = moment(year, month, day, clock, reference.utc_offset_minutes)?;
+    stamped(text, &cursor, time, Some(reference.utc_offset_minutes))
+}
+
+/// `0316 10:00:00.123456`: month and day without a year, as glog writes them.
+pub(super) fn month_day(text: &str, reference: Reference) -> Option<Stamp<'_>> {
+    let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
+    let month = u8::try_from(cursor.digits(2, 2)?).ok()?;
+    let day = cursor.digits(2, 2)?;
+    cursor.eat(b' ')?;
+    let clock = cursor.clock()?;
+    let time = moment_without_year(month, day, clock, reference)?;
+    stamped(text, &cursor, time, Some(reference.utc_offset_minutes)).map(|(stamp, _)| stamp)
+}
+
+/// `16 Mar 2026 10:00:00.123`, as Redis writes it; before version 4 there is no year.
+pub(super) fn spelled(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
+    let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
+    let day = cursor.digits(1, 2)?;
+    cursor.eat(b' ')?;
+    let month = cursor.month()?;
+    cursor.eat(b' ')?;
+    let year = (cursor.bytes.get(cursor.at + 4) == Some(&b' ')).then(|| cursor.digits(4, 4));
+    if year.is_some() {
+        cursor.eat(b' ')?;
+    }
+    let clock = cursor.clock()?;
+    let time = match year {
+        Some(year) => moment(year?, month, day, clock, reference.utc_offset_minutes)?,
+        None => moment_without_year(month, day, clock, reference)?,
+    };
+    stamped(text, &cursor, time, Some(reference.utc_offset_minutes))
+}
+
+/// A time of day alone, `10:00:00.123456789`: the last one that was when the line was read, with a minute's grace.
+pub(super) fn clock(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
+    const DAY_NS: i64 = 86_400 * SECOND_NS;
+    let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
+    let clock = cursor.clock()?;
+    let shift = i64::from(reference.utc_offset_minutes) * 60 * SECOND_NS;
+    let local = reference.read_at.0.checked_add(shift)?;
+    let today = local.checked_sub(local.rem_euclid(DAY_NS))?.checked_add(clock)?;
+    let passed = if today > local.saturating_add(60 * SECOND_NS) { today.checked_sub(DAY_NS)? } else { today };
+    let time = Timestamp(passed.checked_sub(shift)?);
+    stamped(text, &cursor, time, Some(reference.utc_offset_minutes))
+}
+
+/// TAI64N, `@` and 24 hexadecimal digits, as multilog writes it; leap seconds as of 2017 (10 before 1972, 37 since) are
+/// taken as ten, which is what multilog's own tools do. Source: cr.yp.to/libtai/tai64.html.
+pub(super) fn tai64n(text: &str) -> Option<(Stamp<'_>, &str)> {
+    let (label, rest) = text.split_at_checked(25)?;
+    let seconds = i64::from_str_radix(label.strip_prefix('@')?.get(..16)?, 16).ok()?;
+    let nanos = i64::from_str_radix(label.get(17..)?, 16).ok().filter(|nanos| *nanos < SECOND_NS)?;
+    let seconds = seconds.checked_sub(0x4000_0000_0000_0000)?.checked_sub(10)?;
+    let time = Timestamp(seconds.checked_mul(SECOND_NS)?.checked_add(nanos)?);
+    Some((Stamp { time, text: label, assumed_offset: None }, rest))
+}
+
 /// A count since the epoch in seconds, milliseconds, microseconds or nanoseconds, told by its size.
 pub(super) fn epoch(count: f64) -> Option<Timestamp> {
     const UNITS: [(f64, f64); 4] = [(1e11, 1e9), (1e14, 1e6), (1e17, 1e3), (9e18, 1.0)];
@@ -260,6 +433,15 @@ pub(super) fn epoch(count: f64) -> Option<Timestamp> {
     let nanos = (count * nanos).round();
     #[expect(clippy::cast_possible_truncation, reason = "checked to lie within i64 on this line")]
     (nanos < 9.2e18).then_some(Timestamp(nanos as i64))
+}
+
+/// Seconds since the epoch and the digits of their fraction, exactly.
+pub(super) fn seconds(whole: &str, fraction: &str) -> Option<Timestamp> {
+    let seconds: i64 = whole.parse().ok()?;
+    let digits = fraction.get(..fraction.len().min(9))?;
+    let scale = 10_i64.checked_pow(u32::try_from(9 - digits.len()).ok()?)?;
+    let nanos = if digits.is_empty() { 0 } else { digits.parse::<i64>().ok()?.checked_mul(scale)? };
+    Some(Timestamp(seconds.checked_mul(SECOND_NS)?.checked_add(nanos)?))
 }
 
 fn stamped<'a>(

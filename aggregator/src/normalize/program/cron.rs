@@ -1,8 +1,12 @@
-//! cron, anacron, at and crontab: jobs that start, and tables that change (1006).
+//! cron, anacron, at and crontab: jobs that start, and tables that change (1006); what cron would not run (1006, failed), and
+//! its own life (6002).
+//!
+//! Source: `log_it` calls of Vixie cron, ISC cron and cronie (`do_command.c`, `database.c`, `crontab.c`, `cron.c`); `log.c` and
+//! `runjob.c` of anacron; `atd.c`; BusyBox's `crond.c`; dcron; fcron; run-parts of cronie.
 
-use super::super::outcome::success;
+use super::super::outcome::{failure, success};
 use super::super::syslog::Header;
-use super::super::text::{between, cut, unquoted, word};
+use super::super::text::{base_name, between, cut, number, unquoted, word};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -17,38 +21,131 @@ enum Activity {
 }
 
 /// Reads a message of cron and its kin.
-pub(super) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
+pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let message = message.trim_end();
     if let Some((user, rest)) = message.strip_prefix('(').and_then(|rest| cut(rest, ") ")) {
-        return by_user(user, rest, event);
+        return by_user(user, rest, base_name(header.program), event);
     }
-    // anacron: Job `cron.daily' started · Job `cron.daily' terminated (mailing output)
+    anacron(message, event) || at(message, event) || others(message, event) || trouble(message, event)
+}
+
+/// Reads a message of run-parts: `run-parts(/etc/cron.daily)[7]: starting logrotate`, `(/etc/cron.daily) finished logrotate`.
+pub(super) fn parse_parts<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let (folder, rest) = match message.strip_prefix('(').and_then(|rest| cut(rest, ") ")) {
+        Some((folder, rest)) => (folder, rest),
+        None => (header.module.unwrap_or_default(), message),
+    };
+    let (verb, name) = word(rest.trim_end());
+    if !folder.is_empty() {
+        event.unmap("folder", folder);
+    }
+    match verb {
+        "starting" => job(Activity::Start, "", name, event),
+        "finished" => job(Activity::Other, "End", name, event),
+        _ => false,
+    }
+}
+
+/// ``Job `cron.daily' started``, ``Job `cron.daily' terminated (exit status: 1) (mailing output)``, ``Will run job `cron.daily'
+/// in 5 min.``, ``Updated timestamp for job `cron.daily' to 2026-03-16``, `Anacron 2.3 started on 2026-03-16`, `Normal exit
+/// (1 job run)`.
+fn anacron<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     if let Some((name, rest)) = message.strip_prefix("Job `").and_then(|rest| cut(rest, "' ")) {
         return match word(rest).0 {
             "started" => job(Activity::Start, "", name, event),
-            "terminated" => job(Activity::Other, "End", name, event),
+            "terminated" | "completed" => match between(rest, "exit status: ", ")") {
+                Some((code, _)) if code != "0" => {
+                    event.push(Attribute::StatusCode, code);
+                    failed(Activity::Other, "End", name, rest, event)
+                }
+                _ => job(Activity::Other, "End", name, event),
+            },
             _ => false,
         };
     }
-    // atd: Starting job 12 (a0000c01a2b3c) for user 'root' (0)
-    if let Some((name, rest)) = message.strip_prefix("Starting job ").map(word) {
-        if let Some((user, _)) = between(rest, "for user '", "'") {
-            event.push(Attribute::JobUserName, user);
-        }
-        return job(Activity::Start, "", name, event);
+    if let Some((name, rest)) = message.strip_prefix("Will run job `").and_then(|rest| cut(rest, "' ")) {
+        event.push(Attribute::StatusDetail, rest);
+        return job(Activity::Other, "Schedule", name, event);
     }
-    false
+    if let Some((name, rest)) = message.strip_prefix("Updated timestamp for job `").and_then(|rest| cut(rest, "' ")) {
+        event.push(Attribute::StatusDetail, rest);
+        return job(Activity::Other, "Timestamp", name, event);
+    }
+    let (start, rest) = word(message);
+    match start {
+        "Anacron" if rest.contains("started on ") => {
+            event.push(Attribute::AppVersion, word(rest).0);
+            life(START, "anacron", "", event)
+        }
+        "Normal" if rest.starts_with("exit") => life(STOP, "anacron", message, event),
+        _ => false,
+    }
+}
+
+/// `Starting job 12 (a0000c01a2b3c) for user 'root' (0)`.
+fn at<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let Some((name, rest)) = message.strip_prefix("Starting job ").map(word) else { return false };
+    if let Some((user, _)) = between(rest, "for user '", "'") {
+        event.push(Attribute::JobUserName, user);
+    }
+    if let Some((file, _)) = between(rest, "(", ")") {
+        event.unmap("file", file);
+    }
+    job(Activity::Start, "", name, event)
+}
+
+/// BusyBox: `USER root pid 123 cmd /bin/x`; dcron: `FILE /var/spool/cron/root USER root PID 123 /bin/x`; fcron: `Job /bin/x
+/// started for user root (pid 7)`, `Job /bin/x completed`.
+fn others<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let busybox =
+        message.strip_prefix("USER ").and_then(|rest| Some((word(rest).0, cut(rest, " cmd ")?.1))).or_else(|| {
+            let (_, rest) = cut(message.strip_prefix("FILE ")?, " USER ")?;
+            let (user, rest) = word(rest);
+            Some((user, word(rest.strip_prefix("PID ").or_else(|| rest.strip_prefix("pid "))?).1))
+        });
+    if let Some((user, command)) = busybox {
+        event.push(Attribute::JobCmdLine, command);
+        event.push(Attribute::JobUserName, user);
+        return job(Activity::Start, "", word(command).0, event);
+    }
+    let Some(rest) = message.strip_prefix("Job ") else { return false };
+    if let Some((command, rest)) = cut(rest, " started for user ") {
+        event.push(Attribute::JobCmdLine, command);
+        event.push(Attribute::JobUserName, word(rest).0);
+        return job(Activity::Start, "", word(command).0, event);
+    }
+    let Some((command, rest)) = cut(rest, " completed").or_else(|| cut(rest, " terminated")) else { return false };
+    event.push(Attribute::JobCmdLine, command);
+    match rest.contains("exit status") {
+        true => failed(Activity::Other, "End", word(command).0, rest.trim(), event),
+        false => job(Activity::Other, "End", word(command).0, event),
+    }
+}
+
+/// `Error: bad minute; while reading /etc/crontab`, `Authentication failure for user 'bob'`, `wakeup …` (no).
+fn trouble<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    if !message.starts_with("Error: ") && !message.starts_with("cron: ") && !message.contains("cannot ") {
+        return false;
+    }
+    event.class = Class::ApplicationError;
+    event.activity_id = 1;
+    failure(event, message);
+    true
 }
 
 /// `(root) CMD (command)`, `(bob) REPLACE (bob)`, `(root) RELOAD (crontabs/root)`.
-fn by_user<'a>(user: &'a str, rest: &'a str, event: &mut Event<'a>) -> bool {
-    let Some((verb, argument)) = cut(rest, " (") else { return false };
-    let argument = argument.trim_end();
+fn by_user<'a>(user: &'a str, rest: &'a str, program: &'a str, event: &mut Event<'a>) -> bool {
+    let Some((verb, argument)) = cut(rest, "(") else { return false };
+    let verb = verb.trim_end();
     let argument = argument.strip_suffix(')').unwrap_or(argument);
     match verb {
-        "CMD" | "CMDEND" => {
+        "CMD" | "CMDEND" | "CMDOUT" | "EXIT" | "RUN" => {
             // Some crons write their process id before the command: `[31051] command`.
             let command = match argument.strip_prefix('[').and_then(|rest| cut(rest, "] ")) {
-                Some((pid, command)) if pid.bytes().all(|b| b.is_ascii_digit()) => command,
+                Some((pid, command)) if pid.bytes().all(|b| b.is_ascii_digit()) => {
+                    event.unmap("pid", number(pid).unwrap_or_default());
+                    command
+                }
                 _ => argument.trim_start(),
             };
             let name = word(command).0;
@@ -57,7 +154,11 @@ fn by_user<'a>(user: &'a str, rest: &'a str, event: &mut Event<'a>) -> bool {
             }
             event.push(Attribute::JobCmdLine, command);
             event.push(Attribute::JobUserName, user);
-            if verb == "CMD" { job(Activity::Start, "", name, event) } else { job(Activity::Other, "End", name, event) }
+            match verb {
+                "CMD" | "RUN" => job(Activity::Start, "", name, event),
+                "CMDOUT" => job(Activity::Other, "Output", name, event),
+                _ => job(Activity::Other, "End", name, event),
+            }
         }
         "REPLACE" => table(Activity::Update, "", user, argument, event),
         "DELETE" => table(Activity::Delete, "", user, argument, event),
@@ -65,8 +166,59 @@ fn by_user<'a>(user: &'a str, rest: &'a str, event: &mut Event<'a>) -> bool {
         "BEGIN EDIT" => table(Activity::Other, "Begin Edit", user, argument, event),
         "END EDIT" => table(Activity::Other, "End Edit", user, argument, event),
         "RELOAD" => job(Activity::Update, "", argument, event),
-        _ => false,
+        "AUTH" => {
+            event.push(Attribute::ActorUserName, user);
+            failed(Activity::Update, "", "crontab", argument, event)
+        }
+        "STARTUP" => life(START, program, argument, event),
+        "SHUTDOWN" | "DEATH" => life(STOP, program, argument, event),
+        "INFO" | "info" => {
+            event.push(Attribute::ActivityName, "Information");
+            life(99, program, argument, event)
+        }
+        _ => refused(user, verb, argument, event),
     }
+}
+
+/// What cron would not do, or could not: `(bob) FAILED to authorize user with PAM (Permission denied)`, `(root) ORPHAN (no
+/// passwd entry)`, `(root) BAD FILE MODE (/etc/cron.d/x)`, `(root) MAIL (mailed 33 bytes of output …)`, `(CRON) error (…)`.
+fn refused<'a>(user: &'a str, verb: &'a str, argument: &'a str, event: &mut Event<'a>) -> bool {
+    const FAILS: [&str; 20] = [
+        "FAILED to authorize user with PAM",
+        "FAILED to open PAM security session",
+        "PAM ERROR",
+        "ORPHAN",
+        "BAD FILE MODE",
+        "BAD LINK COUNT",
+        "NOT A REGULAR FILE",
+        "INSECURE MODE",
+        "WRONG FILE OWNER",
+        "WRONG INODE INFO",
+        "UNSAFE",
+        "CAN'T OPEN",
+        "CAN'T FSTAT",
+        "SYMLINK",
+        "bad command",
+        "bad username",
+        "bad minute",
+        "ERROR",
+        "error",
+        "Unauthorized SELinux context",
+    ];
+    let fails = FAILS.iter().any(|start| verb.starts_with(start));
+    if !fails && verb != "MAIL" {
+        return false;
+    }
+    let path = Some(argument).filter(|argument| argument.starts_with('/'));
+    if !matches!(user, "CRON" | "system" | "*system*") {
+        event.push(Attribute::JobUserName, user);
+    }
+    if fails {
+        event.unmap("problem", verb);
+        return failed(Activity::Other, "Refuse", path.unwrap_or("crontab"), argument, event);
+    }
+    event.push(Attribute::StatusDetail, argument);
+    job(Activity::Other, "Mail", "crontab", event)
 }
 
 /// Somebody looked at or changed the crontab of `owner`.
@@ -77,6 +229,22 @@ fn table<'a>(activity: Activity, word: &'static str, caller: &'a str, owner: &'a
 }
 
 fn job<'a>(activity: Activity, word: &'static str, name: &'a str, event: &mut Event<'a>) -> bool {
+    if !named(activity, word, name, event) {
+        return false;
+    }
+    success(event);
+    true
+}
+
+fn failed<'a>(activity: Activity, word: &'static str, name: &'a str, reason: &'a str, event: &mut Event<'a>) -> bool {
+    if !named(activity, word, name, event) {
+        return false;
+    }
+    failure(event, reason);
+    true
+}
+
+fn named<'a>(activity: Activity, word: &'static str, name: &'a str, event: &mut Event<'a>) -> bool {
     if name.is_empty() {
         return false;
     }
@@ -86,6 +254,21 @@ fn job<'a>(activity: Activity, word: &'static str, name: &'a str, event: &mut Ev
         event.push(Attribute::ActivityName, word);
     }
     event.push(Attribute::JobName, name);
+    true
+}
+
+/// Activities of Application Lifecycle (6002).
+const START: u8 = 3;
+const STOP: u8 = 4;
+
+/// The service itself.
+fn life<'a>(activity: u8, program: &'a str, detail: &'a str, event: &mut Event<'a>) -> bool {
+    event.class = Class::ApplicationLifecycle;
+    event.activity_id = activity;
+    event.push(Attribute::AppName, program);
+    if !detail.is_empty() {
+        event.push(Attribute::StatusDetail, detail);
+    }
     success(event);
     true
 }
@@ -121,8 +304,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_refused_and_the_service_itself_are_read() {
+        for (message, kind, status) in [
+            ("(CRON) INFO (pidfile fd = 3)", 600_299, 1),
+            ("(CRON) STARTUP (fork ok)", 600_203, 1),
+            ("(bob) AUTH (crontab command not allowed)", 100_602, 2),
+            ("(bob) FAILED to authorize user with PAM (Permission denied)", 100_699, 2),
+            ("(root) BAD FILE MODE (/etc/cron.d/x)", 100_699, 2),
+            ("(root) MAIL (mailed 33 bytes of output but got status 0x00ff)", 100_699, 1),
+            ("Anacron 2.3 started on 2026-03-16", 600_203, 1),
+            ("Normal exit (1 job run)", 600_204, 1),
+            ("Job `cron.daily' terminated (exit status: 1) (mailing output)", 100_699, 2),
+            ("USER root pid 7 cmd /bin/x", 100_606, 1),
+            ("Error: bad minute; while reading /etc/crontab", 600_801, 2),
+        ] {
+            let event = cron(message);
+            assert_eq!(event["type_uid"], kind, "{message}");
+            assert_eq!(event["status_id"], status, "{message}");
+        }
+        let event = normalized("Mar 16 10:00:00 h run-parts(/etc/cron.daily)[7]: starting logrotate");
+        assert_eq!(event["job"]["name"], "logrotate");
+        assert_eq!(event["unmapped"]["folder"], "/etc/cron.daily");
+    }
+
+    #[test]
     fn other_messages_stay_base_events() {
-        for message in ["(CRON) INFO (pidfile fd = 3)", "(root) CMD ()", "(root", "Normal exit (1 job run)"] {
+        for message in ["(root) CMD ()", "(root", "(root) UNHEARD OF (x)"] {
             assert_eq!(cron(message)["class_uid"], 0, "{message}");
         }
     }

@@ -5,18 +5,50 @@
 
 mod account;
 mod cron;
+mod dbus;
+mod dhcp;
+mod dns;
+mod doas;
+mod dovecot;
+mod dropbear;
+mod exim;
+mod ftp;
+mod haproxy;
+mod kernel;
+mod log_service;
 mod login;
 mod logind;
+mod openvpn;
 mod pam;
+mod polkit;
+mod postfix;
+mod remote;
+mod run;
+mod sendmail;
 mod sshd;
 mod su;
 mod sudo;
+mod systemd;
+mod vsftpd;
+
+use std::borrow::Cow;
 
 use super::syslog::Header;
 use super::text::{base_name, cut, number};
-use super::{attempt, combined};
+use super::{attempt, carried, combined, fail2ban, package};
+pub(super) use dhcp::{kea_line, kea_looks};
+pub(super) use dns::bind::{looks as bind_looks, parse_line as bind_line};
+pub(super) use dns::unbound::{looks as unbound_looks, parse_line as unbound_line};
+pub(super) use dovecot::{looks as dovecot_looks, parse_line as dovecot_line};
+pub(super) use exim::{looks as exim_looks, parse_line as exim_line};
+pub(super) use haproxy::{looks as haproxy_looks, parse_line as haproxy_line};
+pub(super) use openvpn::{looks as openvpn_looks, parse_line as openvpn_line};
+pub(super) use vsftpd::{looks as vsftpd_looks, parse_line as vsftpd_line};
+
 use crate::event::Event;
 use crate::schema::Attribute;
+
+pub(super) use kernel::{looks as looks_kernel, parse_line as parse_kernel};
 
 type Parser = for<'a> fn(&'a str, &Header<'a>, &mut Event<'a>) -> bool;
 
@@ -24,26 +56,108 @@ type Parser = for<'a> fn(&'a str, &Header<'a>, &mut Event<'a>) -> bool;
 fn parser(program: &str) -> Option<Parser> {
     Some(match program {
         "sshd" | "sshd-session" | "sshd-auth" => sshd::parse,
+        "sftp-server" | "internal-sftp" => sshd::parse_sftp,
+        "dropbear" => dropbear::parse,
         "sudo" | "sudoedit" => sudo::parse,
-        "su" => su::parse,
-        "cron" | "CRON" | "crond" | "CROND" | "crontab" | "anacron" | "atd" => cron::parse,
+        "doas" => doas::parse,
+        "pkexec" | "polkitd" | "polkit-agent-helper-1" => polkit::parse,
+        "su" | "runuser" => su::parse,
+        "cron" | "CRON" | "crond" | "CROND" | "crontab" | "anacron" | "atd" | "fcron" | "fcrontab" | "dcron" | "at" => {
+            cron::parse
+        }
+        "run-parts" => cron::parse_parts,
         "useradd" | "adduser" | "userdel" | "usermod" | "groupadd" | "groupdel" | "groupmod" | "passwd" | "gpasswd"
-        | "chpasswd" | "chage" | "chfn" | "chsh" | "newusers" => account::parse,
+        | "chpasswd" | "chgpasswd" | "chage" | "chfn" | "chsh" | "newusers" | "newgrp" | "sg" | "groupmems"
+        | "addgroup" | "deluser" | "delgroup" => account::parse,
+        "systemd-sysusers" => account::parse_sysusers,
+        "accounts-daemon" => account::parse_accounts_daemon,
         "systemd-logind" | "elogind" | "elogind-daemon" => logind::parse,
-        "login" => login::parse,
+        "login" | "loginwindow" | "gdm" | "gdm-binary" | "lightdm" => login::parse,
+        "systemd" => systemd::parse,
+        "init" | "shutdown" | "telinit" => systemd::parse_init,
+        "rsyslogd" | "syslogd" | "syslog-ng" | "klogd" | "systemd-journald" | "systemd-journal" | "journal"
+        | "logrotate" | "newsyslog" => log_service::parse,
+        "dbus-daemon" | "dbus" | "dbus-broker" | "dbus-broker-launch" => dbus::parse,
+        "systemd-coredump" => systemd::parse_coredump,
+        "xinetd" => remote::parse_xinetd,
+        "in.telnetd" | "telnetd" | "in.rshd" | "rshd" | "in.rlogind" | "rlogind" | "klogind" | "kshd" | "in.ftpd"
+        | "ftpd" | "in.rexecd" | "rexecd" | "in.tftpd" | "in.fingerd" | "in.talkd" | "inetd" | "tcpd" | "portmap"
+        | "rpcbind" => remote::parse,
+        "screensharingd" => remote::parse_screen_sharing,
+        "pvedaemon" | "pveproxy" | "proxmox-backup-proxy" | "proxmox-backup-api" => remote::parse_proxmox,
+        "fail2ban" | "fail2ban-server" | "fail2ban.actions" | "fail2ban.filter" | "fail2ban.jail"
+        | "fail2ban.server" | "fail2ban.observer" => fail2ban::parse_message,
+        "yum" | "dnf" | "yum-cron" | "dnf-automatic" | "packagekitd" => package::rpm::parse_message,
+        "kernel" | "vmunix" => kernel::parse,
+        "audispd" | "audisp-syslog" | "auditd" | "audit" | "auditbeat" => kernel::audited,
+        "pacman" => package::pacman::parse_message,
         "nginx" | "httpd" | "apache" | "apache2" => combined::parse_message,
+        "dovecot" | "imap-login" | "pop3-login" | "managesieve-login" | "submission-login" | "auth" | "auth-worker"
+        | "dovecot-auth" | "Info" | "Warn" | "Warning" | "Error" | "Fatal" | "Panic" => dovecot::parse,
+        "exim" | "exim4" => exim::parse,
+        "sendmail" | "sm-mta" | "sm-acceptingconnections" | "sm-msp-queue" => sendmail::parse,
+        "vsftpd" => vsftpd::parse,
+        "proftpd" => ftp::proftpd,
+        "pure-ftpd" => ftp::pureftpd,
+        "openvpn" => openvpn::parse,
+        "haproxy" => haproxy::parse,
+        "named" => dns::bind::parse,
+        "dnsmasq" => dns::dnsmasq::parse,
+        "unbound" => dns::unbound::parse,
+        "dnsmasq-dhcp" | "dhcpd" | "dhcpd3" | "dhclient" | "dhcpcd" | "udhcpd" | "udhcpc" | "systemd-networkd" => {
+            dhcp::parse
+        }
+        "kea-dhcp4" | "kea-dhcp6" | "kea" => dhcp::kea,
         _ => return None,
     })
 }
 
-/// Reads a message; returns whether its program's parser, or the parser of PAM, understood it.
+/// The program that a message is by: the one of its header, else the one that the message itself begins with (`syslogd 1.4.1:
+/// restart.`).
+fn named<'a>(message: &'a str, header: &Header<'a>) -> &'a str {
+    match header.program {
+        "" if message.starts_with("syslogd ") || message.starts_with("klogd ") => "syslogd",
+        program => program,
+    }
+}
+
+/// Whether a program is a web server: beside requests it may send lines of its error log, time and all.
+fn web(program: &str) -> bool {
+    matches!(base_name(program), "nginx" | "httpd" | "apache" | "apache2")
+}
+
+/// The parser of a program by its name and path; Postfix names the instance and service before the program.
+fn own(program: &str) -> Option<Parser> {
+    if program.starts_with("postfix") && program.contains('/') {
+        return Some(postfix::parse);
+    }
+    if program.starts_with("ovpn-") || program.starts_with("openvpn") {
+        return Some(openvpn::parse);
+    }
+    parser(base_name(program))
+}
+
+/// Reads a message; returns whether its program's parser, the parser of PAM, or, of a program that has none, a format that
+/// syslog carries understood it.
 pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     let (message, repeated) = match repeated(message) {
         Some((message, times)) => (message, Some(times)),
         None => (message, None),
     };
     let understood = attempt(pam::parse, message, header, event)
-        || parser(base_name(header.program)).is_some_and(|parse| attempt(parse, message, header, event));
+        || match own(named(message, header)) {
+            Some(parse) => {
+                attempt(parse, message, header, event)
+                    || (web(header.program) && carried(Cow::Borrowed(message), &header.context, event))
+            }
+            None => {
+                attempt(systemd::parse_script, message, header, event) || {
+                    // The mark that says that JSON follows (Common Event Expression, as rsyslog and journald know it).
+                    let text = message.strip_prefix("@cee:").map_or(message, |text| text.trim_start_matches(' '));
+                    carried(Cow::Borrowed(text), &header.context, event)
+                }
+            }
+        };
     if let Some(times) = repeated.filter(|_| understood) {
         event.set(Attribute::Count, times);
     }

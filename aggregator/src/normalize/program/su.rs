@@ -1,4 +1,6 @@
 //! su: somebody became somebody else, or tried to (3002, account switch).
+//!
+//! Source: `su-common.c` of util-linux, `su.c` of shadow, of BusyBox, of FreeBSD and of Solaris; AIX and IRIX as documented.
 
 use super::super::outcome::{failure, success};
 use super::super::syslog::Header;
@@ -61,6 +63,23 @@ fn switch(message: &str) -> Option<Switch<'_>> {
             return Some(Switch { caller, target, terminal, went_well });
         }
     }
+    // AIX: [BAD SU ]from bob to root at /dev/pts/0 · IRIX: failed: ttyq4 changing from bob to root
+    let (rest, went_well) = match message.strip_prefix("BAD SU ").or_else(|| message.strip_prefix("failed: ")) {
+        Some(rest) => (rest, false),
+        None => (message.strip_prefix("succeeded: ").unwrap_or(message), true),
+    };
+    let (terminal, rest) = cut(rest, " changing ").unwrap_or(("", rest));
+    if let Some((caller, rest)) = rest.strip_prefix("from ").and_then(|rest| cut(rest, " to ")) {
+        let (target, terminal) = cut(rest, " at ").unwrap_or((rest, terminal));
+        return Some(Switch { caller, target, terminal, went_well });
+    }
+    // shadow: No passwd entry for user 'bob' · Authentication failed for bob
+    for start in ["No passwd entry for user ", "Authentication failed for ", "pam_authenticate: ", "pam_acct_mgmt: "] {
+        if let Some(target) = message.strip_prefix(start) {
+            let target = if start.starts_with("pam_") { "" } else { unquoted(target) };
+            return Some(Switch { caller: "", target, terminal: "", went_well: false });
+        }
+    }
     // BSD: BAD SU bob to root on /dev/ttyp0 · bob to root on /dev/ttyp0
     let (rest, went_well) = message.strip_prefix("BAD SU ").map_or((message, true), |rest| (rest, false));
     if let Some((caller, rest)) = cut(rest, " to ").filter(|(caller, _)| !caller.contains(' ')) {
@@ -90,6 +109,11 @@ mod tests {
             ("- pts/0 bob-root", 2, Some("pts/0")),
             ("BAD SU bob to root on /dev/ttyp0", 2, Some("/dev/ttyp0")),
             ("'su root' failed for bob on /dev/pts/8", 2, Some("/dev/pts/8")),
+            ("'su root' succeeded for bob on /dev/pts/8", 1, Some("/dev/pts/8")),
+            ("from bob to root at /dev/pts/0", 1, Some("/dev/pts/0")),
+            ("BAD SU from bob to root at /dev/pts/0", 2, Some("/dev/pts/0")),
+            ("failed: ttyq4 changing from bob to root", 2, Some("ttyq4")),
+            ("bob to root on /dev/ttys000", 1, Some("/dev/ttys000")),
         ] {
             let event = normalized(&format!("Mar 16 10:00:00 h su[9]: {message}"));
             assert_eq!(event["type_uid"], 300_207, "{message}");

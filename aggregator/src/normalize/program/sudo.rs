@@ -1,124 +1,150 @@
 //! sudo: a command that was run is a process launch (1007), one that was refused a failed account switch
-//! (3002).
+//! (3002), a fault of sudo an application error (6008).
 //!
 //! `bob : TTY=pts/0 ; PWD=/home/bob ; USER=root ; COMMAND=/bin/ls -l`; a refusal stands before the fields:
-//! `bob : command not allowed ; TTY=…`. `COMMAND` is last and takes the rest.
+//! `bob : command not allowed ; TTY=…`. `COMMAND` takes the rest, up to `SIGNAL` and `EXIT`, which come once the command
+//! ended. Source: `logging.c`, `eventlog.c` of sudo 1.6 to 1.9.
 
-use super::super::outcome::{failure, success};
+use super::super::outcome::failure;
 use super::super::syslog::Header;
-use super::super::text::{base_name, cut, number, word};
+use super::super::text::{cut, number, word};
+use super::run::{Run, launched, refused};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
-/// `file.type_id` 8: an executable file.
-const EXECUTABLE: i64 = 8;
-/// `launch_type_id` 3: exec.
-const EXEC: i64 = 3;
-
 /// What a line of sudo says.
 #[derive(Default)]
-struct Run<'a> {
+struct Entry<'a> {
+    run: Run<'a>,
     reason: &'a str,
-    terminal: &'a str,
-    directory: &'a str,
-    user: &'a str,
-    group: &'a str,
-    command: &'a str,
+    environment: &'a str,
+    /// Id of the recorded session, for sudoreplay.
+    recording: &'a str,
+    host: &'a str,
+    chroot: &'a str,
+    /// Fields were found: it is an entry, not a remark.
+    structured: bool,
 }
 
 /// Reads a message of sudo.
 pub(super) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
-    let Some((caller, rest)) = cut(message, " : ") else { return false };
+    let Some((caller, rest)) = cut(message, " : ") else { return fault(message, event) };
     let caller = caller.trim();
-    let run = fields(rest);
-    if caller.is_empty() || caller.contains(' ') || run.command.is_empty() {
+    let mut entry = fields(rest);
+    if caller.is_empty() || caller.contains(' ') || !entry.structured {
         return false;
     }
-    event.push(Attribute::ActorUserName, caller);
-    if run.reason.is_empty() {
-        launched(&run, event)
+    entry.run.caller = caller;
+    if entry.run.command.is_empty() && !refuses(entry.reason) {
+        if entry.reason.is_empty() {
+            return false;
+        }
+        event.push(Attribute::ActorUserName, caller);
+        error(entry.reason, event);
+        return true;
+    }
+    if entry.reason.is_empty() {
+        ended(&mut entry.run, event);
+        launched(&entry.run, event);
     } else {
-        refused(&run, event)
+        let (times, what) = word(entry.reason);
+        if let Some(times) = number(times).filter(|_| what.starts_with("incorrect password attempt")) {
+            event.push(Attribute::Count, times);
+        }
+        refused(&entry.run, "sudo", entry.reason, event);
+    }
+    let rest =
+        [("environment", entry.environment), ("tsid", entry.recording), ("host", entry.host), ("chroot", entry.chroot)];
+    for (key, value) in rest {
+        if !value.is_empty() {
+            event.unmap(key, value);
+        }
     }
     true
 }
 
-fn fields(text: &str) -> Run<'_> {
-    let mut run = Run::default();
+/// Whether a reason without a command is a refusal.
+fn refuses(reason: &str) -> bool {
+    const SAYS: [&str; 9] = [
+        "password",
+        "NOT ",
+        "not allowed",
+        "sorry",
+        "tty",
+        "authentication",
+        "conversation failed",
+        "account",
+        "rejected",
+    ];
+    SAYS.iter().any(|word| reason.contains(word))
+}
+
+fn fields(text: &str) -> Entry<'_> {
+    let mut entry = Entry::default();
     let mut rest = text;
     loop {
         let segment = rest.trim_start();
         if let Some(command) = segment.strip_prefix("COMMAND=") {
-            run.command = command.trim_end();
-            return run;
+            entry.run.command = command.trim_end();
+            entry.structured = true;
+            return entry;
         }
         let (field, after) = cut(segment, " ; ").map_or((segment, None), |(field, after)| (field, Some(after)));
         match field.split_once('=') {
-            Some(("TTY", value)) => run.terminal = value,
-            Some(("PWD", value)) => run.directory = value,
-            Some(("USER", value)) => run.user = value,
-            Some(("GROUP", value)) => run.group = value,
-            Some((key, _)) if key.bytes().all(|b| b.is_ascii_uppercase()) => {}
-            _ => run.reason = field,
+            Some(("TTY", value)) => entry.run.terminal = value,
+            Some(("PWD" | "CWD", value)) => entry.run.directory = value,
+            Some(("USER", value)) => entry.run.user = value.trim_end_matches([' ', ';']),
+            Some(("GROUP", value)) => entry.run.group = value,
+            Some(("ENV", value)) => entry.environment = value,
+            Some(("TSID", value)) => entry.recording = value,
+            Some(("HOST", value)) => entry.host = value,
+            Some(("CHROOT", value)) => entry.chroot = value,
+            Some((key, _)) if !key.is_empty() && key.bytes().all(|b| b.is_ascii_uppercase()) => {}
+            _ if !field.trim_end_matches([' ', ';']).is_empty() => {
+                entry.reason = field.trim_end_matches([' ', ';']);
+                entry.structured |= after.is_some();
+            }
+            _ => {}
         }
+        entry.structured |= field.contains('=');
         match after {
             Some(after) => rest = after,
-            None => return run,
+            None => return entry,
         }
     }
 }
 
-fn launched<'a>(run: &Run<'a>, event: &mut Event<'a>) {
-    event.class = Class::ProcessActivity;
+/// Takes `; SIGNAL=TERM ; EXIT=143` off the end of a command that is reported once it ended.
+fn ended<'a>(run: &mut Run<'a>, event: &mut Event<'a>) {
+    let trailing = |command: &'a str, key: &str| {
+        let (at, value) = command.rsplit_once(" ; ").filter(|(_, field)| field.starts_with(key))?;
+        value.get(key.len()..).filter(|value| !value.is_empty() && !value.contains(' ')).map(|value| (at, value))
+    };
+    if let Some((command, code)) = trailing(run.command, "EXIT=").and_then(|(at, code)| Some((at, number(code)?))) {
+        event.push(Attribute::ExitCode, code);
+        run.command = command;
+    }
+    if let Some((command, signal)) = trailing(run.command, "SIGNAL=") {
+        event.unmap("signal", signal);
+        run.command = command;
+    }
+}
+
+/// Trouble that sudo has with itself: `unable to open /etc/sudoers: Permission denied`, `parse error in …`.
+fn fault<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    const STARTS: [&str; 7] =
+        ["unable to ", "parse error ", "/etc/sudoers", "no valid sudoers", "error ", "timestamp ", "fatal error"];
+    if !STARTS.iter().any(|start| message.starts_with(start)) {
+        return false;
+    }
+    error(message, event);
+    true
+}
+
+fn error<'a>(reason: &'a str, event: &mut Event<'a>) {
+    event.class = Class::ApplicationError;
     event.activity_id = 1;
-    event.push(Attribute::LaunchTypeId, EXEC);
-    if known(run.terminal) {
-        event.push(Attribute::ActorSessionTerminal, run.terminal);
-    }
-    // The log names no process id; the event's own id stands for the process.
-    event.push(Attribute::ProcessUid, event.id.to_string());
-    event.push(Attribute::ProcessCmdLine, run.command);
-    let path = word(run.command).0;
-    event.push(Attribute::ProcessName, base_name(path));
-    if path.starts_with('/') {
-        event.push(Attribute::ProcessFileName, base_name(path));
-        event.push(Attribute::ProcessFilePath, path);
-        event.push(Attribute::ProcessFileTypeId, EXECUTABLE);
-    }
-    if known(run.directory) {
-        event.push(Attribute::ProcessWorkingDirectory, run.directory);
-    }
-    if !run.user.is_empty() {
-        event.push(Attribute::ProcessUserName, run.user);
-        if !run.group.is_empty() {
-            event.push(Attribute::ProcessGroupName, run.group);
-        }
-    }
-    success(event);
-}
-
-fn refused<'a>(run: &Run<'a>, event: &mut Event<'a>) {
-    event.class = Class::Authentication;
-    event.activity_id = 7;
-    event.push(Attribute::AccountSwitchTypeId, 1);
-    event.push(Attribute::ServiceName, "sudo");
-    event.push(Attribute::UserName, run.user);
-    if known(run.terminal) {
-        event.push(Attribute::SessionTerminal, run.terminal);
-    }
-    let (times, what) = word(run.reason);
-    if let Some(times) = number(times).filter(|_| what.starts_with("incorrect password attempt")) {
-        event.push(Attribute::Count, times);
-    }
-    failure(event, run.reason);
-    event.unmap("command", run.command);
-    if known(run.directory) {
-        event.unmap("working_directory", run.directory);
-    }
-}
-
-fn known(value: &str) -> bool {
-    !value.is_empty() && value != "unknown"
+    failure(event, reason);
 }
 
 #[cfg(test)]
@@ -163,10 +189,38 @@ mod tests {
     }
 
     #[test]
+    fn refusals_need_no_command_and_faults_are_errors() {
+        for (message, kind) in [
+            ("bob : a password is required ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/ls", 300_207),
+            ("bob : no tty present and no askpass program specified ; TTY=unknown ; PWD=/ ; USER=root ;", 300_207),
+            ("bob : user NOT authorized on host ; TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=list", 300_207),
+            ("bob : problem with defaults entries ; TTY=pts/0 ; PWD=/ ; USER=root ; ", 600_801),
+            ("unable to open /etc/sudoers: Permission denied", 600_801),
+        ] {
+            let event = normalized(&format!("Mar 16 10:00:00 h sudo[9]: {message}"));
+            assert_eq!(event["type_uid"], kind, "{message}");
+            assert_eq!(event["status_id"], 2, "{message}");
+        }
+    }
+
+    #[test]
+    fn environment_recording_and_exit_code_are_kept() {
+        let fields = "TTY=pts/0 ; PWD=/ ; USER=root ; GROUP=web ; TSID=00000A ; ENV=A=1 B=2";
+        let event = normalized(&format!(
+            "Mar 16 10:00:00 h sudo: bob : {fields} ; COMMAND=/bin/ls -l ; SIGNAL=TERM ; EXIT=143"
+        ));
+        assert_eq!(event["process"]["cmd_line"], "/bin/ls -l");
+        assert_eq!(event["process"]["user"]["groups"][0]["name"], "web");
+        assert_eq!(event["exit_code"], 143);
+        assert_eq!(event["unmapped"]["environment"], "A=1 B=2");
+        assert_eq!(event["unmapped"]["tsid"], "00000A");
+    }
+
+    #[test]
     fn other_messages_stay_base_events() {
         for message in [
             "bob : problem with defaults entries",
-            "unable to resolve host h",
+            "bob : (command continued) -l",
             "a b : TTY=x ; COMMAND=y",
             " : COMMAND=",
         ] {

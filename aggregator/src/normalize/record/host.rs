@@ -6,6 +6,9 @@ use std::fmt::Write as _;
 use crate::event::{Event, Value};
 use crate::schema::{Attribute, Class};
 
+/// What OCSF knows only with its profile `container`.
+const OF_CONTAINERS: [Attribute; 2] = [Attribute::ProcessContainerUid, Attribute::EvidenceProcessContainerUid];
+
 /// The program that says what it saw, where nobody knows who did it.
 const AGENT: &str = "picket-agent";
 
@@ -46,6 +49,14 @@ pub(super) fn complete(event: &mut Event<'_>) {
                 }
             }
         }
+    }
+    let has_container = OF_CONTAINERS.iter().any(|uid| event.value(*uid).is_some());
+    let declared = |event: &Event<'_>| {
+        let mut fields = event.shared.iter().chain(&event.fields);
+        fields.any(|field| field.attribute == Attribute::MetadataProfiles && field.value == Value::from("container"))
+    };
+    if has_container && !declared(event) {
+        event.profile("container");
     }
     let acts = matches!(event.class, Class::FileActivity | Class::KernelExtensionActivity | Class::ProcessActivity);
     if acts && event.value(Attribute::ActorAppName).is_none() {
@@ -105,6 +116,21 @@ const ABOUT: [(&str, &[Attribute]); 16] = [
     ("socket", &[Attribute::EvidenceConnectionProtocolName]),
 ];
 
+/// Where a socket is bound and what it is connected to: OCSF's answers have no place for its ends.
+fn ends(event: &Event<'_>, line: &mut String) {
+    let said = |name: &str| event.unmapped.iter().find(|(key, _)| key == name).map(|(_, value)| value);
+    for (before, ip, port) in
+        [(" ", "src_endpoint.ip", "src_endpoint.port"), (" -> ", "dst_endpoint.ip", "dst_endpoint.port")]
+    {
+        if let (Some(Value::Text(ip)), Some(Value::Int(port))) = (said(ip), said(port)) {
+            let _ = match ip.contains(':') {
+                true => write!(line, "{before}[{}]:{port}", super::message::clipped(ip)),
+                false => write!(line, "{before}{}:{port}", super::message::clipped(ip)),
+            };
+        }
+    }
+}
+
 /// Says how it ended where that is known, and writes the line for people.
 pub(super) fn describe(event: &mut Event<'_>) {
     if event.value(Attribute::Message).is_some() {
@@ -118,6 +144,9 @@ pub(super) fn describe(event: &mut Event<'_>) {
     match about {
         Some((what, name)) => _ = write!(line, "{what} {}", super::message::clipped(name)),
         None => line.push_str(event.class.name()),
+    }
+    if event.value(Attribute::EvidenceConnectionProtocolName).is_some() {
+        ends(event, &mut line);
     }
     let verb = verb(event.class, event.activity_id);
     let verb = if event.activity_id == 99 { event.text(Attribute::ActivityName).unwrap_or(verb) } else { verb };

@@ -54,6 +54,7 @@ impl Placer {
                 self.see(attribute);
                 event.push(attribute, value);
             }
+            None if is_shared(key, value, event) => {}
             None => unmap(key, value, event),
         }
     }
@@ -61,14 +62,38 @@ impl Placer {
     /// The attribute outside lists that this is, if its value is what that takes.
     fn fitted<'a>(&self, key: &str, value: &'a Recorded, class: Class) -> Option<(Attribute, Value<'a>)> {
         let attribute = Attribute::from_path(key)?;
-        let is_open = class.carries(attribute) && !self.has(attribute) && !key.contains("[]") && !of_origin(attribute);
+        let is_plain = !key.contains("[]") && !of_profile(attribute);
+        let is_open = is_plain && class.carries(attribute) && !self.has(attribute);
         Some((attribute, is_open.then(|| fitting(attribute, value)).flatten()?))
     }
 }
 
-/// What only the frame's context says: it needs a profile that stands there.
-const fn of_origin(attribute: Attribute) -> bool {
-    matches!(attribute, Attribute::DeviceContainerUid | Attribute::DeviceContainerName)
+/// Whether all events of the source say the same already.
+fn is_shared(key: &str, value: &Recorded, event: &Event<'_>) -> bool {
+    let Some(attribute) = Attribute::from_path(key).filter(|_| !key.contains("[]")) else { return false };
+    let standing = event.shared.iter().find(|field| field.attribute == attribute);
+    standing.is_some_and(|standing| fitting(attribute, value).as_ref() == Some(&standing.value))
+}
+
+/// What needs a profile that no record declares: the frame's context says which container its source is in, and programs
+/// that control say in their own lines what they did.
+const fn of_profile(attribute: Attribute) -> bool {
+    matches!(
+        attribute,
+        Attribute::DeviceContainerUid
+            | Attribute::DeviceContainerName
+            | Attribute::ActionId
+            | Attribute::DispositionId
+            | Attribute::FirewallRuleName
+            | Attribute::FirewallRuleUid
+            | Attribute::PolicyName
+            | Attribute::ActorProcessAuid
+            | Attribute::ActorProcessEuid
+            | Attribute::ActorProcessEgid
+            | Attribute::ProcessAuid
+            | Attribute::ProcessEuid
+            | Attribute::ProcessEgid
+    )
 }
 
 /// Keeps a value that has no attribute.

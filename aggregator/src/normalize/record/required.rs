@@ -25,11 +25,22 @@ static OBJECTS: [Object; 37] = [
     object("actor.process.", &[&[Attribute::ActorProcessPid, Attribute::ActorProcessUid]]),
     object(
         "src_endpoint.",
-        &[&[Attribute::SrcEndpointIp, Attribute::SrcEndpointHostname, Attribute::SrcEndpointDomain]],
+        &[&[
+            Attribute::SrcEndpointIp,
+            Attribute::SrcEndpointHostname,
+            Attribute::SrcEndpointDomain,
+            Attribute::SrcEndpointUid,
+            Attribute::SrcEndpointInterfaceName,
+        ]],
     ),
     object(
         "dst_endpoint.",
-        &[&[Attribute::DstEndpointIp, Attribute::DstEndpointHostname, Attribute::DstEndpointDomain]],
+        &[&[
+            Attribute::DstEndpointIp,
+            Attribute::DstEndpointHostname,
+            Attribute::DstEndpointDomain,
+            Attribute::DstEndpointInterfaceName,
+        ]],
     ),
     object("connection_info.", &[&[Attribute::ConnectionDirectionId]]),
     object("http_request.url.", &[&[Attribute::HttpRequestUrlString, Attribute::HttpRequestUrlPath]]),
@@ -123,9 +134,14 @@ impl Present {
 }
 
 /// Takes away what lacks a required part, and adds the parts that follow from others.
-pub(super) fn enforce(event: &mut Event<'_>) {
+pub(in super::super) fn enforce(event: &mut Event<'_>) {
     words(event);
     complete(event);
+    settle(event);
+}
+
+/// Takes away what lacks a required part: of a line that says less than its kind does, and of a record.
+pub(in super::super) fn settle(event: &mut Event<'_>) {
     let present = objects(event);
     let ends = present.has_object("src_endpoint.") || present.has_object("dst_endpoint.");
     let is_whole = match event.class {

@@ -8,7 +8,7 @@ use crate::schema::Attribute;
 pub(super) const OTHER: i64 = 99;
 
 /// Whether the attribute takes this value.
-pub(super) fn takes(attribute: Attribute, value: &Value<'_>) -> bool {
+pub(in crate::normalize) fn takes(attribute: Attribute, value: &Value<'_>) -> bool {
     match value {
         Value::Int(number) => takes_number(attribute, *number),
         Value::Text(text) => takes_text(attribute, text),
@@ -25,6 +25,7 @@ fn takes_text(attribute: Attribute, text: &str) -> bool {
         | Attribute::DeviceInterfaceIp
         | Attribute::HttpRequestForwardedFor => endpoint::ip(text) == Some(text),
         Attribute::SrcEndpointMac | Attribute::DstEndpointMac | Attribute::DeviceInterfaceMac => is_mac(text),
+        Attribute::DeviceOsMachineUuid => is_uuid(text),
         Attribute::HttpRequestMethod => {
             matches!(text, "CONNECT" | "DELETE" | "GET" | "HEAD" | "OPTIONS" | "PATCH" | "POST" | "PUT" | "TRACE")
         }
@@ -91,6 +92,15 @@ pub(super) fn is_mac(text: &str) -> bool {
     text.len() == 17
         && text.bytes().enumerate().all(|(at, byte)| match at % 3 {
             2 => matches!(byte, b':' | b'-'),
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+/// Thirty-two hexadecimal digits in five groups.
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
             _ => byte.is_ascii_hexdigit(),
         })
 }

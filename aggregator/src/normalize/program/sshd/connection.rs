@@ -39,13 +39,14 @@ pub(super) fn parse<'a>(
         "Disconnected" => match rest.strip_prefix("from ").and_then(whose) {
             Some((user, peer, reason)) => {
                 claim(user, event);
+                unproven(rest.trim_start_matches("from "), event);
                 fared(Ssh::Close, Some(peer), reason, header, event)
             }
             None => false,
         },
         "Close" | "Starting" => session(first, rest, header, event),
         "Server" => listening(rest, event),
-        "reverse" | "Address" => reverse_mapping(message, header, event),
+        "reverse" | "Address" | "Nasty" => reverse_mapping(message, header, event),
         "refused" | "drop" | "beginning" | "exited" => refusal(message, first, rest, header, event),
         _ => trouble(message, header, event),
     }
@@ -80,6 +81,14 @@ pub(super) fn claim<'a>(user: Option<&'a str>, event: &mut Event<'a>) {
     }
 }
 
+/// `authenticating user bob …`, `invalid user bob …`: the logon that the peer wanted did not come about.
+fn unproven(who: &str, event: &mut Event<'_>) {
+    if ["authenticating user ", "invalid user "].iter().any(|kind| who.starts_with(kind)) {
+        event.push(Attribute::Status, "Failure");
+        event.push(Attribute::StatusId, 2);
+    }
+}
+
 /// What a connection came to.
 pub(super) fn fared<'a>(
     activity: Ssh,
@@ -109,12 +118,20 @@ fn connection_state<'a>(rest: &'a str, header: &Header<'a>, event: &mut Event<'a
     if let Some(rest) = rest.strip_prefix("closed by ") {
         let Some((user, peer, reason)) = whose(rest) else { return false };
         claim(user, event);
+        unproven(rest, event);
         return fared(Ssh::Close, Some(peer), reason, header, event);
     }
     if let Some(rest) = rest.strip_prefix("reset by ") {
         let Some((user, peer, reason)) = whose(rest) else { return false };
         claim(user, event);
+        unproven(rest, event);
         return fared(Ssh::Reset, Some(peer), reason, header, event);
+    }
+    if let Some(who) = rest.strip_suffix(" timed out") {
+        let who = who.strip_prefix("from ").or_else(|| who.strip_prefix("to ")).unwrap_or(who);
+        let Some((user, peer, _)) = whose(who) else { return false };
+        claim(user, event);
+        return fared(Ssh::Fail, Some(peer), "timed out", header, event);
     }
     let Some(rest) = rest.strip_prefix("from ") else { return false };
     let Some(from) = peer(rest) else { return false };
@@ -168,8 +185,15 @@ fn session<'a>(first: &str, rest: &'a str, header: &Header<'a>, event: &mut Even
         return false;
     }
     event.push(Attribute::ActorUserName, user);
-    if let Some((terminal, _)) = rest.strip_prefix("shell on ").map(word) {
-        event.push(Attribute::ActorSessionTerminal, terminal);
+    if first == "Starting" {
+        // shell on pts/0 · command · forced-command (config) '/bin/x' · subsystem 'sftp'
+        let (kind, what) = cut(rest, " for ").map_or(("", ""), |(kind, _)| word(kind));
+        event.unmap("session_type", kind);
+        if let Some(terminal) = what.strip_prefix("on ") {
+            event.push(Attribute::ActorSessionTerminal, terminal);
+        } else if let Some((what, _)) = between(what, "'", "'") {
+            event.unmap("command", what);
+        }
     }
     true
 }
@@ -189,10 +213,13 @@ fn listening<'a>(rest: &'a str, event: &mut Event<'a>) -> bool {
 /// `reverse mapping checking getaddrinfo for NAME [ADDRESS] failed - POSSIBLE BREAK-IN ATTEMPT!`,
 /// `Address ADDRESS maps to NAME, but this does not map back to the address …`.
 fn reverse_mapping<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
-    let found = match message.strip_prefix("Address ") {
+    // Nasty PTR record "192.0.2.9" is set up for 192.0.2.1, ignoring
+    let nasty = message.strip_prefix("Nasty PTR record \"").and_then(|rest| cut(rest, "\" is set up for "));
+    let nasty = nasty.map(|(name, rest)| (name, cut(rest, ", ").map_or(rest, |(address, _)| address)));
+    let found = nasty.or_else(|| match message.strip_prefix("Address ") {
         Some(rest) => cut(rest, " maps to ").and_then(|(ip, rest)| Some((cut(rest, ", but this does not")?.0, ip))),
         None => between(message, "for ", " [").and_then(|(name, rest)| Some((name, cut(rest, "] failed")?.0))),
-    };
+    });
     let Some((name, address)) = found.and_then(|(name, address)| Some((name, ip(address)?))) else { return false };
     event.class = Class::SshActivity;
     event.activity_id = 99;
@@ -225,7 +252,17 @@ fn refusal<'a>(message: &'a str, first: &str, rest: &'a str, header: &Header<'a>
 
 /// Everything else that ends a connection before it was one.
 fn trouble<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
-    const FAILS: [&str; 21] = [
+    const FAILS: [&str; 31] = [
+        "kex protocol error: ",
+        "kex: ",
+        "Hm, dispatch protocol error: ",
+        "protocol error: ",
+        "crc32 compensation attack: ",
+        "deattack: ",
+        "probed from ",
+        "getpeername failed",
+        "get_remote_port failed",
+        "Could not write ident string to ",
         "Did not receive identification string from ",
         "Bad protocol version identification ",
         "Bad remote protocol version identification: ",
@@ -248,8 +285,16 @@ fn trouble<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> 
         "Client protocol ",
         "scanned from ",
     ];
-    const RESETS: [&str; 5] =
-        ["Read error from remote host", "Read from socket failed", "Write failed: ", "packet_write", "ssh_packet_"];
+    const RESETS: [&str; 8] = [
+        "connection lost: ",
+        "Local disconnected: ",
+        "Read error from remote host",
+        "Read from socket failed",
+        "Write failed: ",
+        "packet_write",
+        "ssh_packet_",
+        "Timeout, client not responding",
+    ];
     let activity = if FAILS.iter().any(|start| message.starts_with(start)) {
         Ssh::Fail
     } else if RESETS.iter().any(|start| message.starts_with(start)) {
@@ -257,6 +302,11 @@ fn trouble<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> 
     } else {
         return false;
     };
+    if let Some(ends) = message.strip_prefix("Timeout before authentication for connection from ") {
+        let Some((host, local)) = cut(ends, " to ") else { return false };
+        event.unmap("local", cut(local, ", ").map_or(local, |(local, _)| local));
+        return fared(activity, Some((host, None)), "Timeout before authentication", header, event);
+    }
     // The peer stands somewhere behind one of these words, if it is named at all.
     let found = ["from ", "with ", "for ", "host ", "to "].into_iter().find_map(|mark| {
         let at = memchr::memmem::rfind(message.as_bytes(), mark.as_bytes())?;
@@ -287,6 +337,10 @@ mod tests {
             ("Did not receive identification string from 192.0.2.1 port 5", 4, Some(5), None),
             ("fatal: Timeout before authentication for 192.0.2.1 port 5", 4, Some(5), None),
             ("Bad protocol version identification 'GET / HTTP/1.1' from 192.0.2.1 port 5", 4, Some(5), None),
+            ("error: kex protocol error: type 30 seq 1 from 192.0.2.1 port 5", 4, Some(5), None),
+            ("Connection from invalid user bob 192.0.2.1 port 5 timed out", 4, Some(5), Some("bob")),
+            ("fatal: Timeout before authentication for connection from 192.0.2.1 to 192.0.2.9, pid = 7", 4, None, None),
+            ("Timeout, client not responding from user bob 192.0.2.1 port 5", 3, Some(5), Some("bob")),
             ("banner exchange: Connection from 192.0.2.1 port 5: invalid format", 4, Some(5), None),
             ("Read error from remote host 192.0.2.1: Connection reset by peer", 3, None, None),
             ("refused connect from name.example (192.0.2.1)", 5, None, None),
@@ -353,9 +407,7 @@ mod tests {
 
     #[test]
     fn other_messages_stay_base_events() {
-        for message in
-            ["PAM service(sshd) ignoring max retries; 6 > 3", "Received signal 15; terminating.", "Connection", ""]
-        {
+        for message in ["debug1: PAM: initializing for \"bob\"", "Connection", ""] {
             let event = sshd(message);
             assert_eq!(event["class_uid"], 0, "{message}");
             assert_eq!(event["metadata"]["log_provider"], "sshd");

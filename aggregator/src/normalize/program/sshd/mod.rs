@@ -3,9 +3,13 @@
 //! Names in these messages are chosen by the peer. sshd writes the address after the name, so the last
 //! ` from ADDRESS port N` that runs to the end of the message is the true one, whatever the name contains.
 //!
-//! Source of the messages: `auth.c`, `auth2.c`, `packet.c`, `sshd.c`, `session.c` of OpenSSH 3 to 10.
+//! Source of the messages: `auth.c`, `auth2*.c`, `auth-pam.c`, `packet.c`, `kex.c`, `sshd.c`, `sshd-session.c`, `session.c`,
+//! `monitor.c`, `srclimit.c`, `channels.c`, `sftp-server.c` of OpenSSH 3 to 10.
 
 mod connection;
+mod credential;
+mod service;
+mod sftp;
 
 use super::super::endpoint::{push_destination, push_source};
 use super::super::outcome::{failure, success};
@@ -20,27 +24,52 @@ const SSH_PORT: i64 = 22;
 
 /// Reads a message of sshd.
 pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
-    let message = ["error: ", "fatal: ", "info: ", "debug1: "]
+    let message = from_kernel(message);
+    let (level, message) = ["error: ", "fatal: ", "info: ", "log: ", "debug1: ", "debug2: ", "debug3: "]
         .into_iter()
-        .find_map(|level| message.strip_prefix(level))
-        .unwrap_or(message)
-        .trim_end();
-    let message = message.strip_suffix(" [preauth]").unwrap_or(message);
+        .find_map(|level| Some((level, message.strip_prefix(level)?)))
+        .unwrap_or(("", message));
+    let message = message.trim_end();
+    let message = message.strip_suffix(" [preauth]").or_else(|| message.strip_suffix(" [postauth]")).unwrap_or(message);
     let (first, rest) = word(message);
-    match first {
+    let understood = match first {
         "Accepted" | "Failed" | "Postponed" | "Partial" => attempt_made(first, rest, header, event),
-        "Invalid" | "Illegal" => rest.strip_prefix("user ").is_some_and(|rest| invalid_user(rest, header, event)),
+        "Invalid" | "Illegal" => rest.strip_prefix("user").is_some_and(|rest| invalid_user(rest, header, event)),
         "input_userauth_request:" => named(rest).is_some_and(|user| refused(user, None, "invalid user", header, event)),
-        "User" => not_allowed(rest, header, event),
+        "User" => not_allowed(rest, header, event) || expired(rest, header, event),
+        "Account" | "Login" => expired(rest, header, event),
         "ROOT" => rest
             .strip_prefix("LOGIN REFUSED FROM ")
             .and_then(peer)
             .is_some_and(|peer| refused("root", Some(peer), "root login refused", header, event)),
         "PAM:" => pam_verdict(rest, header, event),
+        "Access" => rest
+            .strip_prefix("denied for user ")
+            .and_then(|rest| cut(rest, " by PAM account configuration"))
+            .is_some_and(|(user, _)| refused(user, None, "denied by PAM account configuration", header, event)),
         "maximum" => exceeded(rest, header, event),
+        "Password" | "RSA" | "Rhosts" => first_version(first, rest, header, event),
         "Disconnecting:" | "Disconnecting" => disconnecting(message, rest, header, event),
-        _ => connection::parse(message, first, rest, header, event),
-    }
+        _ => false,
+    };
+    understood
+        || connection::parse(message, first, rest, header, event)
+        || credential::parse(message, header, event)
+        || service::parse(message, header, event)
+        || sftp::parse(message, event)
+        || service::trouble(level, message, event)
+}
+
+/// Reads a message of sftp-server.
+pub(super) fn parse_sftp<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let message = message.trim_end();
+    sftp::parse(message.strip_suffix(" [postauth]").unwrap_or(message), event)
+}
+
+/// Without what a console adds to messages that pass through it: `kernel: [  970.699397] `.
+fn from_kernel(message: &str) -> &str {
+    let inner = message.strip_prefix("kernel:").and_then(|rest| rest.trim_start().strip_prefix('['));
+    inner.and_then(|rest| cut(rest, "]")).map_or(message, |(_, message)| message.trim_start_matches([':', ' ']))
 }
 
 /// Address and port as sshd writes them: `192.0.2.1`, `192.0.2.1 port 5`.
@@ -137,13 +166,8 @@ fn attempt_made<'a>(verdict: &str, rest: &'a str, header: &Header<'a>, event: &m
     if method == "password" {
         event.push(Attribute::AuthFactorsFactorTypeId, 11);
     }
-    // ssh2: TYPE FINGERPRINT
-    if let Some((_, key)) = cut(tail, ": ") {
-        let (kind, fingerprint) = word(key);
-        if matches!(method, "publickey" | "hostbased") && !fingerprint.is_empty() {
-            event.unmap("key_type", kind);
-            event.unmap("key_fingerprint", word(fingerprint).0.trim_end_matches(','));
-        }
+    if let Some((_, key)) = cut(tail, ": ").filter(|_| matches!(method, "publickey" | "hostbased")) {
+        credential::key(key, event);
     }
     match (verdict, invalid) {
         ("Accepted", _) => success(event),
@@ -156,9 +180,9 @@ fn attempt_made<'a>(verdict: &str, rest: &'a str, header: &Header<'a>, event: &m
     true
 }
 
-/// `Invalid user bob from 192.0.2.1 port 5`.
+/// `Invalid user bob from 192.0.2.1 port 5`; the name may be empty.
 fn invalid_user<'a>(rest: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
-    match user_from(rest) {
+    match user_from(rest.strip_prefix(' ').unwrap_or(rest)) {
         Some((user, tail)) => refused(user, peer(tail), "invalid user", header, event),
         None => false,
     }
@@ -166,12 +190,22 @@ fn invalid_user<'a>(rest: &'a str, header: &Header<'a>, event: &mut Event<'a>) -
 
 /// `User root from 192.0.2.1 not allowed because not listed in AllowUsers`.
 fn not_allowed<'a>(rest: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
-    let Some((who, reason)) = cut(rest, " not allowed because ") else { return false };
+    let Some((who, reason)) = rest.rsplit_once(" not allowed because ") else { return false };
     let (user, peer) = match user_from(who) {
         Some((user, tail)) => (user, peer(tail)),
         None => (who, None),
     };
     refused(user, peer, reason, header, event)
+}
+
+/// `User bob password has expired (password aged)`, `Account bob has expired`, `Login restricted for bob: reason`.
+fn expired<'a>(rest: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let found = cut(rest, " password has expired")
+        .map(|(user, _)| (user, "password has expired"))
+        .or_else(|| rest.strip_suffix(" has expired").map(|user| (user, "account has expired")))
+        .or_else(|| cut(rest.strip_prefix("restricted for ")?, ": "));
+    let Some((user, reason)) = found.filter(|(user, _)| !user.contains(' ')) else { return false };
+    refused(user, None, reason, header, event)
 }
 
 /// `PAM: Authentication failure for [illegal user] bob from host.example [via 192.0.2.1]`.
@@ -181,6 +215,25 @@ fn pam_verdict<'a>(rest: &'a str, header: &Header<'a>, event: &mut Event<'a>) ->
         Some((user, tail)) => refused(named(user).unwrap_or(user), peer(tail), reason, header, event),
         None => false,
     }
+}
+
+/// Version 1 of the protocol: `Password authentication for bob accepted.`, `Password authentication for bob failed.`
+fn first_version<'a>(method: &'a str, rest: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let Some(rest) = rest.strip_prefix("authentication for ") else { return false };
+    let (user, accepted) = match (rest.strip_suffix(" accepted."), rest.strip_suffix(" failed.")) {
+        (Some(user), _) => (user, true),
+        (_, Some(user)) => (user, false),
+        _ => return false,
+    };
+    logon(user, None, header, event);
+    event.push(Attribute::AuthProtocolId, 99);
+    event.push(Attribute::AuthProtocol, method);
+    if accepted {
+        success(event);
+    } else {
+        failure(event, "authentication failed");
+    }
+    true
 }
 
 const ATTEMPTS_EXCEEDED: &str = "maximum authentication attempts exceeded";

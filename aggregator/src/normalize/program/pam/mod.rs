@@ -2,6 +2,11 @@
 //! `(pam_unix) …`, and sshd's own `PAM 2 more authentication failures; …`.
 //!
 //! A failure that names no user (`check pass; user unknown`) has an empty `user.name`: nobody is invented.
+//!
+//! Source of the messages: `pam_unix_auth.c`, `pam_unix_sess.c`, `support.c` and the other modules of Linux-PAM; `pam_sss.c`
+//! of SSSD.
+
+mod modules;
 
 use super::super::endpoint::push_source;
 use super::super::outcome::{LOW, failure, success};
@@ -11,11 +16,11 @@ use super::sshd;
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
-/// A message, the service that it is about and the kind of PAM call, where they are said.
+/// A message and the service that it is about, where it is said.
+#[derive(Clone, Copy)]
 struct Call<'a> {
     service: &'a str,
     /// `auth`, `session`, `chauthtok`, `account`.
-    kind: &'a str,
     message: &'a str,
 }
 
@@ -25,6 +30,12 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
     let message = call.message;
     if let Some(fields) = message.strip_prefix("authentication failure; ") {
         return failed(&call, fields, "authentication failure", header, event);
+    }
+    if let Some(fields) = message.strip_prefix("authentication success; ") {
+        return attempted(&call, fields, header, event) && {
+            success(event);
+            true
+        };
     }
     if let Some(rest) = message.strip_prefix("PAM ") {
         return repeated_failures(&call, rest, header, event);
@@ -46,24 +57,33 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         failure(event, reason);
         return true;
     }
-    refusal(&call, header, event)
+    modules::parse(&call, header, event)
 }
 
 fn call<'a>(message: &'a str, header: &Header<'a>) -> Option<Call<'a>> {
     let service = base_name(header.program);
     if header.module.is_some_and(|module| module.starts_with("pam_")) {
-        return Some(Call { service, kind: "", message });
+        return Some(Call { service, message });
     }
     if let Some((_, message)) = message.strip_prefix("(pam_").and_then(|rest| cut(rest, ") ")) {
-        return Some(Call { service, kind: "", message });
+        return Some(Call { service, message });
     }
     if message.starts_with("PAM ") && service.starts_with("sshd") {
-        return Some(Call { service: "sshd", kind: "auth", message });
+        return Some(Call { service: "sshd", message });
+    }
+    // pam_unix's helper, which checks passwords for those that may not read them.
+    if service == "unix_chkpwd" {
+        return Some(Call { service: "", message });
+    }
+    // Modules of the last century logged under their own name: `PAM_unix[7]: (login) session opened …`.
+    if service.starts_with("PAM_") || service.starts_with("PAM-") {
+        let (service, message) = message.strip_prefix('(').and_then(|rest| cut(rest, ") ")).unwrap_or(("", message));
+        return Some(Call { service, message });
     }
     let (module, message) = cut(message.strip_prefix("pam_")?, "): ")?;
     let (_, call) = module.split_once('(')?;
-    let (service, kind) = call.split_once(':').unwrap_or((call, ""));
-    Some(Call { service, kind, message })
+    let service = call.split_once(':').map_or(call, |(service, _)| service);
+    Some(Call { service, message })
 }
 
 /// Whether the service changes who somebody is, rather than letting somebody in.
@@ -88,7 +108,6 @@ fn logon<'a>(call: &Call<'a>, user: &'a str, header: &Header<'a>, event: &mut Ev
     }
 }
 
-/// `logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1  user=root`.
 fn failed<'a>(
     call: &Call<'a>,
     fields: &'a str,
@@ -96,6 +115,23 @@ fn failed<'a>(
     header: &Header<'a>,
     event: &mut Event<'a>,
 ) -> bool {
+    if !attempted(call, fields, header, event) {
+        return false;
+    }
+    failure(event, reason);
+    true
+}
+
+/// `logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1  user=root`, and what the first modules wrote for it: `bob(uid=500) ->
+/// root for su service`.
+fn attempted<'a>(call: &Call<'a>, fields: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    if let Some((caller, rest)) = cut(fields, " -> ") {
+        let Some((user, service)) = cut(rest, " for ") else { return false };
+        let call = Call { service: service.strip_suffix(" service").unwrap_or(service), ..*call };
+        logon(&call, user, header, event);
+        by(caller, event);
+        return true;
+    }
     let (mut logname, mut uid, mut tty, mut ruser, mut rhost, mut user) = ("", "", "", "", "", "");
     // `user=` stands last, after two spaces; a name may hold spaces, the other values do not.
     let (fields, last) = cut(fields, " user=").unwrap_or((fields, ""));
@@ -113,8 +149,9 @@ fn failed<'a>(
             _ => {}
         }
     }
-    logon(call, user, header, event);
-    failure(event, reason);
+    // Services that know no accounts of the host's (ftp, mail) name who tried as `ruser` alone.
+    let tried = user.is_empty() && !switches(call.service);
+    logon(call, if tried { ruser } else { user }, header, event);
     push_source(event, rhost, None);
     if !tty.is_empty() {
         event.push(Attribute::SessionTerminal, tty);
@@ -127,7 +164,7 @@ fn failed<'a>(
         if !uid.is_empty() {
             event.push(Attribute::ActorUserUid, uid);
         }
-    } else if !caller.is_empty() {
+    } else if !caller.is_empty() && (!tried || ruser.is_empty()) {
         event.unmap("ruser", caller);
     }
     true
@@ -173,15 +210,20 @@ fn session<'a>(call: &Call<'a>, rest: &'a str, header: &Header<'a>, event: &mut 
     if let Some(uid) = uid {
         event.push(Attribute::UserUid, uid);
     }
-    let (caller, caller_uid) = named(by.trim_end());
+    self::by(by.trim_end(), event);
+    success(event);
+    true
+}
+
+/// On whose behalf: `bob(uid=1000)`, `(uid=0)`.
+fn by<'a>(text: &'a str, event: &mut Event<'a>) {
+    let (caller, uid) = named(text);
     if !caller.is_empty() {
         event.push(Attribute::ActorUserName, caller);
     }
-    if let Some(uid) = caller_uid.filter(|uid| !uid.is_empty()) {
+    if let Some(uid) = uid.filter(|uid| !uid.is_empty()) {
         event.push(Attribute::ActorUserUid, uid);
     }
-    success(event);
-    true
 }
 
 /// `password changed for bob`: by bob with `passwd`, by an administrator with anything else.
@@ -192,33 +234,6 @@ fn password_changed<'a>(call: &Call<'a>, user: &'a str, event: &mut Event<'a>) -
     event.push(Attribute::UserName, unquoted(user.trim_end()));
     success(event);
     true
-}
-
-/// What other modules say when they let nobody in.
-fn refusal<'a>(call: &Call<'a>, header: &Header<'a>, event: &mut Event<'a>) -> bool {
-    let message = call.message;
-    // pam_faillock: Consecutive login failures for user bob account temporarily locked
-    let locked = cut(message, "login failures for user ").and_then(|(_, rest)| cut(rest, " "));
-    if let Some((user, _)) = locked.filter(|(_, rest)| rest.contains("locked")) {
-        event.class = Class::AccountChange;
-        event.activity_id = 9;
-        event.severity_id = event.severity_id.max(LOW);
-        event.push(Attribute::UserName, user);
-        success(event);
-        event.push(Attribute::StatusDetail, message);
-        return true;
-    }
-    // pam_tally2: user bob (1000) tally 9, deny 8 · pam_unix: account bob has expired (account expired)
-    let user = ["user ", "account "].into_iter().find_map(|start| message.strip_prefix(start)).map(word);
-    let denied = message.contains(" deny ") || message.contains(" has expired") || message.contains("access denied");
-    match user.filter(|_| denied || call.kind == "account") {
-        Some((user, _)) => {
-            logon(call, unquoted(user), header, event);
-            failure(event, message);
-            true
-        }
-        None => false,
-    }
 }
 
 #[cfg(test)]
@@ -298,6 +313,10 @@ mod tests {
         assert_eq!(event["status_id"], 2);
         let event = normalized("x[9]: pam_sss(x:auth): received for user bob: 7 (Authentication failure)");
         assert_eq!(event["status_detail"], "7 (Authentication failure)");
+        let event = normalized("PAM_pwdb[9]: authentication failure; eve(uid=500) -> root for su service");
+        assert_eq!(event["type_uid"], 300_207);
+        assert_eq!(event["user"]["name"], "root");
+        assert_eq!(event["actor"]["user"]["name"], "eve");
         assert_eq!(normalized("x[9]: pam_env(x:session): deprecated reading")["class_uid"], 0);
     }
 }

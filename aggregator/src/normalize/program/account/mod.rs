@@ -1,7 +1,11 @@
 //! The shadow suite: accounts (3001) and groups (3006) that are made, changed and removed.
 //!
 //! Source of the messages: `SYSLOG` calls in useradd.c, userdel.c, usermod.c, groupadd.c, groupdel.c,
-//! groupmod.c, gpasswd.c, passwd.c, chage.c, chfn.c and chsh.c of shadow 4.
+//! groupmod.c, gpasswd.c, newgrp.c, passwd.c, chage.c, chfn.c and chsh.c of shadow 4.
+
+mod dialects;
+
+pub(super) use dialects::{parse_accounts_daemon, parse_sysusers};
 
 use super::super::outcome::{LOW, failure, success};
 use super::super::syslog::Header;
@@ -30,7 +34,9 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         || removed(message, event)
         || membership(message, event)
         || password(message, event)
-        || changed(message, base_name(header.program), event);
+        || changed(message, base_name(header.program), event)
+        || switched_group(message, event)
+        || dialects::parse(message, event);
     if understood {
         event.severity_id = event.severity_id.max(LOW);
     }
@@ -46,13 +52,14 @@ fn value<'t>(fields: &'t str, key: &str) -> Option<&'t str> {
 /// `new group: name=web, GID=48`, `group added to /etc/group: name=web, GID=48`,
 /// `failed adding user 'bob', exit code: 9`.
 fn created<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
-    if let Some(fields) = message.strip_prefix("new user: ") {
+    let added = message.strip_prefix("new user: ").or_else(|| message.strip_prefix("new user added: "));
+    if let Some(fields) = added {
         let Some(name) = value(fields, "name=") else { return false };
         account(CREATE, name, event);
-        if let Some(uid) = value(fields, "UID=") {
+        if let Some(uid) = value(fields, "UID=").or_else(|| value(fields, "uid=")) {
             event.push(Attribute::UserUid, uid);
         }
-        if let Some(gid) = value(fields, "GID=") {
+        if let Some(gid) = value(fields, "GID=").or_else(|| value(fields, "gid=")) {
             event.push(Attribute::UserGroupsUid, gid);
         }
         for (field, key) in [("home=", "home"), ("shell=", "shell"), ("from=", "from")] {
@@ -74,7 +81,7 @@ fn created<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         .or_else(|| message.strip_prefix("group added to ").and_then(|rest| cut(rest, ": ")).map(|(_, fields)| fields));
     let Some(name) = fields.and_then(|fields| value(fields, "name=")) else { return false };
     group(GROUP_CREATE, name, event);
-    if let Some(gid) = fields.and_then(|fields| value(fields, "GID=")) {
+    if let Some(gid) = fields.and_then(|fields| value(fields, "GID=").or_else(|| value(fields, "gid="))) {
         event.push(Attribute::GroupUid, gid);
     }
     success(event);
@@ -83,12 +90,15 @@ fn created<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
 
 /// `delete user 'bob'`, `removed group 'bob' owned by 'bob'`, `group 'web' removed from /etc/group`.
 fn removed<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
-    if let Some(name) = message.strip_prefix("delete user ") {
+    let user = message.strip_prefix("delete user ").or_else(|| value(message.strip_prefix("user removed: ")?, "name="));
+    if let Some(name) = user {
         account(DELETE, unquoted(name), event);
         success(event);
         return true;
     }
-    let owned = ["removed group ", "removed shadow group "].into_iter().find_map(|start| message.strip_prefix(start));
+    let owned = ["removed group ", "removed shadow group ", "remove group "]
+        .into_iter()
+        .find_map(|start| message.strip_prefix(start));
     let name = match owned {
         Some(rest) => word(rest).0,
         None => match message.strip_prefix("group ").map(word) {
@@ -174,10 +184,18 @@ fn changed<'a>(message: &'a str, program: &str, event: &mut Event<'a>) -> bool {
         success(event);
         return true;
     }
+    // usermod: change 'bob' to 'rob' in group 'web' · change admin 'bob' to 'rob' in shadow group 'web'
+    if let Some((who, name)) = message.strip_prefix("change ").and_then(|rest| cut(rest, "group '")) {
+        group(99, unquoted(name), event);
+        event.push(Attribute::ActivityName, "Member Rename");
+        event.push(Attribute::UserName, unquoted(word(who.strip_prefix("admin ").unwrap_or(who)).0));
+        success(event);
+        return true;
+    }
     // groupmod: group changed in /etc/group (group web/48, new name: www)
     let name = match program {
         "groupmod" => between(message, "(group ", "/").map(|(name, _)| name),
-        "gpasswd" => ["members of group ", "password of group ", "administrators of group "]
+        "gpasswd" => ["members of group ", "password of group ", "administrators of group ", "access to group "]
             .into_iter()
             .find_map(|start| cut(message, start))
             .map(|(_, rest)| word(rest).0),
@@ -186,7 +204,37 @@ fn changed<'a>(message: &'a str, program: &str, event: &mut Event<'a>) -> bool {
     let Some(name) = name else { return false };
     group(99, unquoted(name), event);
     event.push(Attribute::ActivityName, "Group Change");
+    if let Some(caller) = cut(message, " by ").map(|(_, rest)| word(rest).0) {
+        event.push(Attribute::ActorUserName, unquoted(caller));
+    }
     success(event);
+    true
+}
+
+/// newgrp: `user 'bob' (login 'bob' on pts/0) switched to group 'web'`, `… returned to group 'web'`, `Invalid password for
+/// group 'web' from 'bob'`.
+fn switched_group<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let (user, name, went_well) = match message.strip_prefix("Invalid password for group ") {
+        Some(rest) => match cut(rest, " from ") {
+            Some((name, user)) => (user, name, false),
+            None => return false,
+        },
+        None => {
+            let found = cut(message, " switched to group ").or_else(|| cut(message, " returned to group "));
+            match found.and_then(|(who, name)| Some((word(who.strip_prefix("user ")?).0, name))) {
+                Some((user, name)) => (user, name, true),
+                None => return false,
+            }
+        }
+    };
+    group(99, unquoted(name), event);
+    event.push(Attribute::ActivityName, "Group Switch");
+    event.push(Attribute::UserName, unquoted(user));
+    if went_well {
+        success(event);
+    } else {
+        failure(event, "invalid password");
+    }
     true
 }
 
@@ -267,7 +315,10 @@ mod tests {
             ("userdel[9]: delete 'bob' from group 'web'", 4, Some("bob"), None),
             ("gpasswd[9]: user bob added by root to group web", 3, Some("bob"), Some("root")),
             ("gpasswd[9]: user bob removed by root from group web", 4, Some("bob"), Some("root")),
-            ("gpasswd[9]: members of group web set by root to a,b", 99, None, None),
+            ("gpasswd[9]: members of group web set by root to a,b", 99, None, Some("root")),
+            ("newgrp[9]: user 'bob' (login 'bob' on pts/0) switched to group 'web'", 99, Some("bob"), None),
+            ("newgrp[9]: Invalid password for group 'web' from 'bob'", 99, Some("bob"), None),
+            ("usermod[9]: change 'bob' to 'rob' in group 'web'", 99, Some("bob"), None),
             ("groupmod[9]: group changed in /etc/group (group web/48, new name: www)", 99, None, None),
         ] {
             let event = normalized(&format!("Mar 16 10:00:00 h {message}"));

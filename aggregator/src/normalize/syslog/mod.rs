@@ -5,11 +5,17 @@
 //! program's own parser. A line that merely begins with a time is not taken: an ISO time alone does not
 //! make it syslog.
 
-use super::text::{between, cut, level, number, severity_of, word};
-use super::timestamp::{self, Stamp};
-use super::{Context, Origin, program};
+mod structured;
+mod tag;
+
+use shared::time::Timestamp;
+
+use super::text::{cut, level, number, severity_of, word};
+use super::timestamp::{self, Reference, Stamp};
+use super::{Context, program};
 use crate::event::Event;
 use crate::schema::Attribute;
+use tag::{Tag, tag};
 
 /// What the header of a line says about its message.
 pub(super) struct Header<'a> {
@@ -19,13 +25,14 @@ pub(super) struct Header<'a> {
     pub(super) program: &'a str,
     /// `pam_unix` of `sshd(pam_unix)[7]`.
     pub(super) module: Option<&'a str>,
-    pub(super) origin: &'a Origin,
+    /// What is known beside the line.
+    pub(super) context: Context<'a>,
 }
 
 impl<'a> Header<'a> {
     /// The host that wrote the line: as the line says, else as its frame says; may be empty.
     pub(super) fn this_host(&self) -> &'a str {
-        self.host.unwrap_or(&self.origin.hostname)
+        self.host.unwrap_or(&self.context.origin.hostname)
     }
 }
 
@@ -38,11 +45,28 @@ const FACILITIES: [&str; 24] = [
 /// RFC 5424 §6.2.1, by number.
 const SEVERITIES: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
 
-/// Longest program name that is taken for one.
-const PROGRAM_LEN_MAX: usize = 64;
+/// The name of a facility.
+pub(super) fn facility_name(number: i64) -> Option<&'static str> {
+    FACILITIES.get(usize::try_from(number).ok()?).copied()
+}
+
+/// The name of a severity.
+pub(super) fn severity_name(number: u8) -> Option<&'static str> {
+    SEVERITIES.get(usize::from(number)).copied()
+}
+
+/// Whether a line begins with a PRI, or with the month, day and hour of RFC 3164: what most lines of most hosts begin with.
+pub(super) fn headed(text: &str) -> bool {
+    match text.as_bytes() {
+        [b'<', b'0'..=b'9', rest @ ..] => rest.iter().take(3).any(|byte| *byte == b'>'),
+        [b'A'..=b'Z', b'a'..=b'z', b'a'..=b'z', b' ', b'0'..=b'9' | b' ', b'0'..=b'9', b' ', _, _, b':', ..] => true,
+        _ => false,
+    }
+}
 
 /// Reads a line; false where it has none of the headers above.
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let text = counted(text);
     let (priority, rest) = match priority(text) {
         Some((priority, rest)) => (Some(priority), rest),
         None => (None, text),
@@ -59,6 +83,7 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         apply_priority(priority, event);
     }
     if let Some((stamp, rest)) = timestamp::bsd(rest, context.reference) {
+        let (stamp, rest) = universal(stamp, rest, context.reference);
         let rest = rest.trim_start_matches([' ', ':']);
         let (tag, message) = tag(rest).unwrap_or((Tag { host: None, ..Tag::default() }, rest));
         return finish(Some(stamp), &tag, message, "syslog3164", context, event);
@@ -72,6 +97,14 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         };
         return finish(Some(stamp), &tag, message, "syslog", context, event);
     }
+    if let Some((stamp, rest)) = uncommon_time(rest, context.reference) {
+        // What a collector put before the line's own time says enough.
+        let collected = text.starts_with("- ");
+        let found = tag(rest.trim_start_matches(' '))
+            .filter(|(tag, _)| tag.pid.is_some() || tag.stated.is_some() || (collected && !tag.program.is_empty()));
+        let Some((tag, message)) = found else { return false };
+        return finish(Some(stamp), &tag, message, "syslog", context, event);
+    }
     // Neither time nor PRI: only `host program[pid]:` is unmistakable.
     let found = tag(rest).filter(|(tag, _)| priority.is_some() || (tag.pid.is_some() && tag.colon));
     match found {
@@ -79,6 +112,61 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         None if priority.is_some() => finish(None, &Tag::default(), rest, "syslog", context, event),
         None => false,
     }
+}
+
+/// Without the octet count of a framed stream (RFC 6587 §3.4.1): `123 <13>…`.
+fn counted(text: &str) -> &str {
+    let digits = text.bytes().take(7).take_while(u8::is_ascii_digit).count();
+    let rest = text.get(digits..).filter(|_| digits > 0).and_then(|rest| rest.strip_prefix(' '));
+    rest.filter(|rest| rest.starts_with('<')).unwrap_or(text)
+}
+
+/// A time that `UTC` or `GMT` follows is that zone's, not the host's.
+fn universal<'a>(stamp: Stamp<'a>, rest: &'a str, reference: Reference) -> (Stamp<'a>, &'a str) {
+    match rest.strip_prefix(" UTC").or_else(|| rest.strip_prefix(" GMT")).filter(|rest| rest.starts_with([' ', ':'])) {
+        Some(rest) => {
+            let offset = i64::from(reference.utc_offset_minutes) * 60_000_000_000;
+            let time = Timestamp(stamp.time.0.saturating_add(offset));
+            (Stamp { time, assumed_offset: None, ..stamp }, rest)
+        }
+        None => (stamp, rest),
+    }
+}
+
+/// Times that stand before a tag in few places: after the day's name (`Fri Oct  4 16:24:47 2019`, OpenWrt's logread; `Mon
+/// 2026-03-16 10:00:00 UTC`, `journalctl -o short-full`), as seconds (`1773653400.123456`, `journalctl -o short-unix`), and
+/// behind the label, seconds, day and node of a cluster's collector (`- 1131566461 2005.11.09 n1 Nov 9 12:01:01 n1/n1 …`).
+fn uncommon_time(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
+    let (first, rest) = word(text);
+    if first.len() == 3 && matches!(first, "Mon" | "Tue" | "Wed" | "Thu" | "Fri" | "Sat" | "Sun") {
+        let (stamp, rest) = timestamp::bsd(rest, reference).or_else(|| timestamp::iso(rest, reference))?;
+        let (stamp, rest) = universal(stamp, rest, reference);
+        // The zone that the host itself has by name.
+        let (zone, after) = word(rest.trim_start());
+        let named = stamp.assumed_offset.is_some()
+            && (3..=4).contains(&zone.len())
+            && zone.bytes().all(|b| b.is_ascii_uppercase())
+            && level(zone).is_none();
+        return Some((stamp, if named { after } else { rest }));
+    }
+    let seconds = |text: &str| {
+        let (whole, micros) = text.split_once('.').unwrap_or((text, "0"));
+        let whole = (whole.len() == 10).then(|| whole.parse::<i64>().ok())??;
+        let micros = micros.get(..6).unwrap_or(micros);
+        let scale = 10_i64.pow(6 - u32::try_from(micros.len()).ok()?);
+        let nanos = whole.checked_mul(1_000_000_000)?.checked_add(number(micros)? * scale * 1_000)?;
+        Some(Timestamp(nanos))
+    };
+    if let Some(time) = first.contains('.').then(|| seconds(first)).flatten() {
+        return Some((Stamp { time, text: first, assumed_offset: None }, rest));
+    }
+    let (epoch, rest) = word(rest);
+    let time = seconds(epoch)?;
+    let (day, rest) = word(rest);
+    let date = day.len() == 10 && day.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let (_, rest) = date.then(|| word(rest))?;
+    let (stamp, rest) = timestamp::bsd(rest, Reference { read_at: time, ..reference })?;
+    Some((Stamp { time, assumed_offset: None, ..stamp }, rest))
 }
 
 /// `<0>` to `<191>`.
@@ -91,11 +179,12 @@ fn priority(text: &str) -> Option<(u8, &str)> {
 /// What follows the version of RFC 5424 (`1 `).
 fn versioned(text: &str) -> Option<&str> {
     let (version, rest) = text.split_once(' ')?;
-    (version.len() <= 2 && version.as_bytes().first() != Some(&b'0')).then_some(())?;
+    (version.len() <= 3 && version.as_bytes().first() != Some(&b'0')).then_some(())?;
     number(version).map(|_| rest)
 }
 
-fn apply_priority(priority: u8, event: &mut Event<'_>) {
+/// Facility and severity of a PRI.
+pub(super) fn apply_priority(priority: u8, event: &mut Event<'_>) {
     if let Some(facility) = FACILITIES.get(usize::from(priority / 8)) {
         event.unmap("facility", *facility);
     }
@@ -121,135 +210,23 @@ fn rfc5424<'a>(text: &'a str, priority: u8, context: &Context<'a>, event: &mut E
         return false;
     };
     let named = |text: &'a str| (text != "-" && !text.is_empty()).then_some(text);
-    let Some((data, message)) = structured_data(rest) else { return false };
+    let Some((data, message)) = structured::split(rest) else { return false };
     apply_priority(priority, event);
     if let Some(msgid) = named(msgid) {
         event.push(Attribute::MetadataEventCode, msgid);
     }
     if let Some(data) = named(data) {
-        event.unmap("structured_data", data);
+        structured::unmap(data, event);
     }
     let tag = Tag {
         host: named(host),
         program: named(program).unwrap_or_default(),
         pid: named(procid),
-        module: None,
-        level: None,
         colon: true,
+        ..Tag::default()
     };
     let message = message.strip_prefix('\u{feff}').unwrap_or(message);
     finish(stamp, &tag, message, "syslog5424", context, event)
-}
-
-/// STRUCTURED-DATA (RFC 5424 §6.3) and the message; none where it does not end as it must.
-fn structured_data(text: &str) -> Option<(&str, &str)> {
-    let end = if text.starts_with('[') {
-        let (mut quoted, mut escaped, mut inside) = (false, false, false);
-        let mut end = text.len();
-        for (at, byte) in text.bytes().enumerate() {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' if quoted => escaped = true,
-                b'"' if inside => quoted = !quoted,
-                b'[' if !quoted && !inside => inside = true,
-                b']' if !quoted && inside => inside = false,
-                _ if !inside => {
-                    end = at;
-                    break;
-                }
-                _ => {}
-            }
-        }
-        (!inside).then_some(end)?
-    } else {
-        text.starts_with('-').then_some(1)?
-    };
-    let (data, rest) = text.split_at_checked(end)?;
-    match rest.strip_prefix(' ') {
-        Some(message) => Some((data, message)),
-        None => rest.is_empty().then_some((data, rest)),
-    }
-}
-
-/// Host, program and process before a message.
-#[derive(Clone, Copy, Default)]
-struct Tag<'a> {
-    host: Option<&'a str>,
-    program: &'a str,
-    module: Option<&'a str>,
-    pid: Option<&'a str>,
-    /// A severity in words where the host would stand (`INFO`), or after the tag (`<Notice>`).
-    level: Option<&'a str>,
-    /// The tag ended with a colon.
-    colon: bool,
-}
-
-/// `host program[pid]: message` with the host, the process or the whole tag missing.
-fn tag(text: &str) -> Option<(Tag<'_>, &str)> {
-    if text.is_empty() || text.starts_with("---") || text.starts_with("last message repeated") {
-        return None;
-    }
-    if let Some((tag, message)) = program_tag(text) {
-        return Some((tag, message));
-    }
-    let (first, rest) = word(text);
-    let severity = first.bytes().all(|b| b.is_ascii_uppercase()) && level(first).is_some();
-    let (host, level) = if severity { (None, Some(first)) } else { (Some(first), None) };
-    let (tag, message) = program_tag(rest).unwrap_or((Tag::default(), rest));
-    Some((Tag { host, level: tag.level.or(level), ..tag }, message))
-}
-
-/// `program:`, `program[pid]:`, `program(module)[pid]:`, `[program]:`, `program[pid] (detail):`,
-/// `program[pid] <Level>:`.
-fn program_tag(text: &str) -> Option<(Tag<'_>, &str)> {
-    if let Some((name, rest)) = text.strip_prefix('[').and_then(|rest| cut(rest, "]")) {
-        let plain = !name.is_empty() && name.len() <= PROGRAM_LEN_MAX && name.bytes().all(is_program);
-        let rest = plain.then(|| rest.strip_prefix(':').unwrap_or(rest))?;
-        let tag = Tag { program: name, colon: true, ..Tag::default() };
-        return rest.starts_with(' ').then_some((tag, rest.trim_start_matches(' ')));
-    }
-    let end = text.bytes().take(PROGRAM_LEN_MAX + 1).position(|b| !is_program(b))?;
-    let (program, mut rest) = text.split_at_checked(end).filter(|(program, _)| !program.is_empty())?;
-    let mut tag = Tag { program, ..Tag::default() };
-    if let Some((module, after)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
-        tag.module = Some(module).filter(|module| module.bytes().all(is_program));
-        rest = tag.module.map(|_| after)?;
-    }
-    if let Some((pid, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        tag.pid = (!pid.is_empty() && pid.len() <= PROGRAM_LEN_MAX && !pid.contains(' ')).then_some(pid);
-        rest = tag.pid.map(|_| after)?;
-    }
-    if let Some(after) = rest.strip_prefix(':') {
-        tag.colon = true;
-        let ends = after.is_empty() || after.starts_with(' ') || tag.pid.is_some();
-        return ends.then(|| (tag, after.trim_start_matches(' ')));
-    }
-    // Without a colon only a process id makes it a tag; macOS puts a level or a detail in between.
-    let after = tag.pid.and_then(|_| rest.strip_prefix(' '))?;
-    if let Some((level, message)) = after.strip_prefix('<').and_then(|after| cut(after, ">: ")) {
-        tag.level = Some(level);
-        return Some((tag, message));
-    }
-    let detailed = after.starts_with('(').then(|| between(after, "(", "): ")).flatten();
-    Some((tag, detailed.map_or(after, |(_, message)| message)))
-}
-
-/// Bytes of program names, by number: every line is read up to the end of its program's.
-static PROGRAM_BYTES: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte: u8 = 0;
-    while byte < 128 {
-        let named = matches!(byte, b'_' | b'-' | b'.' | b'/' | b'@' | b'+' | b'#');
-        if let Some(slot) = table.split_at_mut(byte as usize).1.first_mut() {
-            *slot = byte.is_ascii_alphanumeric() || named;
-        }
-        byte += 1;
-    }
-    table
-};
-
-fn is_program(byte: u8) -> bool {
-    PROGRAM_BYTES.get(usize::from(byte)).copied().unwrap_or(false)
 }
 
 /// Sets what the header says and hands the message on.
@@ -281,14 +258,18 @@ fn finish<'a>(
     if let Some(host) = tag.host.filter(|host| *host != context.origin.hostname) {
         event.unmap("hostname", host);
     }
+    if let Some(stated) = tag.stated.filter(|_| !event.unmapped.iter().any(|(key, _)| key == "facility")) {
+        apply_priority(stated.facility * 8 + stated.severity, event);
+    }
     if let Some(word) = tag.level {
         event.push(Attribute::MetadataLogLevel, word);
         event.severity_id = level(word).unwrap_or(event.severity_id);
     }
     let message = solaris(message, event);
     event.push(Attribute::Message, message);
-    let header = Header { host: tag.host, program: tag.program, module: tag.module, origin: context.origin };
-    program::parse(message, &header, event);
+    let header = Header { host: tag.host, program: tag.program, module: tag.module, context: *context };
+    // rsyslog's templates leave the space that RFC 3164 has before a message.
+    program::parse(message.trim_start_matches(' '), &header, event);
     true
 }
 
@@ -344,6 +325,21 @@ mod tests {
             ("srv app[7]: text", json!(["app", 7, "srv", "text"])),
             ("<13>1 2026-03-16T09:00:00Z other app 7 - - text", json!(["app", 7, "other", "text"])),
             ("<13>1 - - - - - -", json!([null, null, null, ""])),
+            ("67 <13>1 2026-03-16T09:00:00Z other app 7 - - text", json!(["app", 7, "other", "text"])),
+            ("Jun 14 10:00:00 <4.6> other app[7]: text", json!(["app", 7, "other", "text"])),
+            ("Jun 14 10:00:00 <auth.info> other app[7]: text", json!(["app", 7, "other", "text"])),
+            ("Jun 14 10:00:00 other auth|security:info app[7]: text", json!(["app", 7, "other", "text"])),
+            ("Jun 14 10:00:00 other authpriv.info app[7]: text", json!(["app", 7, "other", "text"])),
+            ("Jun 14 10:00:00 Message forwarded from other: app[7]: text", json!(["app", 7, "other", "text"])),
+            ("Fri Jun 14 10:00:00 2019 authpriv.info app[7]: text", json!(["app", 7, null, "text"])),
+            ("Mon 2026-03-16 10:00:00 CET other app[7]: text", json!(["app", 7, "other", "text"])),
+            ("1773653400.123456 other app[7]: text", json!(["app", 7, "other", "text"])),
+            ("- 1131566461 2005.11.09 n1 Nov 9 12:01:01 n1/n1 app[7]: text", json!(["app", 7, "n1/n1", "text"])),
+            ("Jun 14 10:00:00 other (app)[7]: text", json!(["app", 7, "other", "text"])),
+            ("Jun 14 10:00:00 other app][7]: text", json!(["app", 7, "other", "text"])),
+            ("Jun 14 10:00:00 other app]: text", json!(["app", null, "other", "text"])),
+            ("Jun 14 10:00:00 other Some App[7]: text", json!(["Some App", 7, "other", "text"])),
+            ("Jun 14 10:00:00 other  -- root[7]: text", json!(["login", 7, "other", "text"])),
         ] {
             assert_eq!(header(line), expected, "{line}");
         }
@@ -375,13 +371,14 @@ mod tests {
     fn structured_data_ends_where_it_must() {
         let data = r#"[a@1 b="c\"]" d="e"][f@2]"#;
         let event = normalized(&format!("<165>1 2003-10-11T22:14:15.003Z h app 7 ID47 {data} \u{feff}text"));
-        assert_eq!(event["unmapped"]["structured_data"], data);
+        assert_eq!(event["unmapped"]["a@1.b"], "c\"]");
+        assert_eq!((&event["unmapped"]["a@1.d"], &event["unmapped"]["f@2"]), (&json!("e"), &json!("")));
         assert_eq!(event["message"], "text");
         assert_eq!(event["metadata"]["event_code"], "ID47");
         assert_eq!(event["time"], 1_065_910_455_003_i64);
         assert!(event.get("timezone_offset").is_none());
         let event = normalized(r#"<165>1 2003-10-11T22:14:15.003Z h app 7 ID47 [a@1 b="c text"#);
-        assert!(event["unmapped"].get("structured_data").is_none());
+        assert!(event["unmapped"].get("a@1.b").is_none());
         assert_eq!(event["metadata"]["log_format"], "syslog");
     }
 
@@ -391,6 +388,22 @@ mod tests {
         assert_eq!(event["time"], 1_773_651_600_000_i64);
         assert_eq!(event["timezone_offset"], 60);
         assert_eq!(event["metadata"]["original_time"], "Mar 16 10:00:00");
+    }
+
+    #[test]
+    fn uncommon_times_are_read_with_their_zone() {
+        for (line, seconds) in [
+            ("Mar 16 10:00:00 UTC h app[7]: text", 1_773_655_200),
+            ("Mon 2026-03-16 10:00:00 UTC h app[7]: text", 1_773_655_200),
+            ("Mon 2026-03-16 10:00:00 CET h app[7]: text", 1_773_651_600),
+            ("1773653400.5 h app[7]: text", 1_773_653_400),
+            ("- 1131566461 2005.11.09 n1 Nov 9 12:01:01 n1/n1 app[7]: text", 1_131_566_461),
+        ] {
+            assert_eq!(normalized(line)["time"].as_i64().map(|ms| ms / 1000), Some(seconds), "{line}");
+        }
+        let event = normalized("Jun 14 10:00:00 <4.3> other app[7]: text");
+        assert_eq!(event["severity_id"], 3);
+        assert_eq!(event["unmapped"]["facility"], "auth");
     }
 
     #[test]

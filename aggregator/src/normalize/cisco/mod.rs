@@ -1,0 +1,239 @@
+//! Cisco: what ASA, FTD, PIX and IOS devices send, in each of their framings.
+//!
+//! In: a line that holds `%FACILITY-[CLASS-]SEVERITY-MNEMONIC`, with any of `<PRI>`, a relay's time and host, a sequence
+//! number, the device's own time (`*Mar  1 00:01:02.123 UTC:`, `Apr 30 2013 09:22:33 EDT:`) and a tag before it. Out: time,
+//! host, `metadata.event_code` (`106023`, `SEC-6-IPACCESSLOGP`) and severity; the text behind the mnemonic goes to [`asa`]
+//! or [`ios`]. A time that the device itself marks as not synchronized (`*`) yields to a relay's.
+//! Source: Cisco Secure Firewall ASA Series Syslog Messages; Cisco IOS System Message Guide.
+
+mod access;
+mod asa;
+mod flow;
+mod ios;
+mod ios_access;
+mod vpn;
+
+use std::borrow::Cow;
+
+use shared::time::Timestamp;
+
+use super::outcome::failure;
+use super::text::{cut, number, severity_of, word};
+use super::timestamp::{self, Stamp};
+use super::{Context, attempt};
+use crate::event::{Event, Value};
+use crate::schema::{Attribute, Class};
+
+/// How far into a line its mnemonic may stand.
+const PREFIX_LEN_MAX: usize = 160;
+
+/// Most words before the mnemonic.
+const PREFIX_WORDS_MAX: usize = 12;
+
+/// The mnemonic of a message.
+#[derive(Clone, Copy)]
+struct Mnemonic<'a> {
+    /// `ASA`, `SEC_LOGIN`.
+    facility: &'a str,
+    severity: u8,
+    /// `302013`, `LOGIN_FAILED`.
+    name: &'a str,
+    /// The whole of it without `%`: `SEC_LOGIN-4-LOGIN_FAILED`.
+    code: &'a str,
+}
+
+/// Whether a line holds a mnemonic where one may stand.
+pub(super) fn looks(text: &str) -> bool {
+    split(text).is_some()
+}
+
+/// Reads a line; false where what stands before the mnemonic is no header that these devices and their relays write.
+pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let Some((before, mnemonic, message)) = split(text) else { return false };
+    let Some(prefix) = prefix(before, context) else { return false };
+    prefix.apply(context, event);
+    event.severity_id = severity_of(mnemonic.severity);
+    let firewall = matches!(mnemonic.facility, "ASA" | "FTD" | "PIX" | "FWSM");
+    let code = if firewall { mnemonic.name } else { mnemonic.code };
+    event.push(Attribute::MetadataEventCode, code);
+    if context.wrappers > 0 {
+        relayed_host(event);
+    }
+    event.push(Attribute::MetadataLogProvider, if firewall { mnemonic.facility } else { "IOS" });
+    event.push(Attribute::MetadataLogFormat, if firewall { "cisco_asa" } else { "cisco_ios" });
+    event.push(Attribute::Message, message);
+    if firewall {
+        let id = number(mnemonic.name).unwrap_or_default();
+        let understood = attempt(|message, id, event| asa::parse(message, *id, event), message, &id, event);
+        error(understood, &mnemonic, event);
+    } else {
+        let understood =
+            attempt(|message, mnemonic, event| ios::parse(message, mnemonic, event), message, &mnemonic, event);
+        error(understood, &mnemonic, event);
+    }
+    true
+}
+
+/// Severity of messages from which one that means nothing else is an error of the device: 3, error.
+const ERROR: u8 = 3;
+
+/// A message of weight that nothing else was read from is an error of the device's own (6008).
+fn error(understood: bool, mnemonic: &Mnemonic<'_>, event: &mut Event<'_>) {
+    if !understood && mnemonic.severity <= ERROR {
+        event.class = Class::ApplicationError;
+        event.activity_id = 1;
+        failure(event, "");
+    }
+}
+
+/// What stands before the mnemonic, the mnemonic, and the message.
+fn split(text: &str) -> Option<(&str, Mnemonic<'_>, &str)> {
+    let mut from = 0;
+    loop {
+        let window = text.as_bytes().get(from..text.len().min(PREFIX_LEN_MAX))?;
+        let at = from + memchr::memchr(b'%', window)?;
+        if let Some((mnemonic, message)) = mnemonic(text.get(at + 1..)?) {
+            return Some((text.get(..at)?, mnemonic, message));
+        }
+        from = at + 1;
+    }
+}
+
+/// `ASA-6-302013: `, `ASA-session-5-106100: `, `SEC_LOGIN-SW1-4-LOGIN_FAILED: `.
+fn mnemonic(text: &str) -> Option<(Mnemonic<'_>, &str)> {
+    let word_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
+    let end = text.bytes().take(PREFIX_LEN_MAX).position(|b| !word_byte(b)).unwrap_or(text.len());
+    let (code, rest) = text.split_at_checked(end)?;
+    let message = rest.strip_prefix(':').or_else(|| rest.strip_prefix(' ')).or(rest.is_empty().then_some(""))?;
+    let (facility, tail) = code.split_once('-')?;
+    let named =
+        facility.len() > 1 && facility.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    let mut parts = tail.split('-');
+    let mut severity = parts.next()?;
+    let mut name = tail.strip_prefix(severity)?.strip_prefix('-')?;
+    if severity.len() != 1 || number(severity).is_none() {
+        severity = parts.next()?;
+        name = name.strip_prefix(severity)?.strip_prefix('-')?;
+    }
+    let severity = number(severity).filter(|n| *n <= 8).and_then(|n| u8::try_from(n).ok())?;
+    (named && !name.is_empty()).then_some((Mnemonic { facility, severity, name, code }, message.trim_start()))
+}
+
+/// What a header says.
+#[derive(Default)]
+struct Prefix<'a> {
+    priority: Option<u8>,
+    stamp: Option<Stamp<'a>>,
+    /// The stamp is the device's own and not synchronized.
+    unsynchronized: bool,
+    host: Option<&'a str>,
+    sequence: Option<&'a str>,
+    process: Option<(&'a str, i64)>,
+}
+
+/// Reads the words before the mnemonic; none where there are too many, or it is a header of RFC 5424.
+fn prefix<'a>(text: &'a str, context: &Context<'a>) -> Option<Prefix<'a>> {
+    let mut prefix = Prefix::default();
+    let mut rest = text;
+    if let Some((digits, after)) = text.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
+        prefix.priority = Some(number(digits).filter(|n| *n < 192).and_then(|n| u8::try_from(n).ok())?);
+        rest = after;
+        if rest.starts_with("1 ") {
+            return None;
+        }
+    }
+    for _ in 0..PREFIX_WORDS_MAX {
+        rest = rest.trim_start_matches([' ', ':', ',']);
+        if rest.is_empty() {
+            return Some(prefix);
+        }
+        let unsynchronized = rest.starts_with('*');
+        let timed = rest.trim_start_matches(['*', '.']);
+        let stamp = timestamp::bsd(timed, context.reference).or_else(|| timestamp::iso(timed, context.reference));
+        if let Some((stamp, after)) = stamp {
+            if prefix.stamp.is_none() || prefix.unsynchronized || !unsynchronized {
+                prefix.stamp = Some(stamp);
+                prefix.unsynchronized = unsynchronized;
+            }
+            rest = after;
+            continue;
+        }
+        let (first, after) = word(rest);
+        rest = after;
+        prefix.word(first);
+    }
+    None
+}
+
+impl<'a> Prefix<'a> {
+    /// A word that is no time: a sequence number, a zone, a tag with a process, a host.
+    fn word(&mut self, word: &'a str) {
+        let bare = word.trim_end_matches(':');
+        if number(bare).is_some() {
+            self.sequence = Some(bare);
+        } else if let Some(stamp) = self.stamp.filter(|stamp| stamp.assumed_offset.is_some())
+            && let Some(minutes) = timestamp::zone_minutes(bare)
+        {
+            self.stamp = Some(stamp.in_zone(minutes));
+        } else if let Some((program, pid)) = bare.strip_suffix(']').and_then(|bare| bare.split_once('[')) {
+            self.process = number(pid).map(|pid| (program, pid)).or(self.process);
+        } else if self.host.is_none() && bare.bytes().any(|b| b.is_ascii_alphanumeric()) {
+            self.host = Some(bare.trim_matches(['<', '>']));
+        }
+    }
+
+    fn apply(self, context: &Context<'a>, event: &mut Event<'a>) {
+        if let Some(stamp) = self.stamp {
+            stamp.apply(event);
+        }
+        if let Some(priority) = self.priority {
+            super::syslog::apply_priority(priority, event);
+        }
+        if let Some(host) = self.host.filter(|host| *host != context.origin.hostname) {
+            event.unmap("hostname", host);
+        }
+        if let Some(sequence) = self.sequence {
+            event.unmap("sequence", sequence);
+        }
+        if let Some((program, pid)) = self.process {
+            event.push(Attribute::ActorProcessPid, pid);
+            event.push(Attribute::ActorProcessName, program);
+        }
+    }
+}
+
+/// The tag that a syslog header found is the device's name, where it is no process.
+fn relayed_host(event: &mut Event<'_>) {
+    if event.value(Attribute::ActorProcessPid).is_some() || event.unmapped.iter().any(|(key, _)| key == "hostname") {
+        return;
+    }
+    let provider = event.fields.iter().find(|field| field.attribute == Attribute::MetadataLogProvider);
+    if let Some(Value::Text(Cow::Borrowed(name))) = provider.map(|field| field.value.clone()) {
+        event.unmap("hostname", name);
+    }
+}
+
+/// `h:mm:ss` or `2h:27m:34s` in milliseconds.
+fn duration_ms(text: &str) -> Option<i64> {
+    let parts: [&str; 3] = {
+        let mut parts = text.split(':').map(|part| part.trim_end_matches(|c: char| c.is_ascii_alphabetic()));
+        let three = [parts.next()?, parts.next()?, parts.next()?];
+        parts.next().is_none().then_some(three)?
+    };
+    let [hours, minutes, seconds] = parts.map(number);
+    Some((hours? * 3600 + minutes? * 60 + seconds?) * 1000)
+}
+
+/// Says how long it took: `duration`, and `start_time` before the event's own.
+fn lasted(event: &mut Event<'_>, ms: i64) {
+    event.push(Attribute::Duration, ms);
+    event.push(Attribute::StartTime, Timestamp(event.time.0.saturating_sub(ms.saturating_mul(1_000_000))).as_ms());
+    event.push(Attribute::EndTime, event.time.as_ms());
+}
+
+/// What stands between the first `mark` and the next space, comma or end.
+fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
+    let (_, rest) = cut(text, mark)?;
+    let end = rest.find([' ', ',']).unwrap_or(rest.len());
+    rest.get(..end).filter(|found| !found.is_empty())
+}

@@ -1,0 +1,521 @@
+//! PostgreSQL: its log as text with any usual `log_line_prefix`, as CSV and as JSON.
+//!
+//! In: `2026-03-16 10:00:00.123 UTC [7] ann@shop FATAL:  password authentication failed for user "ann"`, what stands before
+//! the level being told by its shape. Out: see the room. Source: PostgreSQL 9 to 17, `elog.c`, `csvlog.c`, `jsonlog.c`,
+//! `auth.c`, `postinit.c`, `postmaster.c`; pgaudit.
+
+use std::borrow::Cow;
+
+use super::super::fields::{Fields, Leaf};
+use super::super::text::{between, cut, number, port, word};
+use super::super::timestamp::{self, Reference, Stamp};
+use super::super::{Context, endpoint};
+use super::{Logon, Statement, push_error, push_lifecycle, push_logon, push_statement};
+use crate::event::Event;
+use crate::schema::{Attribute, Class};
+
+/// Levels, and the severity that each stands for.
+const LEVELS: [(&str, u8); 18] = [
+    ("LOG", 1),
+    ("ERROR", 3),
+    ("FATAL", 4),
+    ("PANIC", 6),
+    ("WARNING", 2),
+    ("NOTICE", 1),
+    ("INFO", 1),
+    ("STATEMENT", 1),
+    ("DETAIL", 1),
+    ("HINT", 1),
+    ("CONTEXT", 1),
+    ("QUERY", 1),
+    ("LOCATION", 1),
+    ("DEBUG", 1),
+    ("DEBUG1", 1),
+    ("DEBUG2", 1),
+    ("DEBUG3", 1),
+    ("DEBUG4", 1),
+];
+/// What the server says as it begins.
+const BEGINS: [&str; 5] = [
+    "starting PostgreSQL",
+    "listening on ",
+    "database system was shut down at ",
+    "database system was interrupted",
+    "database system is ready to accept",
+];
+/// What it says as it ends.
+const ENDS: [&str; 4] =
+    ["database system is shut down", "shutting down", "aborting any active transactions", "background worker \""];
+/// Longest `log_line_prefix` that is looked through.
+const PREFIX_MAX: usize = 512;
+/// Columns of the CSV log, up to the first that a version lacks.
+const COLUMNS: [&str; 26] = [
+    "timestamp",
+    "user",
+    "dbname",
+    "pid",
+    "connection_from",
+    "session_id",
+    "line_num",
+    "ps",
+    "session_start",
+    "vxid",
+    "txid",
+    "error_severity",
+    "state_code",
+    "message",
+    "detail",
+    "hint",
+    "internal_query",
+    "internal_position",
+    "context",
+    "statement",
+    "cursor_position",
+    "location",
+    "application_name",
+    "backend_type",
+    "leader_pid",
+    "query_id",
+];
+
+fn severity(level: &str) -> Option<u8> {
+    LEVELS.iter().find(|(name, _)| *name == level).map(|(_, severity)| *severity)
+}
+
+/// Whether a level with its two spaces stands in the line, or the line is one of the CSV log.
+pub(in super::super) fn looks(text: &str) -> bool {
+    split(text).is_some() || csv_looks(text)
+}
+
+/// What stands before the level, the level, and the message.
+fn split(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, message) = cut(text, ":  ").filter(|(before, _)| before.len() <= PREFIX_MAX)?;
+    let (prefix, level) = match before.rfind([' ', ':', '>', ']']) {
+        Some(at) => before.split_at_checked(at + 1)?,
+        None => ("", before),
+    };
+    severity(level).map(|_| (prefix, level, message))
+}
+
+fn csv_looks(text: &str) -> bool {
+    let dated = text.as_bytes().get(4) == Some(&b'-') && text.as_bytes().get(10) == Some(&b' ');
+    dated && text.split(',').count() >= 14 && LEVELS.iter().any(|(level, _)| text.contains(&format!(",{level},")))
+}
+
+/// Reads a line of text or CSV.
+pub(in super::super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let mut fields = Fields::new();
+    match split(text) {
+        Some((prefix, level, message)) => {
+            if !read_prefix(prefix, context.reference, &mut fields, event) {
+                return false;
+            }
+            fields.add(None, "error_severity", Leaf::Text(Cow::Borrowed(level)));
+            fields.add(None, "message", Leaf::Text(Cow::Borrowed(message)));
+            event.push(Attribute::MetadataLogFormat, "postgresql");
+        }
+        None => {
+            if !csv(text, context.reference, &mut fields, event) {
+                return false;
+            }
+            event.push(Attribute::MetadataLogFormat, "postgresql_csv");
+        }
+    }
+    apply(&mut fields, event);
+    fields.finish(event);
+    true
+}
+
+/// A time with the name of a zone behind it: `UTC` and `GMT` are known, any other is the host's.
+fn stamp(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
+    let (stamp, rest) = timestamp::iso(text, reference)?;
+    let zone = rest.strip_prefix(' ').map(|rest| rest.split([' ', ',', ':', ']']).next().unwrap_or_default());
+    match zone {
+        Some("UTC" | "GMT" | "Etc/UTC") => {
+            let (stamp, rest) = timestamp::iso(text, Reference { utc_offset_minutes: 0, ..reference })?;
+            let rest = rest.get(zone.map_or(0, str::len) + 1..).unwrap_or_default();
+            Some((Stamp { assumed_offset: None, ..stamp }, rest))
+        }
+        Some(name) if !name.is_empty() && name.len() <= 5 && name.bytes().all(|b| b.is_ascii_uppercase()) => {
+            Some((stamp, rest.get(name.len() + 1..).unwrap_or_default()))
+        }
+        _ => Some((stamp, rest)),
+    }
+}
+
+/// Process, user, database, host by the shape of each word; a word that is none of them must not be there.
+fn read_prefix<'a>(prefix: &'a str, reference: Reference, fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool {
+    let mut rest = prefix.trim();
+    let (mut stamped, mut strange) = (false, 0);
+    while !rest.is_empty() {
+        if !stamped && let Some((found, after)) = stamp(rest, reference) {
+            found.apply(event);
+            stamped = true;
+            rest = after.trim_start_matches([' ', ':']);
+            continue;
+        }
+        let (part, after) = word(rest);
+        rest = after.trim_start();
+        let mut any = false;
+        for piece in part.split(',') {
+            any |= read_word(piece.trim_matches([':', '<', '>', '(']), fields);
+        }
+        strange += u8::from(!any);
+    }
+    // A line without a time, process or session before it is somebody else's.
+    strange <= 2 && (stamped || fields.has("pid") || fields.has("user") || prefix.is_empty() || prefix.starts_with('['))
+}
+
+fn read_word<'a>(text: &'a str, fields: &mut Fields<'a>) -> bool {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let mut add = |key: &'static str, value: &'a str| {
+        if !value.is_empty() && value != "[unknown]" && !fields.has(key) {
+            fields.add(None, key, Leaf::Text(Cow::Borrowed(value)));
+        }
+        true
+    };
+    if let Some((key, value)) = text.split_once('=') {
+        return match key {
+            "user" | "u" | "usr" => add("user", value),
+            "db" | "d" | "database" => add("dbname", value),
+            "app" | "a" | "application" => add("application_name", value),
+            "client" | "host" | "h" | "r" | "remote" => add("connection_from", value),
+            "pid" | "p" => add("pid", value),
+            "session" | "s" | "c" => add("session_id", value),
+            _ => false,
+        };
+    }
+    let process = bare.split('-').next().unwrap_or_default();
+    if number(process).is_some() {
+        return if text.starts_with('[') || text.len() <= 7 { add("pid", process) } else { false };
+    }
+    if endpoint::ip(bare).is_some() || address_and_port(bare).is_some() || bare == "[local]" || bare == "local" {
+        return add("connection_from", bare);
+    }
+    match bare.split_once('@') {
+        Some((user, database)) => {
+            add("user", user);
+            add("dbname", database)
+        }
+        None => false,
+    }
+}
+
+/// `192.0.2.7(4444)` or `192.0.2.7:4444`.
+fn address_and_port(text: &str) -> Option<(&str, i64)> {
+    let (host, number) = match text.strip_suffix(')') {
+        Some(inner) => inner.rsplit_once('(')?,
+        None => text.rsplit_once(':')?,
+    };
+    Some((endpoint::ip(host)?, port(number)?))
+}
+
+/// Values in double quotes, a quote inside doubled.
+fn csv<'a>(text: &'a str, reference: Reference, fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool {
+    let Some((stamp, rest)) = stamp(text, reference).filter(|(_, rest)| rest.starts_with(',')) else { return false };
+    stamp.apply(event);
+    let mut rest = rest.get(1..);
+    for column in COLUMNS.into_iter().skip(1) {
+        let Some(text) = rest else { break };
+        let value = match text.strip_prefix('"') {
+            Some(inner) => {
+                let mut at = 0;
+                while let Some(step) = memchr::memchr(b'"', inner.as_bytes().get(at..).unwrap_or_default()) {
+                    at += step;
+                    if inner.as_bytes().get(at + 1) != Some(&b'"') {
+                        break;
+                    }
+                    at += 2;
+                }
+                let value = inner.get(..at).unwrap_or(inner);
+                rest = inner.get(at + 1..).and_then(|after| after.strip_prefix(','));
+                if value.contains("\"\"") { Cow::Owned(value.replace("\"\"", "\"")) } else { Cow::Borrowed(value) }
+            }
+            None => match text.split_once(',') {
+                Some((value, after)) => {
+                    rest = Some(after);
+                    Cow::Borrowed(value)
+                }
+                None => {
+                    rest = None;
+                    Cow::Borrowed(text)
+                }
+            },
+        };
+        if !value.is_empty() {
+            fields.add(None, column, Leaf::Text(value));
+        }
+    }
+    fields.peek("error_severity").is_some_and(|level| severity(level).is_some())
+}
+
+/// The time of a JSON record, which names its zone.
+pub(in super::super) fn push_time<'a>(fields: &mut Fields<'a>, reference: Reference, event: &mut Event<'a>) {
+    let Some((time, assumed)) = fields
+        .peek("timestamp")
+        .and_then(|text| stamp(text, reference))
+        .map(|(stamp, _)| (stamp.time, stamp.assumed_offset))
+    else {
+        return;
+    };
+    event.time = time;
+    fields.push(event, Attribute::MetadataOriginalTime, "timestamp");
+    if let Some(minutes) = assumed {
+        event.push(Attribute::TimezoneOffset, minutes);
+    }
+}
+
+/// What the keys of the JSON log say, whichever form they came in.
+pub(in super::super) fn apply<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    event.push(Attribute::MetadataLogProvider, "postgresql");
+    let level = fields.text("error_severity").unwrap_or_default();
+    event.severity_id = severity(&level).unwrap_or(1);
+    event.push(Attribute::MetadataLogLevel, level.clone());
+    fields.push(event, Attribute::ActorProcessPid, "pid");
+    fields.push(event, Attribute::MetadataCorrelationUid, "session_id");
+    fields.push(event, Attribute::MetadataEventCode, "state_code");
+    let message = fields.text("message").unwrap_or_default();
+    let peer = fields.text("connection_from").or_else(|| fields.text("remote_host"));
+    let (host, mut port) = match peer {
+        Some(peer) => match address_and_port(&peer).map(|(host, port)| (host.to_owned(), port)) {
+            Some((host, port)) => (Some(Cow::Owned(host)), Some(port)),
+            None => (Some(peer), None),
+        },
+        None => (None, None),
+    };
+    if port.is_none() {
+        port = fields.number("remote_port");
+    }
+    let known = Known { user: fields.text("user"), database: fields.text("dbname"), host, port };
+    said(&message, &level, known, event);
+    event.push(Attribute::Message, message);
+}
+
+/// What the line says of the session.
+struct Known<'a> {
+    user: Option<Cow<'a, str>>,
+    database: Option<Cow<'a, str>>,
+    host: Option<Cow<'a, str>>,
+    port: Option<i64>,
+}
+
+fn owned<'a>(text: &str) -> Cow<'a, str> {
+    Cow::Owned(text.to_owned())
+}
+
+/// The value behind the last of a key: names may hold anything, and what the server knows by itself stands behind them.
+fn last<'t>(message: &'t str, key: &str) -> Option<&'t str> {
+    let (_, rest) = message.rsplit_once(key)?;
+    rest.split([' ', ',']).next().filter(|text| !text.is_empty())
+}
+
+fn said<'a>(message: &str, level: &str, known: Known<'a>, event: &mut Event<'a>) {
+    if let Some(user) = refused(message).filter(|_| matches!(level, "FATAL" | "LOG" | "ERROR")) {
+        return refusal(message, user, known, level, event);
+    }
+    let ended = message.starts_with("disconnection: ");
+    if message.starts_with("connection authorized: ") || message.starts_with("connection authenticated: ") || ended {
+        session(message, ended, known, level, event);
+    } else if message.starts_with("connection received: ") {
+        event.class = Class::NetworkActivity;
+        event.activity_id = 1;
+        if super::push_host(last(message, " host=").map(owned), event) {
+            event.push(Attribute::ConnectionDirectionId, 1);
+            event.push(Attribute::AppProtocolName, "postgresql");
+            if let Some(port) = last(message, " port=").and_then(port) {
+                event.push(Attribute::SrcEndpointPort, port);
+            }
+        } else {
+            event.class = Class::BaseEvent;
+            event.activity_id = 0;
+        }
+    } else if let Some(text) = statement(message) {
+        let Known { user, database, host, port } = known;
+        push_statement(Statement { user, host, port, database, text: owned(text) }, event);
+    } else if BEGINS.iter().any(|words| message.starts_with(words)) {
+        push_lifecycle(event, "postgresql", 3);
+    } else if ENDS.iter().any(|words| message.starts_with(words)) || message.ends_with("shutdown request") {
+        push_lifecycle(event, "postgresql", 4);
+    } else if message.starts_with("could not receive data from client") {
+        push_error(event);
+        keep(known, "", event);
+    } else {
+        keep(known, level, event);
+    }
+}
+
+/// A logon that was refused. Only what `pg_hba.conf` refuses names host and database itself, the host before any name.
+fn refusal<'a>(message: &str, user: &str, known: Known<'a>, level: &str, event: &mut Event<'a>) {
+    let user = match (user, &known.user) {
+        ("", Some(user)) => user.clone(),
+        ("", None) => return keep(known, level, event),
+        (user, _) => owned(user),
+    };
+    let entry = message.starts_with("no pg_hba.conf entry") || message.starts_with("pg_hba.conf rejects");
+    let host = between(message, "for host \"", "\"").filter(|_| entry).map(|(host, _)| owned(host));
+    let database =
+        message.rsplit_once("database \"").and_then(|(_, rest)| cut(rest, "\"")).map(|(name, _)| owned(name));
+    push_logon(
+        Logon {
+            user,
+            host: host.or(known.host),
+            port: known.port,
+            database: database.or(known.database),
+            service: "postgresql",
+            activity: 1,
+            refused: Some(owned(message)),
+        },
+        event,
+    );
+}
+
+/// A session that was let in, or ended: only its end names the host, behind all names.
+fn session<'a>(message: &str, ended: bool, known: Known<'a>, level: &str, event: &mut Event<'a>) {
+    let identity = between(message, "identity=\"", "\"").map(|(user, _)| user);
+    let named =
+        cut(message, " user=").and_then(|(_, rest)| rest.split([' ', ',']).next()).filter(|user| !user.is_empty());
+    let Some(user) = named.or(identity).map(owned).or_else(|| known.user.clone()) else {
+        return keep(known, level, event);
+    };
+    let behind = |key: &str| last(message, key).filter(|_| ended);
+    let database = cut(message, " database=").and_then(|(_, rest)| rest.split([' ', ',']).next());
+    push_logon(
+        Logon {
+            user,
+            host: behind(" host=").map(owned).or(known.host),
+            port: behind(" port=").and_then(port).or(known.port),
+            database: database.filter(|name| !name.is_empty()).map(owned).or(known.database),
+            service: "postgresql",
+            activity: if ended { 2 } else { 1 },
+            refused: None,
+        },
+        event,
+    );
+}
+
+/// An error, or a base event; the session's parts stay with it.
+fn keep<'a>(known: Known<'a>, level: &str, event: &mut Event<'a>) {
+    if matches!(level, "ERROR" | "FATAL" | "PANIC") {
+        push_error(event);
+    }
+    if let Some(user) = known.user {
+        event.push(Attribute::ActorUserName, user);
+    }
+    if let Some(database) = known.database {
+        event.unmap("database", database);
+    }
+    if let Some(host) = known.host {
+        event.unmap(if endpoint::ip(&host).is_some() { "src_ip" } else { "src_host" }, host);
+    }
+    if let Some(port) = known.port {
+        event.unmap("src_port", port);
+    }
+}
+
+/// The user of a logon that was refused; empty where the message names none.
+fn refused(message: &str) -> Option<&str> {
+    let quoted = |mark: &str| between(message, mark, "\"").map(|(user, _)| user);
+    if message.contains("authentication failed for user \"") {
+        return quoted("for user \"");
+    }
+    if message.starts_with("no pg_hba.conf entry for") || message.starts_with("pg_hba.conf rejects ") {
+        return quoted("user \"");
+    }
+    if let Some(rest) = message.strip_prefix("role \"") {
+        let told = ["\" does not exist", "\" is not permitted to log in"];
+        return told.into_iter().find_map(|end| cut(rest, end)).map(|(user, _)| user);
+    }
+    if message.starts_with("too many connections for role \"") {
+        return quoted("role \"");
+    }
+    if message.starts_with("permission denied for database ") || message.starts_with("database \"") {
+        return message.ends_with("does not exist").then_some("").or(message.starts_with("permission").then_some(""));
+    }
+    None
+}
+
+/// The statement of `statement: …`, `execute NAME: …`, `duration: … ms  statement: …` or pgaudit's `AUDIT: …`.
+fn statement(message: &str) -> Option<&str> {
+    let rest = match message.strip_prefix("duration: ") {
+        Some(rest) => cut(rest, " ms  ")?.1,
+        None => message,
+    };
+    if let Some(text) = rest.strip_prefix("statement: ") {
+        return Some(text);
+    }
+    if let Some(rest) = rest.strip_prefix("AUDIT: ") {
+        // Type, numbers, class, command, object's type and name; then the statement, and its parameters.
+        let mut parts = rest.splitn(8, ',');
+        let text = parts.by_ref().nth(7)?;
+        let text = text.rsplit_once(',').map_or(text, |(text, _)| text);
+        return Some(text.trim_matches('"'));
+    }
+    let named =
+        ["execute ", "parse ", "bind ", "execute fetch from "].into_iter().find_map(|verb| rest.strip_prefix(verb))?;
+    cut(named, ": ").map(|(_, text)| text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::normalized;
+
+    #[test]
+    fn prefixes_are_read_by_the_shape_of_their_words() {
+        let said = r#"FATAL:  password authentication failed for user "ann""#;
+        for prefix in [
+            "2026-03-16 09:00:00.500 UTC [7] ann@shop ",
+            "192.0.2.7 2026-03-16 09:00:00.500 UTC [7] ann@shop ",
+            "2026-03-16 09:00:00.500 UTC [7]: [3-1] user=ann,db=shop,app=[unknown],client=192.0.2.7 ",
+            "2026-03-16 09:00:00.500 GMT 192.0.2.7(4444) ann shop [7-1] ann@shop ",
+        ] {
+            let event = normalized(&format!("{prefix}{said}"));
+            assert_eq!((event["type_uid"].as_u64(), event["status_id"].as_u64()), (Some(300_201), Some(2)), "{prefix}");
+            assert_eq!(event["user"]["name"], "ann");
+            assert_eq!(event["time"], 1_773_651_600_500_i64, "{prefix}");
+            assert_eq!(event["unmapped"]["database"], "shop");
+            if prefix.contains("192.0.2.7") {
+                assert_eq!(event["src_endpoint"]["ip"], "192.0.2.7", "{prefix}");
+            }
+        }
+        let event = normalized(&format!("Mar 16 10:00:00 db postgres[7]: [3-1] {said}"));
+        assert_eq!(event["class_uid"], 3002);
+    }
+
+    #[test]
+    fn sessions_statements_and_errors_have_their_class() {
+        let line = |rest: &str| normalized(&format!("2026-03-16 09:00:00.500 UTC [7] ann@shop 192.0.2.7(44) {rest}"));
+        for (rest, type_uid) in [
+            ("LOG:  connection received: host=192.0.2.7 port=4444", 400_101),
+            ("LOG:  connection authorized: user=ann database=shop application_name=psql", 300_201),
+            ("LOG:  disconnection: session time: 0:00:01.5 user=ann database=shop host=192.0.2.7 port=4444", 300_202),
+            ("LOG:  statement: SELECT 1", 600_501),
+            ("LOG:  duration: 0.2 ms  execute <unnamed>: DELETE FROM t", 600_507),
+            ("LOG:  AUDIT: SESSION,1,1,WRITE,INSERT,TABLE,public.t,insert into t values (1),<none>", 600_505),
+            ("ERROR:  relation \"t\" does not exist at character 15", 600_801),
+            ("LOG:  database system is ready to accept connections", 600_203),
+            ("LOG:  checkpoint starting: time", 0),
+        ] {
+            assert_eq!(line(rest)["type_uid"], type_uid, "{rest}");
+        }
+        let event = line("LOG:  statement: SELECT 1");
+        assert_eq!(event["query_info"]["query_string"], "SELECT 1");
+        assert_eq!(event["src_endpoint"], serde_json::json!({"ip": "192.0.2.7", "port": 44}));
+        assert_eq!(event["actor"]["user"]["name"], "ann");
+    }
+
+    #[test]
+    fn csv_and_json_say_the_same() {
+        let csv = normalized(
+            r#"2026-03-16 09:00:00.500 UTC,"ann","shop",7,"192.0.2.7:4444",62.1,3,"authentication",2026-03-16 09:00:00 UTC,3/1,0,FATAL,28P01,"password authentication failed for user ""ann""","Role ""x"".",,,,,,,,"","client backend",,0"#,
+        );
+        let json = normalized(
+            r#"{"timestamp":"2026-03-16 09:00:00.500 UTC","user":"ann","dbname":"shop","pid":7,"remote_host":"192.0.2.7","remote_port":4444,"session_id":"62.1","line_num":3,"error_severity":"FATAL","state_code":"28P01","message":"password authentication failed for user \"ann\"","backend_type":"client backend"}"#,
+        );
+        for event in [csv, json] {
+            assert_eq!(event["class_uid"], 3002);
+            assert_eq!(event["time"], 1_773_651_600_500_i64);
+            assert_eq!(event["src_endpoint"], serde_json::json!({"ip": "192.0.2.7", "port": 4444}));
+            assert_eq!(event["metadata"]["event_code"], "28P01");
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The registry of line formats: a format is a file here beside and a line in [`FORMATS`].
+
+use super::{
+    Context, audit, cef, cisco, combined, cri, database, elb, fail2ban, falco, fortigate, glog, journald, json_lines,
+    lighttpd, logfmt, modsecurity, package, plain, program, squid, syslog, w3c, web_error, zeek,
+};
+use crate::event::Event;
+
+/// A line format.
+pub(super) struct LineFormat {
+    /// Its name in configuration.
+    pub(super) name: &'static str,
+    /// The first look of `auto`, at a few bytes: false where the line cannot be in this format.
+    pub(super) looks: fn(&str) -> bool,
+    /// Reads a line and says whether it understood; what it set before it said no is taken back.
+    pub(super) parse: for<'a> fn(&'a str, &Context<'a>, &mut Event<'a>) -> bool,
+    /// Whether the message of a syslog line, or the line inside a container's wrapper, may be in this format too.
+    pub(super) carried: bool,
+    /// Whether its lines may begin as those of syslog: `auto` lets no other format look at a line that does.
+    pub(super) headed: bool,
+}
+
+/// The registry. `auto` lets those that the line looks like try in this order; the first that understands the line has it.
+/// What is unmistakable stands first, what takes almost anything last.
+pub(super) static FORMATS: &[LineFormat] = &[
+    LineFormat { name: "audit", looks: audit::looks, parse: audit::parse, carried: true, headed: false },
+    LineFormat { name: "laurel", looks: audit::looks_laurel, parse: audit::parse_laurel, carried: true, headed: false },
+    LineFormat { name: "journald", looks: journald::looks, parse: journald::parse, carried: true, headed: false },
+    LineFormat { name: "json", looks: json_lines::looks, parse: json_lines::parse, carried: true, headed: false },
+    LineFormat { name: "zeek", looks: zeek::looks, parse: zeek::parse, carried: true, headed: false },
+    LineFormat { name: "cri", looks: cri::looks, parse: cri::parse, carried: false, headed: false },
+    LineFormat { name: "combined", looks: combined::looks, parse: combined::parse, carried: true, headed: false },
+    LineFormat { name: "elb", looks: elb::looks, parse: elb::parse, carried: true, headed: false },
+    LineFormat { name: "w3c", looks: w3c::looks, parse: w3c::parse, carried: true, headed: false },
+    LineFormat { name: "glog", looks: glog::looks, parse: glog::parse, carried: true, headed: false },
+    LineFormat { name: "falco", looks: falco::looks, parse: falco::parse, carried: true, headed: false },
+    LineFormat {
+        name: "redis",
+        looks: database::redis::looks,
+        parse: database::redis::parse,
+        carried: true,
+        headed: false,
+    },
+    LineFormat {
+        name: "mongodb",
+        looks: database::mongodb::looks,
+        parse: database::mongodb::parse,
+        carried: true,
+        headed: false,
+    },
+    LineFormat { name: "lighttpd", looks: lighttpd::looks, parse: lighttpd::parse, carried: true, headed: false },
+    LineFormat { name: "cef", looks: cef::looks, parse: cef::parse, carried: true, headed: true },
+    LineFormat {
+        name: "modsecurity",
+        looks: modsecurity::looks,
+        parse: modsecurity::parse,
+        carried: true,
+        headed: false,
+    },
+    LineFormat {
+        name: "postgresql",
+        looks: database::postgresql::looks,
+        parse: database::postgresql::parse,
+        carried: true,
+        headed: false,
+    },
+    LineFormat { name: "fail2ban", looks: fail2ban::looks, parse: fail2ban::parse, carried: false, headed: false },
+    LineFormat {
+        name: "dpkg",
+        looks: package::dpkg::looks,
+        parse: package::dpkg::parse,
+        carried: false,
+        headed: false,
+    },
+    LineFormat { name: "apt", looks: package::apt::looks, parse: package::apt::parse, carried: false, headed: false },
+    LineFormat {
+        name: "yum",
+        looks: package::rpm::looks_yum,
+        parse: package::rpm::parse_yum,
+        carried: false,
+        headed: true,
+    },
+    LineFormat {
+        name: "dnf",
+        looks: package::rpm::looks_dnf,
+        parse: package::rpm::parse_dnf,
+        carried: false,
+        headed: false,
+    },
+    LineFormat {
+        name: "pacman",
+        looks: package::pacman::looks,
+        parse: package::pacman::parse,
+        carried: false,
+        headed: false,
+    },
+    LineFormat {
+        name: "zypper",
+        looks: package::zypper::looks,
+        parse: package::zypper::parse,
+        carried: false,
+        headed: false,
+    },
+    LineFormat { name: "cisco", looks: cisco::looks, parse: cisco::parse, carried: true, headed: true },
+    LineFormat { name: "bind", looks: program::bind_looks, parse: program::bind_line, carried: false, headed: false },
+    LineFormat {
+        name: "unbound",
+        looks: program::unbound_looks,
+        parse: program::unbound_line,
+        carried: true,
+        headed: false,
+    },
+    LineFormat { name: "kea", looks: program::kea_looks, parse: program::kea_line, carried: true, headed: false },
+    LineFormat { name: "fortigate", looks: fortigate::looks, parse: fortigate::parse, carried: true, headed: true },
+    LineFormat { name: "squid", looks: squid::looks, parse: squid::parse, carried: true, headed: false },
+    LineFormat {
+        name: "haproxy",
+        looks: program::haproxy_looks,
+        parse: program::haproxy_line,
+        carried: true,
+        headed: false,
+    },
+    LineFormat {
+        name: "vsftpd",
+        looks: program::vsftpd_looks,
+        parse: program::vsftpd_line,
+        carried: false,
+        headed: false,
+    },
+    LineFormat {
+        name: "openvpn",
+        looks: program::openvpn_looks,
+        parse: program::openvpn_line,
+        carried: false,
+        headed: false,
+    },
+    LineFormat {
+        name: "mysql",
+        looks: database::mysql::looks,
+        parse: database::mysql::parse,
+        carried: true,
+        headed: false,
+    },
+    LineFormat { name: "logfmt", looks: logfmt::looks, parse: logfmt::parse, carried: true, headed: false },
+    LineFormat { name: "syslog", looks: any, parse: syslog::parse, carried: false, headed: true },
+    LineFormat { name: "exim", looks: program::exim_looks, parse: program::exim_line, carried: false, headed: false },
+    LineFormat {
+        name: "dovecot",
+        looks: program::dovecot_looks,
+        parse: program::dovecot_line,
+        carried: false,
+        headed: false,
+    },
+    LineFormat {
+        name: "kernel",
+        looks: program::looks_kernel,
+        parse: program::parse_kernel,
+        carried: true,
+        headed: false,
+    },
+    LineFormat { name: "web_error", looks: web_error::looks, parse: web_error::parse, carried: true, headed: false },
+    LineFormat { name: "plain", looks: any, parse: plain::parse, carried: false, headed: true },
+];
+
+/// No first look: the parser's own first bytes decide.
+fn any(_: &str) -> bool {
+    true
+}

@@ -1,0 +1,572 @@
+//! FortiGate: traffic (4001), intrusion, viruses and anomalies (2004), web (4002) and DNS filters (4003), tunnels (4014), logons
+//! (3002), changes of configuration (5019).
+//!
+//! In: `[<PRI>][TIME HOST ]date=2026-03-16 time=10:00:00 … type="traffic" subtype="forward" …`, quoted or not, in the words of
+//! FortiOS 4 (`src`, `src_port`, `status`) or 5 to 7 (`srcip`, `srcport`, `action`). Out: what OCSF has a place for; every other key in
+//! `unmapped`. Time: `eventtime` (seconds to nanoseconds), else date and time in the zone of `tz`. Source: Fortinet, FortiOS Log
+//! Message Reference 7.4.
+
+use super::combined::{push_method, push_url};
+use super::endpoint::{self, push_destination, push_source};
+use super::outcome::{Control, controlled, failure, success};
+use super::pairs::pairs;
+use super::text::{between, cut, head, level, number, port, word};
+use super::timestamp;
+use super::{Context, syslog};
+use crate::event::Event;
+use crate::schema::{Attribute, Class};
+
+/// Most keys that are read of a line.
+const KEYS_MAX: usize = 112;
+
+/// The keys and values of a line; a value that says nothing (`N/A`, `(null)`) is left out.
+struct Keys<'a> {
+    pairs: [(&'a str, &'a str); KEYS_MAX],
+    count: usize,
+}
+
+impl<'a> Keys<'a> {
+    fn read(text: &'a str) -> Self {
+        let mut keys = Self { pairs: [("", ""); KEYS_MAX], count: 0 };
+        for pair in pairs(text) {
+            let (Some(value), Some(slot)) = (pair.value, keys.pairs.get_mut(keys.count)) else { continue };
+            *slot = (pair.key, value);
+            keys.count += 1;
+        }
+        keys
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.pairs.iter().take(self.count).copied()
+    }
+
+    fn find(&self, key: &str) -> Option<&'a str> {
+        self.iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| value)
+            .filter(|value| !matches!(*value, "" | "N/A" | "(null)" | "undefined" | "none"))
+    }
+
+    /// The value of the first of several names.
+    fn any(&self, names: &[&str]) -> Option<&'a str> {
+        names.iter().find_map(|name| self.find(name))
+    }
+}
+
+/// Keys that OCSF has a place for in every event, or that say nothing beside.
+const PLACED: [&str; 12] =
+    ["date", "time", "eventtime", "tz", "devname", "devid", "logid", "log_id", "device_id", "level", "pri", "msg"];
+
+/// Where the keys begin, if it is such a line.
+fn begin(text: &str) -> Option<usize> {
+    let near = head(text, 160);
+    let at = cut(near, "date=").or_else(|| cut(near, "devname=")).map(|(before, _)| before.len())?;
+    let tail = text.get(at..)?;
+    let named = ["logid=", "log_id=", "devid=", "device_id="].iter().any(|key| cut(tail, key).is_some());
+    (named && cut(tail, "type=").is_some()).then_some(at)
+}
+
+/// Whether a line is one of these.
+pub(super) fn looks(text: &str) -> bool {
+    begin(text).is_some()
+}
+
+/// Reads a line.
+pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let Some((before, body)) = begin(text).and_then(|at| text.split_at_checked(at)) else { return false };
+    let keys = Keys::read(body);
+    if let Some((priority, _)) = between(before, "<", ">") {
+        number(priority)
+            .and_then(|n| u8::try_from(n).ok())
+            .filter(|n| *n < 192)
+            .into_iter()
+            .for_each(|n| syslog::apply_priority(n, event));
+    }
+    timed(body, &keys, context, event);
+    event.push(Attribute::MetadataLogFormat, "fortigate");
+    event.push(Attribute::MetadataLogProvider, "FortiGate");
+    if let Some(id) = keys.any(&["logid", "log_id"]) {
+        event.push(Attribute::MetadataEventCode, id);
+    }
+    let host = keys.any(&["devname", "devid", "device_id"]);
+    if let Some(host) = host.filter(|_| !event.unmapped.iter().any(|(key, _)| key == "hostname")) {
+        event.unmap("hostname", host);
+    }
+    if let Some(word) = keys.any(&["level", "pri"]) {
+        event.push(Attribute::MetadataLogLevel, word);
+        event.severity_id = level(word).unwrap_or(event.severity_id);
+    }
+    event.push(Attribute::Message, keys.any(&["msg", "logdesc"]).unwrap_or(body));
+    let mark = (event.fields.len(), event.severity_id);
+    if !classify(&keys, event) {
+        event.fields.truncate(mark.0);
+        event.severity_id = mark.1;
+        event.class = Class::BaseEvent;
+        event.activity_id = 0;
+    }
+    for (key, value) in
+        keys.iter().filter(|(key, value)| !PLACED.contains(key) && !matches!(*value, "" | "N/A" | "(null)"))
+    {
+        event.unmap(key, value);
+    }
+    true
+}
+
+fn timed<'a>(body: &'a str, keys: &Keys<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    let local = cut(body, "date=").and_then(|(_, rest)| {
+        let (date, rest) = word(rest);
+        let clock = rest.strip_prefix("time=")?.trim_matches('"');
+        let stamp = timestamp::parts(date.trim_matches('"'), clock, keys.find("tz"), context.reference)?;
+        let end = body.len() - rest.len() + "time=".len() + clock.len().min("00:00:00\"".len());
+        Some(timestamp::Stamp { text: body.get(..end).unwrap_or(date).trim(), ..stamp })
+    });
+    let counted = keys.find("eventtime").and_then(|count| count.parse::<f64>().ok()).and_then(timestamp::epoch);
+    if let (Some(time), Some(text)) = (counted, keys.find("eventtime")) {
+        event.time = time;
+        event.push(Attribute::MetadataOriginalTime, text);
+    } else if let Some(stamp) = local {
+        stamp.apply(event);
+    }
+}
+
+fn classify<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
+    let kind = keys.find("type").unwrap_or_default();
+    let subtype = keys.find("subtype").unwrap_or_default();
+    match (kind, subtype) {
+        ("traffic", _) => traffic(keys, event),
+        ("utm", "webfilter") | ("webfilter", _) => web(keys, event),
+        ("utm" | "dns", "dns" | "dns-query" | "dns-response") => dns(keys, event),
+        ("utm", "app-ctrl" | "ssl" | "ssh" | "cifs" | "file-filter" | "voip" | "forti-switch") | ("app-ctrl", _) => {
+            traffic(keys, event)
+        }
+        ("utm" | "ips" | "anomaly" | "virus" | "attack" | "emailfilter" | "dlp" | "waf", _) => finding(keys, event),
+        ("event", "vpn") => tunnel(keys, event),
+        ("event", _) => occurrence(keys, event),
+        _ => false,
+    }
+}
+
+fn ends<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
+    let ports = |names: &[&str]| keys.any(names).and_then(port);
+    let source = keys
+        .any(&["srcip", "src", "remip"])
+        .is_some_and(|ip| push_source(event, ip, ports(&["srcport", "src_port", "remport"])));
+    let destination = keys
+        .any(&["dstip", "dst", "locip"])
+        .is_some_and(|ip| push_destination(event, ip, ports(&["dstport", "dst_port", "locport"])));
+    source || destination
+}
+
+/// What the firewall did, by the words of all versions.
+fn control(keys: &Keys<'_>) -> Control {
+    let action = keys.any(&["action", "status"]).unwrap_or_default();
+    match action {
+        "deny" | "denied" | "blocked" | "block" | "block-page" | "redirected" | "quarantined" => Control::Blocked,
+        "dropped" | "drop" | "drop_session" | "clear_session" | "drop-session" => Control::Dropped,
+        "reset" | "reset_client" | "reset_server" => Control::Reset,
+        "detected" | "monitored" | "monitor" | "log" => Control::Observed,
+        _ => Control::Allowed,
+    }
+}
+
+/// Fields of a connection that traffic and filters share.
+fn connection<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
+    for (attribute, names) in [
+        (Attribute::SrcEndpointInterfaceName, ["srcintf", "src_int"]),
+        (Attribute::DstEndpointInterfaceName, ["dstintf", "dst_int"]),
+        (Attribute::SrcEndpointMac, ["srcmac", "mastersrcmac"]),
+        (Attribute::AppProtocolName, ["service", "app_type"]),
+        (Attribute::FirewallRuleUid, ["policyid", "rule"]),
+        (Attribute::FirewallRuleName, ["policyname", "profile"]),
+        (Attribute::ActorUserName, ["user", "unauthuser"]),
+    ] {
+        if let Some(value) = keys.any(&names) {
+            event.push(attribute, value);
+        }
+    }
+    let proto = keys.find("proto").and_then(number).filter(|number| *number < 256);
+    if let Some(proto) = proto {
+        event.push(Attribute::ConnectionProtocolNum, proto);
+        let name = match proto {
+            1 => "icmp",
+            6 => "tcp",
+            17 => "udp",
+            47 => "gre",
+            50 => "esp",
+            58 => "ipv6-icmp",
+            _ => "",
+        };
+        if !name.is_empty() {
+            event.push(Attribute::ConnectionProtocolName, name);
+        }
+    }
+    let session = keys.any(&["sessionid", "SN"]);
+    if let Some(session) = session {
+        event.push(Attribute::ConnectionUid, session);
+    }
+    if proto.is_some() || session.is_some() {
+        let direction = match keys.any(&["direction", "dir"]) {
+            Some("incoming" | "inbound") => 1,
+            Some("outgoing" | "outbound") => 2,
+            _ => 0,
+        };
+        event.push(Attribute::ConnectionDirectionId, direction);
+    }
+    for (attribute, names) in [
+        (Attribute::TrafficBytesOut, ["sentbyte", "sent"]),
+        (Attribute::TrafficBytesIn, ["rcvdbyte", "rcvd"]),
+        (Attribute::TrafficPacketsOut, ["sentpkt", "sent_pkt"]),
+        (Attribute::TrafficPacketsIn, ["rcvdpkt", "rcvd_pkt"]),
+    ] {
+        if let Some(count) = keys.any(&names).and_then(|count| count.parse::<i64>().ok()) {
+            event.push(attribute, count);
+        }
+    }
+    if let Some(seconds) = keys.find("duration").and_then(number) {
+        event.push(Attribute::Duration, seconds * 1000);
+    }
+    ends(keys, event)
+}
+
+fn traffic<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
+    event.class = Class::NetworkActivity;
+    let control = control(keys);
+    event.activity_id = match keys.any(&["action", "status"]).unwrap_or_default() {
+        _ if !matches!(control, Control::Allowed | Control::Observed) => 5,
+        "start" => 1,
+        "close" | "timeout" => 2,
+        "client-rst" | "server-rst" => 3,
+        "ip-conn" => 4,
+        _ => 6,
+    };
+    judged(control, keys, event);
+    connection(keys, event)
+}
+
+fn judged<'a>(what: Control, keys: &Keys<'a>, event: &mut Event<'a>) {
+    controlled(event, what);
+    if matches!(what, Control::Allowed | Control::Observed) {
+        success(event);
+    } else {
+        failure(event, keys.any(&["msg", "utmaction"]).unwrap_or_default());
+    }
+}
+
+fn web<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
+    event.class = Class::HttpActivity;
+    let Some(url) = keys.any(&["url", "hostname"]) else { return false };
+    match keys.find("httpmethod") {
+        Some(method) => push_method(method, url, event),
+        None => push_url(url, event),
+    }
+    if let Some(host) = keys.find("hostname").filter(|_| event.value(Attribute::HttpRequestUrlHostname).is_none()) {
+        event.push(Attribute::HttpRequestUrlHostname, host);
+    }
+    for (attribute, key) in
+        [(Attribute::HttpRequestUserAgent, "agent"), (Attribute::HttpRequestReferrer, "referralurl")]
+    {
+        if let Some(value) = keys.find(key) {
+            event.push(attribute, value);
+        }
+    }
+    judged(control(keys), keys, event);
+    connection(keys, event)
+}
+
+fn dns<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
+    let Some(name) = keys.find("qname") else { return false };
+    event.class = Class::DnsActivity;
+    event.activity_id = if keys.find("eventtype") == Some("dns-query") { 1 } else { 2 };
+    event.push(Attribute::QueryHostname, name);
+    for (attribute, key) in
+        [(Attribute::QueryType, "qtype"), (Attribute::QueryClass, "qclass"), (Attribute::AnswersRdata, "ipaddr")]
+    {
+        if let Some(value) = keys.find(key) {
+            event.push(attribute, value);
+        }
+    }
+    judged(if keys.find("action") == Some("pass") { Control::Allowed } else { control(keys) }, keys, event);
+    connection(keys, event)
+}
+
+fn finding<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
+    let subtype = keys.find("subtype").unwrap_or("utm");
+    let Some(title) = keys.any(&["attack", "virus", "attackname", "msg", "eventtype"]) else { return false };
+    event.class = Class::DetectionFinding;
+    event.activity_id = 1;
+    let id = keys.any(&["attackid", "virusid", "logid", "log_id"]).unwrap_or(title);
+    event.push(
+        Attribute::FindingUid,
+        format!("fortigate-{id}-{}", keys.any(&["sessionid", "incidentserialno"]).unwrap_or("0")),
+    );
+    event.push(Attribute::FindingTitle, title);
+    event.push(Attribute::FindingTypes, subtype);
+    event.push(Attribute::FindingAnalyticName, title);
+    event.push(Attribute::FindingAnalyticUid, id);
+    event.push(Attribute::FindingAnalyticTypeId, if subtype == "anomaly" { 2 } else { 1 });
+    if let Some(reference) = keys.find("ref") {
+        event.push(Attribute::FindingSrcUrl, reference);
+    }
+    event.push(Attribute::IsAlert, true);
+    event.severity_id = match keys.any(&["severity", "crlevel"]) {
+        Some("critical") => 5,
+        Some("high") => 4,
+        Some("medium") => 3,
+        Some("low") => 2,
+        Some("info") => 1,
+        _ => event.severity_id,
+    };
+    let ports = |names: &[&str]| keys.any(names).and_then(port);
+    for (attribute, value) in [
+        (Attribute::EvidencesSrcEndpointIp, keys.any(&["srcip", "src"]).and_then(endpoint::ip)),
+        (Attribute::EvidencesDstEndpointIp, keys.any(&["dstip", "dst"]).and_then(endpoint::ip)),
+        (Attribute::EvidencesUserName, keys.find("user")),
+        (Attribute::EvidencesUrlString, keys.find("url")),
+    ] {
+        if let Some(value) = value {
+            event.push(attribute, value);
+        }
+    }
+    for (attribute, beside, names) in [
+        (Attribute::EvidencesSrcEndpointPort, Attribute::EvidencesSrcEndpointIp, ["srcport", "src_port"]),
+        (Attribute::EvidencesDstEndpointPort, Attribute::EvidencesDstEndpointIp, ["dstport", "dst_port"]),
+    ] {
+        if let Some(port) = ports(&names).filter(|_| event.value(beside).is_some()) {
+            event.push(attribute, port);
+        }
+    }
+    controlled(
+        event,
+        match control(keys) {
+            Control::Observed => Control::Alerted,
+            other => other,
+        },
+    );
+    true
+}
+
+fn tunnel<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
+    let action = keys.find("action").unwrap_or_default();
+    if action.contains("login") {
+        return logon(keys, event);
+    }
+    event.class = Class::TunnelActivity;
+    let bad = action.contains("fail")
+        || keys.find("status").is_some_and(|status| status.contains("fail") || status.contains("error"));
+    event.activity_id = match action {
+        _ if bad => 99,
+        "tunnel-up" | "install_sa" | "phase2-up" | "ssl-new-con" => 1,
+        "tunnel-down" | "delete_phase1_sa" | "phase2-down" | "delete_ipsec_sa" | "ssl-exit" => 2,
+        "negotiate" | "tunnel-stats" | "dpd" => 99,
+        _ => 99,
+    };
+    if event.activity_id == 99 {
+        event.push(Attribute::ActivityName, if action.is_empty() { "Status" } else { action });
+    }
+    if let Some(user) = keys.any(&["user", "xauthuser"]) {
+        event.push(Attribute::UserName, user);
+    }
+    if let Some(session) = keys.any(&["tunnelid", "cookies"]) {
+        event.push(Attribute::SessionUid, session);
+    }
+    event.push(Attribute::TunnelTypeId, 0);
+    if let Some(kind) = keys.find("tunneltype") {
+        event.push(Attribute::TunnelType, kind);
+    }
+    if let Some(name) = keys.find("vpntunnel") {
+        event.push(Attribute::TunnelInterfaceName, name);
+    }
+    if let Some(ip) = keys.any(&["tunnelip", "assignip"]).and_then(endpoint::ip) {
+        event.push(Attribute::TunnelInterfaceIp, ip);
+    }
+    for (attribute, key) in [(Attribute::TrafficBytesOut, "sentbyte"), (Attribute::TrafficBytesIn, "rcvdbyte")] {
+        if let Some(bytes) = keys.find(key).and_then(|bytes| bytes.parse::<i64>().ok()) {
+            event.push(attribute, bytes);
+        }
+    }
+    if let Some(seconds) = keys.find("duration").and_then(number) {
+        event.push(Attribute::Duration, seconds * 1000);
+    }
+    ends(keys, event);
+    if bad {
+        failure(event, keys.any(&["reason", "msg"]).unwrap_or_default())
+    } else {
+        success(event)
+    }
+    true
+}
+
+/// `ui="https(192.0.2.1)"`: the way in and the address.
+fn way_in<'a>(keys: &Keys<'a>) -> (&'a str, Option<&'a str>) {
+    let ui = keys.any(&["ui", "method"]).unwrap_or("FortiGate");
+    match cut(ui, "(") {
+        Some((way, address)) => (way, endpoint::ip(address.trim_end_matches(')'))),
+        None => (ui, None),
+    }
+}
+
+fn logon<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
+    let action = keys.find("action").unwrap_or_default();
+    event.class = Class::Authentication;
+    event.activity_id = if action.contains("logout") || action.contains("logoff") { 2 } else { 1 };
+    event.push(Attribute::UserName, keys.find("user").unwrap_or_default());
+    let (way, address) = way_in(keys);
+    event.push(Attribute::ServiceName, if action.starts_with("ssl") { "sslvpn" } else { way });
+    if let Some(source) = keys.any(&["srcip", "remip", "src"]).or(address) {
+        push_source(event, source, None);
+    }
+    if let Some(destination) = keys.any(&["dstip", "dst"]) {
+        push_destination(event, destination, None);
+    }
+    event.push(Attribute::IsRemote, way != "console");
+    if let Some(session) = keys.find("sn") {
+        event.push(Attribute::SessionUid, session);
+    }
+    let status = keys.any(&["status", "result"]).unwrap_or_default();
+    if action.contains("fail") || status.contains("fail") || status.contains("denied") {
+        failure(event, keys.any(&["reason", "msg"]).unwrap_or_default());
+    } else {
+        success(event);
+    }
+    true
+}
+
+fn occurrence<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
+    let action = keys.find("action").unwrap_or_default();
+    let user = keys.find("user");
+    if user.is_some()
+        && ["login", "logout", "authentication", "auth-logon", "auth-logout", "FSSO-logon", "FSSO-logoff"]
+            .contains(&action)
+    {
+        return logon(keys, event);
+    }
+    let description = keys.find("logdesc").unwrap_or_default();
+    if keys.find("cfgpath").is_some() || description.contains("onfigur") {
+        event.class = Class::DeviceConfigStateChange;
+        event.activity_id = 1;
+        if let Some(user) = user {
+            event.push(Attribute::ActorUserName, user);
+        }
+        if let Some(address) = way_in(keys).1 {
+            event.unmap("src_ip", address);
+        }
+        success(event);
+        return true;
+    }
+    if let (Some(mac), true) = (keys.find("mac"), description.starts_with("DHCP")) {
+        event.class = Class::DhcpActivity;
+        event.activity_id = match keys.find("dhcp_msg") {
+            Some("Discover") => 1,
+            Some("Offer") => 2,
+            Some("Request") => 3,
+            Some("Decline") => 4,
+            Some("Ack") => 5,
+            Some("Nak") => 6,
+            Some("Release") => 7,
+            _ => 0,
+        };
+        event.push(Attribute::SrcEndpointMac, mac);
+        if let Some(lease) = keys.find("lease").and_then(number) {
+            event.push(Attribute::LeaseDur, lease);
+        }
+        if let Some(name) = keys.find("hostname") {
+            event.push(Attribute::SrcEndpointHostname, name);
+        }
+        success(event);
+        return keys
+            .find("ip")
+            .is_some_and(|ip| endpoint::ip(ip).map(|ip| event.push(Attribute::SrcEndpointIp, ip)).is_some());
+    }
+    if event.severity_id >= 3 {
+        event.class = Class::ApplicationError;
+        event.activity_id = 1;
+        failure(event, keys.find("msg").unwrap_or(description));
+        return true;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::testing::normalized;
+
+    fn said(rest: &str) -> Value {
+        normalized(&format!("date=2026-03-16 time=10:00:00 devname=fw devid=F1 logid=\"0000000013\" {rest}"))
+    }
+
+    #[test]
+    fn traffic_has_ends_rule_and_verdict() {
+        let event = said(
+            "type=\"traffic\" subtype=\"forward\" level=\"notice\" eventtime=1773653400815101919 srcip=192.0.2.1 srcport=5 srcintf=\"in\" dstip=198.51.100.2 dstport=80 dstintf=\"out\" sessionid=7 proto=6 action=\"deny\" policyid=4 service=\"HTTP\" sentbyte=10 rcvdbyte=20 duration=3",
+        );
+        assert_eq!((&event["type_uid"], &event["time"]), (&json!(400_105), &json!(1_773_653_400_815_i64)));
+        assert_eq!(event["src_endpoint"], json!({"ip": "192.0.2.1", "port": 5, "interface_name": "in"}));
+        assert_eq!(event["dst_endpoint"], json!({"ip": "198.51.100.2", "port": 80, "interface_name": "out"}));
+        assert_eq!(
+            (&event["firewall_rule"]["uid"], &event["disposition_id"], &event["duration"]),
+            (&json!("4"), &json!(2), &json!(3000))
+        );
+        let event = normalized(
+            "<189>Mar 16 10:00:09 gw date=2026-03-16 time=10:00:00 devname=fw devid=F1 logid=1 tz=\"-0500\" type=traffic subtype=other status=accept src=192.0.2.1 src_port=5 dst=198.51.100.2 dst_port=80 proto=17",
+        );
+        assert_eq!(
+            (&event["type_uid"], &event["time"], &event["status_id"]),
+            (&json!(400_106), &json!(1_773_673_200_000_i64), &json!(1))
+        );
+        assert_eq!(event["dst_endpoint"]["port"], 80);
+    }
+
+    #[test]
+    fn filters_logons_tunnels_and_changes_have_their_classes() {
+        for (rest, kind, at, value) in [
+            (
+                "type=utm subtype=ips severity=critical srcip=192.0.2.1 srcport=5 dstip=198.51.100.2 dstport=80 action=dropped attack=\"Bad.Thing\" attackid=9 sessionid=4",
+                200_401,
+                "/evidences/0/dst_endpoint/port",
+                json!(80),
+            ),
+            (
+                "type=utm subtype=webfilter srcip=192.0.2.1 dstip=198.51.100.2 action=blocked hostname=\"a.example\" url=\"/x?y\"",
+                400_200,
+                "/http_request/url/path",
+                json!("/x"),
+            ),
+            (
+                "type=utm subtype=dns eventtype=dns-query srcip=192.0.2.1 dstip=198.51.100.2 qname=\"a.example\" qtype=\"A\" action=pass",
+                400_301,
+                "/query/hostname",
+                json!("a.example"),
+            ),
+            (
+                "type=event subtype=system user=\"bob\" ui=https(192.0.2.1) action=login status=failed reason=\"name_invalid\"",
+                300_201,
+                "/src_endpoint/ip",
+                json!("192.0.2.1"),
+            ),
+            (
+                "type=event subtype=vpn action=\"ssl-login-fail\" remip=192.0.2.1 user=\"bob\" reason=\"unknown\"",
+                300_201,
+                "/status_id",
+                json!(2),
+            ),
+            (
+                "type=event subtype=vpn action=\"tunnel-up\" remip=192.0.2.1 tunnelip=198.51.100.9 user=\"bob\"",
+                401_401,
+                "/tunnel_interface/ip",
+                json!("198.51.100.9"),
+            ),
+            (
+                "type=event subtype=system user=\"bob\" ui=\"GUI(192.0.2.1)\" action=Edit cfgpath=\"a.b\"",
+                501_901,
+                "/actor/user/name",
+                json!("bob"),
+            ),
+        ] {
+            let event = said(rest);
+            assert_eq!(event["type_uid"], kind, "{rest}");
+            assert_eq!(event.pointer(at), Some(&value), "{rest}");
+        }
+    }
+}

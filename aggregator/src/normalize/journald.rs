@@ -1,0 +1,352 @@
+//! The journal of systemd as JSON: `journalctl -o json` (also `json-sse`, `json-seq`), one entry a line.
+//!
+//! In: an object whose keys are field names in capitals (systemd.journal-fields(7)); a value is a text, null where it was too
+//! large to show, an array of bytes where it is not UTF-8, and an array of those where the field occurs more than once. Out:
+//! time, program, process, facility and severity as a syslog header has them; the message goes to the program's own parser;
+//! every other field stands in `unmapped` under its own name.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::syslog::{self, Header};
+use super::text::{number, severity_of};
+use super::timestamp;
+use super::{Context, program};
+use crate::event::{Event, Field};
+use crate::schema::{Attribute, Class};
+
+/// Fields beyond these are only in `raw_data`.
+const FIELDS_MAX: usize = 256;
+
+/// The first look: an object with a field that only the journal writes.
+pub(super) fn looks(text: &str) -> bool {
+    const OWN: [&str; 4] =
+        ["\"_SOURCE_REALTIME_TIMESTAMP\"", "\"_SYSTEMD_UNIT\"", "\"SYSLOG_IDENTIFIER\"", "\"_TRANSPORT\""];
+    let found = |name: &str| memchr::memmem::find(text.as_bytes(), name.as_bytes()).is_some();
+    body(text).starts_with('{')
+        && (found("\"__REALTIME_TIMESTAMP\"") || (found("\"MESSAGE\"") && OWN.into_iter().any(found)))
+}
+
+/// Without what `json-sse` and `json-seq` put before an entry.
+fn body(text: &str) -> &str {
+    let text = text.trim();
+    text.strip_prefix("data: ").or_else(|| text.strip_prefix('\u{1e}')).unwrap_or(text)
+}
+
+/// Reads a line; false where it is not one whole entry.
+pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let Ok(Fields(fields)) = serde_json::from_str::<Fields<'a>>(body(text)) else { return false };
+    if !fields.iter().any(|(name, _)| matches!(&**name, "__REALTIME_TIMESTAMP" | "MESSAGE" | "_SYSTEMD_UNIT")) {
+        return false;
+    }
+    let entry = Entry::sort(fields, event);
+    event.push(Attribute::MetadataLogFormat, "journald");
+    entry.header(context, event);
+    entry.message(context, event);
+    true
+}
+
+/// The fields of an entry, in order, each once.
+struct Fields<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an entry of the journal")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut fields: Vec<(Cow<'de, str>, Cow<'de, str>)> = Vec::with_capacity(32);
+                while let Some((name, value)) = map.next_entry::<Name<'de>, Text<'de>>()? {
+                    let Some(value) = value.0 else { continue };
+                    let known = fields.iter().position(|(known, _)| *known == name.0);
+                    if let Some((_, known)) = known.and_then(|at| fields.get_mut(at)) {
+                        *known = value;
+                    } else if fields.len() < FIELDS_MAX {
+                        fields.push((name.0, value));
+                    }
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A name, borrowed where it holds no escape.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Value).map(|text| Self(text.0.unwrap_or_default()))
+    }
+}
+
+/// A value as text; none for null.
+struct Text<'a>(Option<Cow<'a, str>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Value)
+    }
+}
+
+struct Value;
+
+impl<'de> Visitor<'de> for Value {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, a number, null or an array")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Text(Some(Cow::Borrowed(text))))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Text(Some(Cow::Owned(text.to_owned()))))
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Text(None))
+    }
+
+    fn visit_bool<E>(self, truth: bool) -> Result<Self::Value, E> {
+        Ok(Text(Some(Cow::Borrowed(if truth { "true" } else { "false" }))))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Text(Some(Cow::Owned(number.to_string()))))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(Text(Some(Cow::Owned(number.to_string()))))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Text(Some(Cow::Owned(number.to_string()))))
+    }
+
+    /// Bytes, or the values of a field that occurs more than once, a line each.
+    fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Self::Value, S::Error> {
+        let (mut bytes, mut texts) = (Vec::new(), Vec::new());
+        while let Some(element) = list.next_element::<Text<'de>>()? {
+            let Some(element) = element.0 else { continue };
+            match element.parse::<u8>() {
+                Ok(byte) if texts.is_empty() => bytes.push(byte),
+                _ => texts.push(element),
+            }
+        }
+        if texts.is_empty() {
+            return Ok(Text(Some(Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()))));
+        }
+        Ok(Text(Some(Cow::Owned(texts.join("\n")))))
+    }
+}
+
+/// What an entry says of itself; everything else is in the event already.
+#[derive(Default)]
+struct Entry<'a> {
+    message: Option<Cow<'a, str>>,
+    /// When the program said it, and when the journal took it, in microseconds.
+    said: Option<Cow<'a, str>>,
+    taken: Option<Cow<'a, str>>,
+    identifier: Option<Cow<'a, str>>,
+    command: Option<Cow<'a, str>>,
+    pid: Option<Cow<'a, str>>,
+    syslog_pid: Option<Cow<'a, str>>,
+    priority: Option<Cow<'a, str>>,
+    facility: Option<Cow<'a, str>>,
+    host: Option<Cow<'a, str>>,
+    message_id: Option<Cow<'a, str>>,
+    unit: Option<Cow<'a, str>>,
+    container: [Option<Cow<'a, str>>; 2],
+}
+
+impl<'a> Entry<'a> {
+    /// Takes the fields that have a meaning here; the others go into `unmapped`.
+    fn sort(fields: Vec<(Cow<'a, str>, Cow<'a, str>)>, event: &mut Event<'a>) -> Self {
+        let mut entry = Self::default();
+        for (name, value) in fields {
+            let slot = match &*name {
+                "MESSAGE" => &mut entry.message,
+                "_SOURCE_REALTIME_TIMESTAMP" => &mut entry.said,
+                "__REALTIME_TIMESTAMP" => &mut entry.taken,
+                "SYSLOG_IDENTIFIER" => &mut entry.identifier,
+                "_COMM" => &mut entry.command,
+                "_PID" => &mut entry.pid,
+                "SYSLOG_PID" => &mut entry.syslog_pid,
+                "PRIORITY" => &mut entry.priority,
+                "SYSLOG_FACILITY" => &mut entry.facility,
+                "_HOSTNAME" => &mut entry.host,
+                "MESSAGE_ID" => &mut entry.message_id,
+                "UNIT" | "USER_UNIT" => &mut entry.unit,
+                "CONTAINER_ID_FULL" | "CONTAINER_ID" => {
+                    let [full, _] = &mut entry.container;
+                    if full.as_ref().is_none_or(|known| known.len() < value.len()) {
+                        *full = Some(value);
+                    }
+                    continue;
+                }
+                "CONTAINER_NAME" => {
+                    let [_, named] = &mut entry.container;
+                    named
+                }
+                _ => {
+                    event.unmap(name, value);
+                    continue;
+                }
+            };
+            *slot = Some(value);
+        }
+        entry
+    }
+
+    /// What a syslog header would say.
+    fn header(&self, context: &Context<'a>, event: &mut Event<'a>) {
+        let times = [self.said.as_ref(), self.taken.as_ref()];
+        let found = times.into_iter().flatten().find_map(|text| Some((text, timestamp::epoch(text.parse().ok()?)?)));
+        if let Some((text, time)) = found {
+            event.time = time;
+            event.push(Attribute::MetadataOriginalTime, text.clone());
+        }
+        if let Some(priority) = self.priority.as_deref().and_then(number).and_then(|n| u8::try_from(n).ok()) {
+            event.severity_id = severity_of(priority);
+            if let Some(severity) = syslog::severity_name(priority) {
+                event.unmap("severity", severity);
+            }
+        }
+        match self.facility.as_deref().map(|text| (number(text).and_then(syslog::facility_name), text)) {
+            Some((Some(name), _)) => event.unmap("facility", name),
+            Some((None, text)) => event.unmap("facility", text.to_owned()),
+            None => {}
+        }
+        if let Some(program) = self.program() {
+            event.push(Attribute::MetadataLogProvider, program.clone());
+        }
+        let pid = [self.pid.as_deref(), self.syslog_pid.as_deref()].into_iter().flatten().find_map(number);
+        if let Some(pid) = pid {
+            event.push(Attribute::ActorProcessPid, pid);
+            if let Some(name) = self.command.as_ref().or(self.identifier.as_ref()) {
+                event.push(Attribute::ActorProcessName, name.clone());
+            }
+        }
+        if let Some(host) = self.host.as_ref().filter(|host| **host != context.origin.hostname) {
+            event.unmap("hostname", host.clone());
+        }
+        if let Some(id) = &self.message_id {
+            event.push(Attribute::MetadataEventCode, id.clone());
+        }
+        let [uid, name] = &self.container;
+        if let Some(uid) = uid.as_ref().filter(|_| context.origin.container.is_none()) {
+            event.profile("container");
+            event.push(Attribute::DeviceContainerUid, uid.clone());
+            if let Some(name) = name {
+                event.push(Attribute::DeviceContainerName, name.clone());
+            }
+        }
+    }
+
+    fn program(&self) -> Option<&Cow<'a, str>> {
+        self.identifier.as_ref().or(self.command.as_ref())
+    }
+
+    /// Hands the message to the program's parser.
+    fn message(self, context: &Context<'a>, event: &mut Event<'a>) {
+        let program = self.program().cloned();
+        let message = self.message.unwrap_or_default();
+        event.push(Attribute::Message, message.clone());
+        match (message, program.unwrap_or_default()) {
+            (Cow::Borrowed(message), Cow::Borrowed(program)) => {
+                let header = Header { host: None, program, module: None, context: *context };
+                program::parse(message.trim_start_matches(' '), &header, event);
+            }
+            (message, program) => {
+                // Decoded texts do not live as long as the line does.
+                let mut draft = Event::new(event.id, event.time, event.received_at);
+                draft.shared = event.shared;
+                draft.severity_id = event.severity_id;
+                // The parser may look at what the entry said, and replace it.
+                draft.fields.extend(event.fields.iter().map(|field| Field {
+                    attribute: field.attribute,
+                    index: field.index,
+                    value: field.value.clone().into_owned(),
+                }));
+                let header = Header { host: None, program: &program, module: None, context: *context };
+                if program::parse(message.trim_start_matches(' '), &header, &mut draft) {
+                    event.fields.clear();
+                    event.adopt(draft);
+                }
+            }
+        }
+        // The unit that systemd speaks of has a field of its own.
+        if let Some(unit) = self.unit {
+            if event.class == Class::ApplicationLifecycle {
+                event.set(Attribute::AppName, unit);
+            } else {
+                event.unmap("UNIT", unit);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::normalized;
+
+    #[test]
+    fn an_entry_is_read_as_a_syslog_message_is() {
+        let event = normalized(
+            r#"{"__REALTIME_TIMESTAMP":"1773653400123456","_SOURCE_REALTIME_TIMESTAMP":"1773653400000001","_PID":"9","_COMM":"sshd","SYSLOG_IDENTIFIER":"sshd","SYSLOG_FACILITY":"10","PRIORITY":"6","_HOSTNAME":"web-1","_SYSTEMD_UNIT":"ssh.service","MESSAGE":"Accepted password for bob from 192.0.2.1 port 5 ssh2"}"#,
+        );
+        assert_eq!(event["type_uid"], 300_201);
+        assert_eq!(event["time"], 1_773_653_400_000_i64);
+        assert_eq!(event["user"]["name"], "bob");
+        assert_eq!(event["src_endpoint"]["port"], 5);
+        assert_eq!(event["metadata"]["log_format"], "journald");
+        assert_eq!(event["actor"]["process"], serde_json::json!({"name": "sshd", "pid": 9}));
+        assert_eq!(
+            event["unmapped"],
+            serde_json::json!({"_SYSTEMD_UNIT": "ssh.service", "severity": "info", "facility": "authpriv"})
+        );
+    }
+
+    #[test]
+    fn bytes_nulls_and_repeated_fields_are_read() {
+        let event = normalized(
+            r#"{"_SYSTEMD_UNIT":"a.service","MESSAGE":[104,105,255],"A":null,"B":["x","y"],"__REALTIME_TIMESTAMP":"1773653400123456"}"#,
+        );
+        assert_eq!(event["message"], "hi\u{fffd}");
+        assert_eq!(event["unmapped"], serde_json::json!({"_SYSTEMD_UNIT": "a.service", "B": "x\ny"}));
+        let event = normalized(
+            r#"{"SYSLOG_IDENTIFIER":"sudo","_PID":"9","MESSAGE":"bob : TTY=pts\/0 ; PWD=/ ; USER=root ; COMMAND=/bin/echo \"x\"","__REALTIME_TIMESTAMP":"1773653400123456"}"#,
+        );
+        assert_eq!(event["type_uid"], 100_701);
+        assert_eq!(event["process"]["cmd_line"], "/bin/echo \"x\"");
+        assert_eq!(event["actor"]["process"]["pid"], 9);
+    }
+
+    #[test]
+    fn the_unit_of_a_message_is_its_application() {
+        let event = normalized(
+            r#"{"MESSAGE":"Started Example Daemon.","UNIT":"a.service","SYSLOG_IDENTIFIER":"systemd","_PID":"1","__REALTIME_TIMESTAMP":"1773653400123456"}"#,
+        );
+        assert_eq!(event["type_uid"], 600_203);
+        assert_eq!(event["app"]["name"], "a.service");
+    }
+
+    #[test]
+    fn other_objects_are_not_the_journals() {
+        for line in [r#"{"MESSAGE":"x"}"#, r#"{"__REALTIME_TIMESTAMP":"1""#, r#"{"a":"__REALTIME_TIMESTAMP"}"#] {
+            assert_ne!(normalized(line)["metadata"]["log_format"], "journald", "{line}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! An object that is none of the kinds that we know: the keys that many programs share have their meaning.
+//!
+//! In: fields. Out: a base event with time, level, message and correlation id; the first key of each that stands there.
+
+use std::borrow::Cow;
+
+use super::super::Context;
+use super::super::fields::{Fields, Leaf};
+use super::super::text::level;
+use crate::event::Event;
+use crate::schema::Attribute;
+
+const TIMES: [&str; 10] =
+    ["@timestamp", "timestamp", "time", "ts", "datetime", "date", "eventTime", "asctime", "start_time", "t"];
+const LEVELS: [&str; 9] =
+    ["level", "severity", "lvl", "loglevel", "log_level", "log.level", "levelname", "severity_text", "PRIORITY"];
+const MESSAGES: [&str; 7] = ["message", "msg", "log", "MESSAGE", "short_message", "body", "event"];
+const CORRELATIONS: [&str; 9] = [
+    "trace_id",
+    "traceId",
+    "trace.id",
+    "traceid",
+    "request_id",
+    "requestId",
+    "correlation_id",
+    "correlationId",
+    "traceID",
+];
+
+/// Takes what has a shared meaning.
+pub(in super::super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    push_time(fields, context, event);
+    push_level(fields, event);
+    push_message(fields, event);
+    let _ = CORRELATIONS.iter().any(|key| fields.push(event, Attribute::MetadataCorrelationUid, key));
+}
+
+/// The time, of the first key that holds one.
+pub(super) fn push_time<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    let _ = TIMES.iter().any(|key| fields.push_time(event, key, context.reference));
+}
+
+/// The level and the severity that it stands for.
+pub(super) fn push_level<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    for key in LEVELS {
+        let Some((word, severity)) = fields.leaf(key).and_then(severity) else { continue };
+        event.severity_id = severity;
+        event.push(Attribute::MetadataLogLevel, word);
+        fields.take(key);
+        return;
+    }
+}
+
+/// The message, where it is text.
+pub(super) fn push_message<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    for key in MESSAGES {
+        match fields.leaf(key) {
+            Some(Leaf::Text(text)) if !text.is_empty() => {
+                fields.push(event, Attribute::Message, key);
+                return;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The level as written and its severity: words, or the tens of bunyan and pino.
+fn severity<'a>(leaf: &Leaf<'a>) -> Option<(Cow<'a, str>, u8)> {
+    match leaf {
+        Leaf::Text(word) => Some((word.clone(), level(word)?)),
+        Leaf::Number(number) => {
+            let severity = match *number {
+                "10" | "20" | "30" => 1,
+                "40" => 2,
+                "50" => 3,
+                "60" => 6,
+                _ => return None,
+            };
+            Some((Cow::Borrowed(*number), severity))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::normalized;
+
+    #[test]
+    fn shared_keys_have_their_meaning_and_the_rest_is_kept() {
+        let event = normalized(
+            r#"{"ts":"2026-03-16T09:30:00.5Z","level":"error","msg":"it \"broke\"\n\u00e9\ud83d\ude00","trace_id":"abc","http":{"status":500,"ok":false},"tags":["a",{"b":1}],"pi":3.5,"big":18446744073709551615,"none":null}"#,
+        );
+        assert_eq!(event["class_uid"], 0);
+        assert_eq!(event["time"], 1_773_653_400_500_i64);
+        assert_eq!(event["severity_id"], 3);
+        assert_eq!(event["message"], "it \"broke\"\n\u{e9}\u{1f600}");
+        assert_eq!(event["metadata"]["correlation_uid"], "abc");
+        assert_eq!(event["metadata"]["log_format"], "json");
+        assert_eq!(
+            event["unmapped"],
+            serde_json::json!({
+                "http.status": 500, "http.ok": false, "tags": r#"["a",{"b":1}]"#, "pi": 3.5,
+                "big": "18446744073709551615"
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_not_one_object_stays_raw() {
+        for text in [
+            "{",
+            "{}x",
+            r#"{"a":}"#,
+            r#"{"a":1,}"#,
+            r#"{"a" 1}"#,
+            r#"{"a":"\q"}"#,
+            r#"{"a":[}"#,
+            "{'a':1}",
+            r#"{"a":1"#,
+        ] {
+            let event = normalized(text);
+            assert_eq!(event["metadata"]["log_format"], "raw", "{text}");
+            assert_eq!(event["message"], text);
+            assert!(event.get("unmapped").is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_a_key_that_occurs_twice_the_last_counts() {
+        assert_eq!(
+            normalized(r#"{"a":1,"a":2,"b":{"c":1},"b.c":3}"#)["unmapped"],
+            serde_json::json!({"a": 2, "b.c": 3})
+        );
+    }
+
+    #[test]
+    fn deep_and_wide_objects_are_bounded() {
+        let deep = format!("{}1{}", r#"{"a":"#.repeat(5_000), "}".repeat(5_000));
+        assert_eq!(normalized(&deep)["metadata"]["log_format"], "json");
+        let keys: Vec<String> = (0..1_000).map(|n| format!("\"k{n}\":{n}")).collect();
+        let event = normalized(&format!("{{{}}}", keys.join(",")));
+        assert_eq!(event["unmapped"]["keys_dropped"], 744);
+        assert_eq!(event["unmapped"]["k255"], 255);
+    }
+
+    #[test]
+    fn an_object_behind_its_mark_in_syslog_is_read() {
+        let event = normalized(r#"Mar 16 10:00:00 h app[7]: @cee:{"msg":"up","level":"warn","x":1}"#);
+        assert_eq!(event["message"], "up");
+        assert_eq!(event["unmapped"]["x"], 1);
+        assert_eq!(event["severity_id"], 2);
+    }
+}

@@ -1,0 +1,207 @@
+//! Audit logs of clouds and of access gateways: AWS CloudTrail, Google Cloud audit, Teleport.
+//!
+//! In: fields. Out: API activity (6003) where the record names an actor and a source, a logon (3002) where it is one, else a
+//! base event. Source: AWS CloudTrail "Record contents"; Google Cloud `AuditLog` and `LogEntry`; Teleport, "Audit events".
+
+use super::super::fields::{Fields, Leaf};
+use super::super::text::port;
+use super::super::{Context, endpoint, outcome};
+use super::bare;
+use crate::event::Event;
+use crate::schema::{Attribute, Class};
+
+/// Whether it is a record of CloudTrail.
+pub(super) fn looks_cloudtrail(fields: &Fields<'_>) -> bool {
+    fields.has("eventVersion") && fields.has("eventSource") && fields.has("eventName")
+}
+
+/// The activity that the beginning of an operation's name says: create, read, update, delete.
+fn activity(operation: &str) -> u8 {
+    let name = operation.rsplit(['.', '/']).next().unwrap_or(operation).to_ascii_lowercase();
+    let begins = |words: &[&str]| words.iter().any(|word| name.starts_with(word));
+    if begins(&["create", "put", "run", "add", "insert", "attach", "import", "register"]) {
+        1
+    } else if begins(&["get", "list", "describe", "head", "lookup", "search", "query", "read", "watch", "assume"]) {
+        2
+    } else if begins(&["update", "modify", "set", "patch", "enable", "disable", "start", "stop", "change"]) {
+        3
+    } else if begins(&["delete", "remove", "terminate", "detach", "deregister", "revoke"]) {
+        4
+    } else {
+        0
+    }
+}
+
+/// Takes who called what, from where, and how it ended.
+pub(super) fn parse_cloudtrail<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    event.push(Attribute::MetadataLogProvider, "cloudtrail");
+    fields.push_time(event, "eventTime", context.reference);
+    let operation = fields.text("eventName").unwrap_or_default();
+    let users = [
+        "userIdentity.userName",
+        "userIdentity.sessionContext.sessionIssuer.userName",
+        "userIdentity.arn",
+        "userIdentity.principalId",
+        "userIdentity.invokedBy",
+        "userIdentity.type",
+    ];
+    let user = users.into_iter().find(|key| fields.peek(key).is_some());
+    event.class = if operation == "ConsoleLogin" { Class::Authentication } else { Class::ApiActivity };
+    let placed = fields.push_source(event, "sourceIPAddress", "");
+    match (user, placed, event.class) {
+        (Some(user), _, Class::Authentication) => {
+            event.activity_id = 1;
+            fields.push(event, Attribute::UserName, user);
+            fields.push(event, Attribute::ServiceName, "eventSource");
+            event.push(Attribute::IsRemote, true);
+        }
+        (Some(user), true, _) => {
+            event.activity_id = activity(&operation);
+            fields.push(event, Attribute::ActorUserName, user);
+            event.push(Attribute::ApiOperation, operation.clone());
+            fields.push_all(
+                event,
+                &[
+                    (Attribute::ActorUserUid, "userIdentity.principalId"),
+                    (Attribute::ApiServiceName, "eventSource"),
+                    (Attribute::ApiRequestUid, "requestID"),
+                    (Attribute::ApiResponseError, "errorCode"),
+                ],
+            );
+        }
+        _ => base(event),
+    }
+    fields.push(event, Attribute::HttpRequestUserAgent, "userAgent");
+    fields.push(event, Attribute::MetadataCorrelationUid, "eventID");
+    let failed = fields.is("responseElements.ConsoleLogin", "Failure")
+        || fields.has("errorMessage")
+        || event.value(Attribute::ApiResponseError).is_some()
+        || fields.peek("errorCode").is_some();
+    if failed {
+        outcome::failure(event, fields.text("errorMessage").unwrap_or_default());
+    } else {
+        outcome::success(event);
+    }
+    event.push(Attribute::Message, operation.clone());
+    event.push(Attribute::MetadataEventCode, operation);
+}
+
+/// What lacks a part that its class requires.
+fn base(event: &mut Event<'_>) {
+    event.class = Class::BaseEvent;
+    event.activity_id = 0;
+    event.fields.retain(|field| Class::BaseEvent.carries(field.attribute));
+}
+
+/// Whether it is an audit entry of Google Cloud.
+pub(super) fn looks_gcp(fields: &Fields<'_>) -> bool {
+    fields.has("protoPayload.methodName") || fields.has("gcp.protoPayload.methodName")
+}
+
+/// Takes who called what, from where, and how it ended.
+pub(super) fn parse_gcp<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    let prefix = if fields.has("gcp.protoPayload") { "gcp." } else { "" };
+    let top = |name: &str| format!("{prefix}{name}");
+    let key = |name: &str| format!("{prefix}protoPayload.{name}");
+    event.push(Attribute::MetadataLogProvider, "google-cloud-audit");
+    let _ =
+        [top("timestamp"), top("receiveTimestamp")].iter().any(|key| fields.push_time(event, key, context.reference));
+    bare::push_level(fields, event);
+    let operation = fields.text(&key("methodName")).unwrap_or_default();
+    let user = key("authenticationInfo.principalEmail");
+    event.class = Class::ApiActivity;
+    let placed = fields.push_source(event, &key("requestMetadata.callerIp"), "");
+    if placed && fields.peek(&user).is_some() {
+        event.activity_id = activity(&operation);
+        fields.push(event, Attribute::ActorUserName, &user);
+        event.push(Attribute::ApiOperation, operation.clone());
+        fields.push(event, Attribute::ApiServiceName, &key("serviceName"));
+        fields.push(event, Attribute::HttpRequestUserAgent, &key("requestMetadata.callerSuppliedUserAgent"));
+        fields.push(event, Attribute::ResourcesName, &key("resourceName"));
+        fields.push(event, Attribute::ResourcesType, &top("resource.type"));
+    } else {
+        base(event);
+    }
+    fields.push(event, Attribute::MetadataCorrelationUid, &top("insertId"));
+    match fields.leaf(&key("status.code")).and_then(Leaf::as_number) {
+        None | Some(0) => outcome::success(event),
+        Some(_) => outcome::failure(event, fields.text(&key("status.message")).unwrap_or_default()),
+    }
+    event.push(Attribute::Message, operation.clone());
+    event.push(Attribute::MetadataEventCode, operation);
+}
+
+/// Whether it is an audit event of Teleport.
+pub(super) fn looks_teleport(fields: &Fields<'_>) -> bool {
+    fields.has("event") && fields.has("code") && fields.has("cluster_name") && fields.has("time")
+}
+
+/// Takes logons; every other event is a base event with its user.
+pub(super) fn parse_teleport<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    event.push(Attribute::MetadataLogProvider, "teleport");
+    fields.push_time(event, "time", context.reference);
+    fields.push(event, Attribute::MetadataCorrelationUid, "uid");
+    let kind = fields.text("event").unwrap_or_default();
+    let logon = matches!(kind.as_ref(), "user.login" | "session.start" | "session.end" | "auth");
+    if logon && fields.peek("user").is_some() {
+        event.class = Class::Authentication;
+        event.activity_id = if kind == "session.end" { 2 } else { 1 };
+        fields.push(event, Attribute::UserName, "user");
+        event.push(Attribute::ServiceName, "teleport");
+        fields.push(event, Attribute::SessionUid, "sid");
+        fields.push(event, Attribute::AuthProtocol, "method");
+        if event.value(Attribute::AuthProtocol).is_some() {
+            event.push(Attribute::AuthProtocolId, 99);
+        }
+        fields.push(event, Attribute::HttpRequestUserAgent, "user_agent");
+        let peer = fields.peek("addr.remote").and_then(|text| text.rsplit_once(':'));
+        let ends = peer.and_then(|(host, number)| Some((endpoint::ip(host)?.to_owned(), port(number)?)));
+        if let Some((host, number)) = ends {
+            fields.take("addr.remote");
+            event.push(Attribute::SrcEndpointIp, host);
+            event.push(Attribute::SrcEndpointPort, number);
+        }
+        if let Some(Leaf::Bool(false)) = fields.leaf("success") {
+            outcome::failure(event, fields.text("error").unwrap_or_default());
+        } else {
+            outcome::success(event);
+        }
+    } else {
+        fields.push(event, Attribute::ActorUserName, "user");
+    }
+    event.push(Attribute::Message, kind);
+    fields.push(event, Attribute::MetadataEventCode, "code");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::normalized;
+
+    #[test]
+    fn calls_and_logons_have_their_class() {
+        let line = |name: &str, rest: &str| {
+            normalized(&format!(
+                r#"{{"eventVersion":"1.08","userIdentity":{{"type":"IAMUser","userName":"ann"}},"eventTime":"2026-03-16T09:00:00Z","eventSource":"x.amazonaws.com","eventName":"{name}","sourceIPAddress":"192.0.2.7","userAgent":"aws-cli",{rest}"eventID":"e1"}}"#
+            ))
+        };
+        let event = line(
+            "ConsoleLogin",
+            r#""errorMessage":"Failed authentication","responseElements":{"ConsoleLogin":"Failure"},"#,
+        );
+        assert_eq!((event["type_uid"].as_u64(), event["status_id"].as_u64()), (Some(300_201), Some(2)));
+        assert_eq!(event["user"]["name"], "ann");
+        let event = line("DeleteTrail", "");
+        assert_eq!(event["type_uid"], 600_304);
+        assert_eq!(event["api"]["service"]["name"], "x.amazonaws.com");
+        assert_eq!(event["time"], 1_773_651_600_000_i64);
+        let event = normalized(
+            r#"{"insertId":"i","protoPayload":{"authenticationInfo":{"principalEmail":"ann@example.com"},"methodName":"beta.compute.networks.insert","requestMetadata":{"callerIp":"192.0.2.7"},"serviceName":"compute.googleapis.com"},"severity":"NOTICE","timestamp":"2026-03-16T09:00:00.5Z"}"#,
+        );
+        assert_eq!(event["type_uid"], 600_301);
+        let event = normalized(
+            r#"{"ei":0,"event":"user.login","uid":"a4","code":"T1000W","time":"2026-03-16T09:00:00.133Z","cluster_name":"c","user":"ann","success":false,"error":"invalid","method":"local","addr.remote":"192.0.2.7:34204"}"#,
+        );
+        assert_eq!((event["type_uid"].as_u64(), event["status_id"].as_u64()), (Some(300_201), Some(2)));
+        assert_eq!(event["src_endpoint"], serde_json::json!({"ip": "192.0.2.7", "port": 34204}));
+    }
+}

@@ -1,0 +1,115 @@
+//! Docker: the wrapper of its `json-file` driver around what a container wrote, and the events of its daemon.
+//!
+//! In: `{"log":"…\n","stream":"stdout","time":"…"}`. Out: the event of the inner line, where a format understands it; its
+//! time is the wrapper's where the inner line has none. Source: moby, `daemon/logger/jsonfilelog/jsonlog`, `api/types/events`.
+
+use std::borrow::Cow;
+
+use super::super::fields::{Fields, Leaf};
+use super::super::{Context, carried};
+use crate::event::Event;
+use crate::schema::{Attribute, Class};
+
+/// Whether it is a wrapper: three keys that nothing else has together.
+pub(super) fn looks(fields: &Fields<'_>) -> bool {
+    matches!(fields.leaf("log"), Some(Leaf::Text(_))) && fields.has("stream") && fields.has("time")
+}
+
+/// Reads what the container wrote.
+pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    fields.push_time(event, "time", context.reference);
+    if let Some(Leaf::Text(line)) = fields.take("log") {
+        inner(line, context, event);
+    }
+}
+
+/// Reads a line that a wrapper held; where no format understands it, it is the message.
+pub(in super::super) fn inner<'a>(line: Cow<'a, str>, context: &Context<'a>, event: &mut Event<'a>) {
+    let line = match line {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_end_matches(['\r', '\n'])),
+        Cow::Owned(mut text) => {
+            text.truncate(text.trim_end_matches(['\r', '\n']).len());
+            Cow::Owned(text)
+        }
+    };
+    if !carried(line.clone(), context, event) || event.value(Attribute::Message).is_none() {
+        event.push(Attribute::Message, line);
+    }
+}
+
+/// Whether it is an event of the daemon, as `docker events` or a collector prints it.
+pub(super) fn looks_event(fields: &Fields<'_>) -> bool {
+    let event =
+        |prefix: &str| ["Type", "Action", "Actor.ID"].into_iter().all(|key| fields.has(&format!("{prefix}{key}")));
+    event("") || event("docker.")
+}
+
+/// A container's life is that of an application (6002).
+pub(super) fn parse_event<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    let prefix = if fields.has("docker.Action") { "docker." } else { "" };
+    let key = |name: &str| format!("{prefix}{name}");
+    event.push(Attribute::MetadataLogProvider, "docker");
+    let _ = ["timeNano", "time"].into_iter().any(|name| fields.push_time(event, &key(name), context.reference));
+    let action = fields.text(&key("Action")).unwrap_or_default();
+    let verb = action.split([':', ' ']).next().unwrap_or_default();
+    event.class = Class::ApplicationLifecycle;
+    event.activity_id = match verb {
+        "create" | "pull" | "import" | "load" | "tag" => 1,
+        "destroy" | "delete" | "remove" | "untag" => 2,
+        "start" | "unpause" | "connect" | "mount" => 3,
+        "stop" | "die" | "kill" | "pause" | "oom" | "disconnect" | "unmount" => 4,
+        "restart" => 5,
+        "update" | "rename" => 8,
+        _ => 99,
+    };
+    if event.activity_id == 99 {
+        event.push(Attribute::ActivityName, action.clone());
+    }
+    if !fields.push(event, Attribute::AppName, &key("Actor.Attributes.name")) {
+        fields.push(event, Attribute::AppName, &key("Actor.Attributes.image"));
+    }
+    fields.push(event, Attribute::AppUid, &key("Actor.ID"));
+    event.push(Attribute::MetadataEventCode, action);
+    if let Some(code) = fields.text(&key("Actor.Attributes.exitCode")) {
+        if code == "0" {
+            super::super::outcome::success(event);
+        } else {
+            super::super::outcome::failure(event, "");
+        }
+        event.push(Attribute::StatusCode, code);
+    }
+    let about = event.text(Attribute::AppName).unwrap_or_default();
+    let message = format!("{} {about}", event.text(Attribute::MetadataEventCode).unwrap_or_default());
+    event.push(Attribute::Message, message);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::normalized;
+
+    #[test]
+    fn the_inner_line_has_the_event_and_the_wrapper_its_time() {
+        let event = normalized(
+            r#"{"log":"192.0.2.7 - - [16/Mar/2026:10:00:00 +0100] \"GET / HTTP/1.1\" 404 5\n","stream":"stdout","time":"2026-03-16T09:00:07.5Z"}"#,
+        );
+        assert_eq!(event["class_uid"], 4002);
+        assert_eq!(event["src_endpoint"]["ip"], "192.0.2.7");
+        assert_eq!(event["time"], 1_773_651_600_000_i64);
+        let event = normalized(r#"{"log":"it is up\r\n","stream":"stderr","time":"2026-03-16T09:00:07.5Z"}"#);
+        assert_eq!(event["message"], "it is up");
+        assert_eq!(event["time"], 1_773_651_607_500_i64);
+        assert_eq!(event["unmapped"]["stream"], "stderr");
+        assert_eq!(event["metadata"]["log_format"], "docker_json");
+    }
+
+    #[test]
+    fn a_container_that_dies_is_an_application_that_stops() {
+        let event = normalized(
+            r#"{"Type":"container","Action":"die","Actor":{"ID":"ab12","Attributes":{"exitCode":"137","name":"web"}},"time":1773651600,"timeNano":1773651600500000000}"#,
+        );
+        assert_eq!(event["type_uid"], 600_204);
+        assert_eq!(event["app"]["name"], "web");
+        assert_eq!(event["time"], 1_773_651_600_500_i64);
+        assert_eq!(event["status_id"], 2);
+    }
+}

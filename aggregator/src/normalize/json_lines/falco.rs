@@ -1,0 +1,140 @@
+//! Falco: a rule that matched a system call, a Kubernetes audit event or a plugin's event (2004).
+//!
+//! In: fields `rule`, `priority`, `output` and `output_fields`. Out: a finding with the process, user, file, ends and
+//! container that the rule's output names. Source: Falco, `formats.cpp`; its text output is the same without fields.
+
+use super::super::Context;
+use super::super::fields::Fields;
+use super::super::text::base_name;
+use crate::event::Event;
+use crate::schema::{Attribute, Class};
+
+/// Whether it is an alert.
+pub(super) fn looks(fields: &Fields<'_>) -> bool {
+    fields.has("rule") && fields.has("priority") && (fields.has("output_fields") || fields.has("output"))
+}
+
+/// `severity_id` of a priority.
+pub(in super::super) fn severity(priority: &str) -> u8 {
+    match priority.to_ascii_lowercase().as_str() {
+        "emergency" => 6,
+        "alert" | "critical" => 5,
+        "error" => 4,
+        "warning" => 3,
+        "notice" => 2,
+        _ => 1,
+    }
+}
+
+/// Takes the rule and what it saw.
+pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    event.class = Class::DetectionFinding;
+    event.activity_id = 1;
+    event.push(Attribute::MetadataLogProvider, "falco");
+    let _ = ["time", "output_fields.evt.time", "output_fields.evt.time.iso8601"]
+        .into_iter()
+        .any(|key| fields.push_time(event, key, context.reference));
+    event.severity_id = fields.peek("priority").map_or(1, severity);
+    fields.push(event, Attribute::MetadataLogLevel, "priority");
+    if let Some(rule) = fields.text("rule") {
+        let at = event.time.0;
+        event.push(Attribute::FindingUid, format!("{rule}:{at}"));
+        event.push(Attribute::FindingAnalyticName, rule.clone());
+        event.push(Attribute::FindingAnalyticTypeId, 1);
+        event.push(Attribute::FindingTitle, rule);
+    }
+    event.push(Attribute::IsAlert, true);
+    if let Some(output) = fields.text("output") {
+        event.push(Attribute::FindingDesc, output.clone());
+        event.push(Attribute::Message, output);
+    }
+    fields.push(event, Attribute::FindingTypes, "source");
+    evidence(fields, event);
+}
+
+fn evidence<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    fields.push_new(
+        event,
+        &[
+            (Attribute::EvidencesUserName, "output_fields.user.name"),
+            (Attribute::EvidencesUserName, "output_fields.ka.user.name"),
+        ],
+    );
+    // OCSF has no process without its number.
+    if fields.push(event, Attribute::EvidencesProcessPid, "output_fields.proc.pid") {
+        fields.push_all(
+            event,
+            &[
+                (Attribute::EvidencesProcessName, "output_fields.proc.name"),
+                (Attribute::EvidencesProcessCmdLine, "output_fields.proc.cmdline"),
+            ],
+        );
+        if fields.push(event, Attribute::EvidencesProcessParentPid, "output_fields.proc.ppid") {
+            fields.push_all(
+                event,
+                &[
+                    (Attribute::EvidencesProcessParentName, "output_fields.proc.pname"),
+                    (Attribute::EvidencesProcessParentCmdLine, "output_fields.proc.pcmdline"),
+                ],
+            );
+        }
+    }
+    let path = fields.peek("output_fields.fd.name").filter(|path| path.starts_with('/')).map(str::to_owned);
+    if let Some(path) = path {
+        fields.take("output_fields.fd.name");
+        event.push(Attribute::EvidencesFileName, base_name(&path).to_owned());
+        event.push(Attribute::EvidencesFilePath, path);
+        event.push(Attribute::EvidencesFileTypeId, 0);
+    }
+    let ends = [
+        (
+            ["output_fields.fd.cip", "output_fields.fd.lip"],
+            "output_fields.fd.cport",
+            Attribute::EvidencesSrcEndpointIp,
+            Attribute::EvidencesSrcEndpointHostname,
+            Attribute::EvidencesSrcEndpointPort,
+        ),
+        (
+            ["output_fields.fd.sip", "output_fields.fd.rip"],
+            "output_fields.fd.sport",
+            Attribute::EvidencesDstEndpointIp,
+            Attribute::EvidencesDstEndpointHostname,
+            Attribute::EvidencesDstEndpointPort,
+        ),
+    ];
+    for (hosts, port, ip, name, number) in ends {
+        if hosts.into_iter().any(|host| fields.push_host(event, ip, name, host)) && fields.is_port(port) {
+            fields.push(event, number, port);
+        }
+    }
+    if fields.peek("output_fields.container.id").is_some_and(|id| id != "host" && id != "<NA>") {
+        fields.push_all(
+            event,
+            &[
+                (Attribute::EvidencesContainerUid, "output_fields.container.id"),
+                (Attribute::EvidencesContainerName, "output_fields.container.name"),
+            ],
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::normalized;
+
+    #[test]
+    fn a_rule_and_its_fields_are_a_finding() {
+        let event = normalized(
+            r#"{"hostname":"n1","output":"09:00:00.5: Notice A shell (user=root)","output_fields":{"container.id":"ab12","container.name":"web","evt.time":1773651600500000000,"proc.cmdline":"sh -c id","proc.name":"sh","proc.pid":7,"proc.pname":"nginx","proc.ppid":1,"user.name":"root","fd.name":"/etc/shadow"},"priority":"Warning","rule":"Terminal shell","source":"syscall","tags":["container","T1059"],"time":"2026-03-16T09:00:00.500000000Z"}"#,
+        );
+        assert_eq!((event["type_uid"].as_u64(), event["severity_id"].as_u64()), (Some(200_401), Some(3)));
+        assert_eq!(event["time"], 1_773_651_600_500_i64);
+        assert_eq!(event["finding_info"]["title"], "Terminal shell");
+        let evidence = &event["evidences"][0];
+        assert_eq!(evidence["process"]["cmd_line"], "sh -c id");
+        assert_eq!(evidence["process"]["parent_process"]["name"], "nginx");
+        assert_eq!(evidence["user"]["name"], "root");
+        assert_eq!(evidence["file"]["path"], "/etc/shadow");
+        assert_eq!(evidence["container"]["uid"], "ab12");
+    }
+}

@@ -1,0 +1,79 @@
+//! JSON lines: one object a line, as programs write them for machines.
+//!
+//! In: `{"time":…,"level":…,"msg":…, …}`, also behind `@cee:` (the mark of lumberjack and rsyslog). Out: the event of the
+//! first of [`KINDS`] that a few keys show it to be; of any other object a base event: the keys that many programs share
+//! are its time, level, message and correlation id. Everything else stands in `unmapped` with dotted keys.
+
+mod access;
+mod bare;
+mod cloud;
+mod container;
+mod ecs;
+mod eve;
+mod falco;
+mod kubernetes;
+mod modsecurity;
+mod mongodb;
+mod ocsf;
+mod osquery;
+mod postgresql;
+
+pub(super) use access::{looks as is_request, parse as push_request};
+pub(super) use bare::parse as push_bare;
+pub(super) use container::inner;
+pub(super) use eve::{push_ftp_code, push_ftp_command, push_rcode};
+pub(super) use falco::severity as falco_severity;
+
+use super::fields::Fields;
+use super::{Context, json, zeek};
+use crate::event::Event;
+use crate::schema::Attribute;
+
+/// What an object can be.
+struct Kind {
+    /// `metadata.log_format`.
+    name: &'static str,
+    /// Whether these keys are its.
+    looks: fn(&Fields<'_>) -> bool,
+    /// Takes what it knows; what it leaves goes to `unmapped`.
+    parse: for<'a> fn(&mut Fields<'a>, &Context<'a>, &mut Event<'a>),
+}
+
+/// The first that the keys look like has the object.
+static KINDS: [Kind; 17] = [
+    Kind { name: "suricata_eve", looks: eve::looks, parse: eve::parse },
+    Kind { name: "zeek_json", looks: zeek::looks_json, parse: zeek::parse_json },
+    Kind { name: "docker_json", looks: container::looks, parse: container::parse },
+    Kind { name: "docker_events", looks: container::looks_event, parse: container::parse_event },
+    Kind { name: "ocsf", looks: ocsf::looks, parse: ocsf::parse },
+    Kind { name: "ecs", looks: ecs::looks, parse: ecs::parse },
+    Kind { name: "falco", looks: falco::looks, parse: falco::parse },
+    Kind { name: "osquery", looks: osquery::looks, parse: osquery::parse },
+    Kind { name: "kubernetes_audit", looks: kubernetes::looks, parse: kubernetes::parse },
+    Kind { name: "modsecurity_json", looks: modsecurity::looks, parse: modsecurity::parse },
+    Kind { name: "cloudtrail", looks: cloud::looks_cloudtrail, parse: cloud::parse_cloudtrail },
+    Kind { name: "gcp_audit", looks: cloud::looks_gcp, parse: cloud::parse_gcp },
+    Kind { name: "teleport", looks: cloud::looks_teleport, parse: cloud::parse_teleport },
+    Kind { name: "mongodb", looks: mongodb::looks, parse: mongodb::parse },
+    Kind { name: "postgresql_json", looks: postgresql::looks, parse: postgresql::parse },
+    Kind { name: "http_json", looks: access::looks, parse: access::parse },
+    Kind { name: "json", looks: |_| true, parse: bare::parse },
+];
+
+/// Whether a line can be an object.
+pub(super) fn looks(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with('{') || text.starts_with("@cee:")
+}
+
+/// Reads a line; false where it is not one whole object.
+pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let text = text.trim_start();
+    let Some(mut fields) = json::read(text.strip_prefix("@cee:").unwrap_or(text)) else { return false };
+    if let Some(kind) = KINDS.iter().find(|kind| (kind.looks)(&fields)) {
+        event.push(Attribute::MetadataLogFormat, kind.name);
+        (kind.parse)(&mut fields, context, event);
+    }
+    fields.finish(event);
+    true
+}

@@ -1,0 +1,161 @@
+//! OCSF as input: what another producer has normalized already.
+//!
+//! In: fields with `class_uid` and `metadata.version`. Out: its class where it is one of ours, with the attributes that we
+//! carry and whose values OCSF 1.8.0 takes; everything else stands in `unmapped` under its path. What says where an event
+//! came from (`device`, `metadata.product`) is the agent's here: the producer's own stands in `unmapped`.
+
+use super::super::fields::{Fields, Leaf};
+use super::super::record::{CLASSES, enforce, knows, takes};
+use super::super::{Context, json};
+use crate::event::{Event, Value};
+use crate::schema::{Attribute, Class, Kind};
+
+/// Most elements of a list that are taken apart.
+const LISTED_MAX: usize = 64;
+
+/// Whether it is an event of OCSF.
+pub(super) fn looks(fields: &Fields<'_>) -> bool {
+    (fields.has("class_uid") || fields.has("type_uid")) && fields.has("metadata.version")
+}
+
+/// Takes what we carry.
+pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    let number = |fields: &Fields<'a>, key: &str| fields.leaf(key).and_then(Leaf::as_number);
+    let uid = number(fields, "class_uid").or_else(|| number(fields, "type_uid").map(|uid| uid / 100));
+    let class = uid.and_then(|uid| u32::try_from(uid).ok()).and_then(Class::from_uid);
+    let finding = class == Some(Class::DetectionFinding) && fields.peek("finding_info.uid").is_some();
+    fields.push_time(event, "time", context.reference);
+    if let Some(severity @ 0..=6) = number(fields, "severity_id") {
+        fields.take("severity_id");
+        event.severity_id = u8::try_from(severity).unwrap_or(1);
+    }
+    let Some(class) = class.filter(|class| finding || CLASSES.contains(class)) else {
+        fields.push(event, Attribute::Message, "message");
+        return;
+    };
+    event.class = class;
+    let activity = number(fields, "activity_id").and_then(|id| u8::try_from(id).ok());
+    let known = |id: &u8| knows(class, *id) || (finding && *id <= 3);
+    if let Some(activity) = activity.filter(known) {
+        event.activity_id = activity;
+        fields.take("activity_id");
+    }
+    for key in ["class_uid", "class_name", "category_uid", "category_name", "type_uid", "type_name", "metadata.version"]
+    {
+        fields.take(key);
+    }
+    for attribute in class.attributes() {
+        if is_ours(*attribute) || attribute.path().contains("[]") {
+            continue;
+        }
+        if let Some(value) = fitting(*attribute, fields) {
+            fields.take(attribute.path());
+            event.push(*attribute, value);
+        }
+    }
+    answers(fields, event);
+    if finding {
+        evidences(fields, event);
+    }
+    if event.value(Attribute::ActionId).is_some() || event.value(Attribute::DispositionId).is_some() {
+        event.profile("security_control");
+    }
+    enforce(event);
+    if event.activity_id == 99 && event.value(Attribute::ActivityName).is_none() {
+        event.activity_id = 0;
+    }
+}
+
+/// What the source and this stage say themselves.
+fn is_ours(attribute: Attribute) -> bool {
+    let path = attribute.path();
+    let kept = matches!(
+        attribute,
+        Attribute::MetadataEventCode
+            | Attribute::MetadataCorrelationUid
+            | Attribute::MetadataLogProvider
+            | Attribute::MetadataLogLevel
+    );
+    path.starts_with("device.")
+        || (path.starts_with("metadata.") && !kept)
+        || path.starts_with("raw_data")
+        || matches!(attribute, Attribute::FirewallRuleName | Attribute::FirewallRuleUid | Attribute::PolicyName)
+}
+
+fn fitting<'a>(attribute: Attribute, fields: &Fields<'a>) -> Option<Value<'a>> {
+    let value = match (attribute.kind(), fields.leaf(attribute.path())?) {
+        (Kind::Text, Leaf::Text(text)) if !text.is_empty() => Value::Text(text.clone()),
+        (Kind::Bool, Leaf::Bool(truth)) => Value::Bool(*truth),
+        (Kind::Integer, leaf @ Leaf::Number(_)) => Value::Int(leaf.as_number().filter(|n| i32::try_from(*n).is_ok())?),
+        (Kind::Long, leaf @ Leaf::Number(_)) => Value::Int(leaf.as_number()?),
+        (Kind::Float, Leaf::Number(number)) => Value::Float(number.parse().ok()?),
+        _ => return None,
+    };
+    let id = matches!(attribute, Attribute::ActionId | Attribute::DispositionId);
+    let bounded = !id || matches!(value, Value::Int(number) if (0..=27).contains(&number));
+    (bounded && takes(attribute, &value)).then_some(value)
+}
+
+fn answers<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    let Some(Leaf::Json(list)) = fields.leaf("answers").filter(|_| event.class == Class::DnsActivity) else { return };
+    let mut index = 0;
+    for answer in json::elements(list).take(LISTED_MAX) {
+        let Leaf::Json(answer) = answer else { continue };
+        let Some(mut answer) = json::read(answer) else { continue };
+        if answer.push_at(event, Attribute::AnswersRdata, index, "rdata") {
+            answer.push_at(event, Attribute::AnswersType, index, "type");
+            answer.push_at(event, Attribute::AnswersTtl, index, "ttl");
+            index += 1;
+        }
+    }
+    if index > 0 {
+        fields.take("answers");
+    }
+}
+
+/// The ends of the first evidence; the list stays as it is.
+fn evidences<'a>(fields: &Fields<'a>, event: &mut Event<'a>) {
+    let Some(Leaf::Json(list)) = fields.leaf("evidences") else { return };
+    let Some(Leaf::Json(first)) = json::elements(list).next() else { return };
+    let Some(mut first) = json::read(first) else { return };
+    let ends = [
+        ("src_endpoint", Attribute::EvidencesSrcEndpointIp, Attribute::EvidencesSrcEndpointPort),
+        ("dst_endpoint", Attribute::EvidencesDstEndpointIp, Attribute::EvidencesDstEndpointPort),
+    ];
+    for (end, ip, port) in ends {
+        let key = format!("{end}.ip");
+        if first.peek(&key).is_some_and(|text| super::super::endpoint::ip(text).is_some()) {
+            first.push(event, ip, &key);
+            let key = format!("{end}.port");
+            if first.is_port(&key) {
+                first.push(event, port, &key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::normalized;
+
+    #[test]
+    fn attributes_are_taken_as_they_are_where_they_are_valid() {
+        let event = normalized(
+            r#"{"class_uid":3002,"category_uid":3,"activity_id":1,"type_uid":300201,"severity_id":2,"time":1773651600500,"metadata":{"version":"1.3.0","product":{"name":"x"}},"user":{"name":"ann"},"service":{"name":"sshd"},"src_endpoint":{"ip":"192.0.2.7","port":70000},"status_id":2,"status":"Failure","shoe":{"size":5}}"#,
+        );
+        assert_eq!(event["type_uid"], 300_201);
+        assert_eq!(event["time"], 1_773_651_600_500_i64);
+        assert_eq!(event["user"]["name"], "ann");
+        assert_eq!(event["src_endpoint"], serde_json::json!({"ip": "192.0.2.7"}));
+        assert_eq!(event["unmapped"]["src_endpoint.port"], 70000);
+        assert_eq!(event["unmapped"]["shoe.size"], 5);
+        assert_eq!(event["metadata"]["product"]["name"], "Picket");
+    }
+
+    #[test]
+    fn what_lacks_what_its_class_requires_is_a_base_event() {
+        let event = normalized(r#"{"class_uid":3002,"activity_id":1,"metadata":{"version":"1.3.0"},"message":"m"}"#);
+        assert_eq!((event["class_uid"].as_u64(), event["message"].as_str()), (Some(0), Some("m")));
+        assert_eq!(normalized(r#"{"class_uid":9999,"metadata":{"version":"1.3.0"}}"#)["class_uid"], 0);
+    }
+}

@@ -1,0 +1,115 @@
+//! dnsmasq: `log-queries` and what it reports beside (4003).
+//!
+//! `[SERIAL [ADDRESS/PORT ]]query[A] NAME from ADDRESS`, `forwarded NAME to ADDRESS`, `reply|cached|config|… NAME is ANSWER`. An answer
+//! names no peer: its source of the event is the server. Source: dnsmasq 2.90, src/cache.c (log_query).
+
+use super::super::super::endpoint::{push_destination, push_source};
+use super::super::super::outcome::{Control, controlled, success};
+use super::super::super::syslog::Header;
+use super::super::super::text::{between, cut, number, port, word};
+use super::{QUERY, RESPONSE, lifecycle, push_rcode, question};
+use crate::event::Event;
+use crate::schema::Attribute;
+
+/// Reads a message.
+pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    if let Some(version) = message.strip_prefix("started, version ") {
+        return lifecycle(event, "dnsmasq", 3, Some(word(version).0));
+    }
+    if message.starts_with("exiting on receipt of SIGTERM") {
+        return lifecycle(event, "dnsmasq", 4, None);
+    }
+    // log-queries=extra: a serial number and the client before the rest.
+    let (serial, rest) = match word(message) {
+        (first, rest) if number(first).is_some() => (Some(first), rest),
+        _ => (None, message),
+    };
+    let (client, rest) = match word(rest) {
+        (first, after) if serial.is_some() && first.contains('/') => (first.split_once('/'), after),
+        _ => (None, rest),
+    };
+    if !said(rest, client, header, event) {
+        return false;
+    }
+    if let Some(serial) = serial {
+        event.unmap("serial", serial);
+    }
+    true
+}
+
+fn said<'a>(rest: &'a str, client: Option<(&'a str, &'a str)>, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    if let Some((kind, tail)) = rest.strip_prefix("query[").and_then(|rest| cut(rest, "] ")) {
+        let Some((name, source)) = cut(tail, " from ") else { return false };
+        question(event, QUERY, name, kind, "");
+        push_destination(event, header.this_host(), None);
+        success(event);
+        return push_source(event, word(source).0, client.and_then(|(_, number)| port(number)));
+    }
+    let upstream = rest.strip_prefix("forwarded ").map(|rest| ("", rest));
+    if let Some((kind, tail)) = upstream.or_else(|| between(rest, "dnssec-query[", "] ")) {
+        let Some((name, server)) = cut(tail, " to ") else { return false };
+        question(event, QUERY, name, kind, "");
+        success(event);
+        let (address, number) = server.split_once('#').unwrap_or((server, ""));
+        event.unmap("forwarded", true);
+        return push_destination(event, word(address).0, port(number));
+    }
+    let Some((before, answer)) = rest.rsplit_once(" is ") else { return false };
+    let Some((origin, name)) = before.rsplit_once(' ') else { return false };
+    if origin.len() > 64 || name.is_empty() {
+        return false;
+    }
+    question(event, RESPONSE, name, "", "");
+    event.unmap("answered_by", origin);
+    match client {
+        Some((address, number)) => push_source(event, address, port(number)),
+        None => push_destination(event, header.this_host(), None),
+    };
+    answered(origin, answer, event);
+    event.value(Attribute::DstEndpointHostname).is_some()
+        || event.value(Attribute::DstEndpointIp).is_some()
+        || event.value(Attribute::SrcEndpointIp).is_some()
+}
+
+/// `192.0.2.1`, `<CNAME>`, `NXDOMAIN`, `NODATA-IPv6`, `SECURE`; a block list's answer is a refusal.
+fn answered<'a>(origin: &'a str, answer: &'a str, event: &mut Event<'a>) {
+    let code = answer.split(['-', ' ']).next().unwrap_or(answer);
+    if code == "NODATA" {
+        push_rcode(event, "NOERROR");
+        event.unmap("answer", answer);
+    } else if !push_rcode(event, code) {
+        push_rcode(event, "NOERROR");
+        event.push(Attribute::AnswersRdata, answer.trim_matches(['<', '>']));
+    }
+    if ["blocked", "blacklisted", "denied"].iter().any(|word| origin.contains(word)) {
+        controlled(event, Control::Blocked);
+        event.push(Attribute::FirewallRuleName, origin);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::super::super::testing::normalized;
+
+    #[test]
+    fn queries_and_answers_are_read() {
+        for (message, kind, at, value) in [
+            ("query[AAAA] a.example from 192.0.2.1", 400_301, "/src_endpoint/ip", json!("192.0.2.1")),
+            ("17 192.0.2.1/5353 query[A] a.example from 192.0.2.1", 400_301, "/src_endpoint/port", json!(5353)),
+            ("forwarded a.example to 198.51.100.53", 400_301, "/dst_endpoint/ip", json!("198.51.100.53")),
+            ("reply a.example is 192.0.2.9", 400_302, "/answers/0/rdata", json!("192.0.2.9")),
+            ("17 192.0.2.1/5353 reply a.example is <CNAME>", 400_302, "/answers/0/rdata", json!("CNAME")),
+            ("cached a.example is NXDOMAIN", 400_302, "/rcode_id", json!(3)),
+            ("config a.example is NODATA-IPv6", 400_302, "/rcode_id", json!(0)),
+            ("gravity blocked a.example is 0.0.0.0", 400_302, "/disposition_id", json!(2)),
+            ("/etc/hosts a.example is 192.0.2.7", 400_302, "/unmapped/answered_by", json!("/etc/hosts")),
+        ] {
+            let event = normalized(&format!("Mar 16 10:00:00 gw dnsmasq[9]: {message}"));
+            assert_eq!(event["type_uid"], kind, "{message}");
+            assert_eq!(event["query"]["hostname"], "a.example", "{message}");
+            assert_eq!(event.pointer(at), Some(&value), "{message}");
+        }
+    }
+}

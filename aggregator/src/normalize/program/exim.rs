@@ -1,0 +1,322 @@
+//! Exim's main and reject logs, in files and syslog: mail (4009), refused logons (3002), clients (4001).
+//!
+//! `[TIME ][[pid] ][QUEUE-ID ]<= a@b H=host (helo) [A]:p … S=123 id=m`, `… => b <c> R=r T=t H=host [A]:p`, `… Completed`,
+//! `login authenticator failed for host (helo) [A]: 535 … (set_id=bob)`, `H=host [A] F=<a> rejected RCPT <b>: reason`.
+//! Source: Exim 4.97 specification, chapter "Log files".
+
+use super::super::Context;
+use super::super::endpoint::{self, push_destination, push_source};
+use super::super::outcome::{Control, controlled, failure, success};
+use super::super::syslog::Header;
+use super::super::text::{between, cut, head, number, port, word};
+use super::super::timestamp;
+use crate::event::Event;
+use crate::schema::{Attribute, Class};
+
+/// What only lines of Exim hold.
+const MARKS: [&str; 14] = [
+    " authenticator failed for ",
+    " <= ",
+    " => ",
+    " -> ",
+    " == ",
+    " ** ",
+    " Completed",
+    " H=",
+    "SMTP protocol ",
+    "SMTP call from ",
+    "SMTP connection from ",
+    "no host name found for IP address ",
+    "no IP address found for host ",
+    "no MAIL in SMTP connection from ",
+];
+
+/// Whether a line may be of one of its files.
+pub(crate) fn looks(text: &str) -> bool {
+    text.as_bytes().get(4) == Some(&b'-')
+        && text.as_bytes().get(10) == Some(&b' ')
+        && MARKS.iter().any(|mark| cut(head(text, 200), mark).is_some())
+}
+
+/// Reads a line of a file.
+pub(crate) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let Some((stamp, rest)) = timestamp::iso(text, context.reference) else { return false };
+    let rest = rest.trim_start();
+    if !said(rest, event) {
+        return false;
+    }
+    stamp.apply(event);
+    event.push(Attribute::MetadataLogFormat, "exim");
+    event.push(Attribute::MetadataLogProvider, "exim");
+    event.push(Attribute::Message, rest);
+    true
+}
+
+/// Reads a message of syslog, which may hold Exim's own time.
+pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let rest = timestamp::iso(message, header.context.reference).map_or(message, |(_, rest)| rest.trim_start());
+    said(rest, event)
+}
+
+fn said<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    let text = match text.strip_prefix('[').and_then(|rest| cut(rest, "] ")) {
+        Some((pid, rest)) if number(pid).is_some() => rest,
+        _ => text,
+    };
+    let (id, rest) = match word(text) {
+        (first, rest) if first.len() >= 16 && first.len() <= 23 && first.split('-').count() == 3 => (Some(first), rest),
+        _ => (None, text),
+    };
+    let understood = id.is_some_and(|_| mail(rest, event))
+        || authenticator(rest, event)
+        || rejected(rest, event)
+        || client(rest, event);
+    if let (true, Some(id)) = (understood, id) {
+        if event.class == Class::EmailActivity {
+            event.push(Attribute::EmailMessageTraceUid, id);
+        } else {
+            event.unmap("queue_id", id);
+        }
+    }
+    understood
+}
+
+/// The last `[A]` before a colon of the head, with its port: hosts may give an address for their name.
+fn peer(text: &str) -> Option<(&str, Option<i64>)> {
+    let mut found = None;
+    let mut rest = text;
+    for _ in 0..4 {
+        let Some((before, after)) = cut(rest, "[") else { break };
+        // Parentheses hold what the client said of itself; `I=` is the interface of this host.
+        if before.ends_with("I=") {
+            break;
+        }
+        let (inner, tail) = cut(after, "]")?;
+        if let Some(address) = endpoint::ip(inner).filter(|_| !before.ends_with('(')) {
+            let digits =
+                tail.strip_prefix(':').map(|tail| tail.split(|c: char| !c.is_ascii_digit()).next().unwrap_or(""));
+            found = Some((address, digits.and_then(port)));
+            break;
+        }
+        rest = tail;
+    }
+    found
+}
+
+fn push_peer<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    let Some((address, port)) = peer(text) else { return false };
+    push_source(event, address, port)
+}
+
+/// `login authenticator failed for host (helo) [A]:p I=[B]:q: 535 reason (set_id=bob)`.
+fn authenticator<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    let Some((method, rest)) = cut(text, " authenticator failed for ") else { return false };
+    event.class = Class::Authentication;
+    event.activity_id = 1;
+    let user = between(rest, "(set_id=", ")").map_or("", |(user, _)| user);
+    event.push(Attribute::UserName, user);
+    event.push(Attribute::ServiceName, "exim");
+    event.push(Attribute::IsRemote, true);
+    event.push(Attribute::AuthProtocolId, 99);
+    event.push(Attribute::AuthProtocol, method);
+    let reason = cut(rest, ": 5")
+        .map_or("", |(_, reason)| reason.find(' ').and_then(|at| reason.get(at + 1..)).unwrap_or(reason));
+    failure(event, reason.split(" (set_id=").next().unwrap_or(reason));
+    push_peer(rest, event)
+}
+
+fn email<'a>(event: &mut Event<'a>, activity: u8, direction: i64, from: &'a str) {
+    event.class = Class::EmailActivity;
+    event.activity_id = activity;
+    event.push(Attribute::EmailDirectionId, direction);
+    event.push(Attribute::EmailFrom, from);
+}
+
+/// `H=host (helo) [A]:p F=<a> [temporarily ]rejected RCPT <b>: reason`, `H=… sender verify fail for <a>: reason`.
+fn rejected<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    let Some((_, rest)) = cut(text, "H=").filter(|(before, _)| before.is_empty()) else { return false };
+    let from =
+        between(rest, " F=<", ">").map(|(from, _)| from).or_else(|| cut(rest, " F=").map(|(_, from)| word(from).0));
+    let verified = between(rest, "sender verify fail for <", ">");
+    let verdict = cut(rest, "rejected ");
+    match (from, verified, verdict) {
+        (_, Some((from, reason)), _) => {
+            email(event, 2, 1, from);
+            failure(event, reason.trim_start_matches([':', ' ']));
+        }
+        (Some(from), None, Some((_, what))) => {
+            email(event, 2, 1, if from.is_empty() { "<>" } else { from });
+            let (command, target) = word(what);
+            event.push(Attribute::FtpCommand, command.trim_end_matches(':'));
+            let (to, reason) = cut(target, ": ").unwrap_or(("", target));
+            let to = to.trim_matches(['<', '>']);
+            if !to.is_empty() && !to.contains(' ') {
+                event.push(Attribute::EmailTo, to);
+            }
+            failure(event, reason);
+        }
+        (None, None, Some((_, what))) => {
+            event.class = Class::NetworkActivity;
+            event.activity_id = 5;
+            event.push(Attribute::AppProtocolName, "smtp");
+            failure(event, what);
+        }
+        _ => return false,
+    }
+    controlled(event, Control::Rejected);
+    push_peer(rest, event)
+}
+
+/// Clients that misbehaved, and names that do not lead anywhere.
+fn client<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    let (activity, rest) = if let Some(rest) = text.strip_prefix("SMTP connection from ") {
+        (
+            if rest.contains("closed by") {
+                2
+            } else if rest.contains(" lost") {
+                3
+            } else {
+                1
+            },
+            rest,
+        )
+    } else if let Some((_, rest)) = cut(text, "no IP address found for host ") {
+        (6, rest)
+    } else if let Some(address) = text.strip_prefix("no host name found for IP address ") {
+        event.class = Class::NetworkActivity;
+        event.activity_id = 6;
+        failure(event, "no host name found");
+        return push_source(event, word(address).0, None);
+    } else if [
+        "SMTP protocol",
+        "SMTP call from",
+        "no MAIL in SMTP",
+        "TLS error on connection",
+        "unexpected disconnection",
+        "SMTP command timeout",
+        "rejected ",
+    ]
+    .iter()
+    .any(|mark| text.starts_with(mark))
+    {
+        (4, text)
+    } else {
+        return false;
+    };
+    event.class = Class::NetworkActivity;
+    event.activity_id = activity;
+    event.push(Attribute::AppProtocolName, "smtp");
+    if matches!(activity, 1 | 2) {
+        success(event)
+    } else {
+        failure(event, text)
+    }
+    push_peer(rest, event)
+}
+
+/// `<= a@b …`, `=> b …`, `-> b …`, `== b … defer`, `** b …: reason`, `Completed`.
+fn mail<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    let (arrow, rest) = word(text);
+    let option = |name: &str| cut(rest, name).map(|(_, value)| word(value).0);
+    match arrow {
+        "<=" => {
+            email(event, 2, 1, word(rest).0);
+            if let Some(size) = option(" S=").and_then(number) {
+                event.push(Attribute::EmailSize, size);
+            }
+            if let Some(id) = option(" id=") {
+                event.push(Attribute::EmailMessageUid, id);
+            }
+            if let Some(protocol) = option(" P=") {
+                event.push(Attribute::EmailProtocolName, protocol);
+            }
+            if let Some(login) = option(" A=") {
+                event.unmap("authenticated_as", login);
+            }
+            if let Some((subject, _)) = between(rest, " T=\"", "\"") {
+                event.push(Attribute::EmailSubject, subject);
+            }
+            push_peer(rest, event);
+            success(event);
+        }
+        "=>" | "->" | "==" | "**" | "*>" | ">>" => {
+            email(event, 1, 2, option(" F=").map_or("", |from| from.trim_matches(['<', '>'])));
+            let (first, tail) = word(rest);
+            let to = tail
+                .strip_prefix('<')
+                .and_then(|tail| tail.split('>').next())
+                .filter(|_| !first.contains('@'))
+                .unwrap_or(first);
+            event.push(Attribute::EmailTo, to.trim_end_matches(':'));
+            if let Some((address, port)) = cut(rest, " H=").and_then(|(_, host)| peer(host)) {
+                push_destination(event, address, port);
+            }
+            if matches!(arrow, "==" | "**") {
+                failure(event, cut(rest, ": ").map_or(rest, |(_, reason)| reason));
+            } else {
+                success(event);
+            }
+        }
+        "Completed" => {
+            email(event, 4, 0, "");
+            success(event);
+        }
+        _ => return false,
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::super::testing::normalized;
+
+    #[test]
+    fn mail_logons_and_clients_are_read() {
+        for (text, kind, at, value) in [
+            (
+                "1rABCD-000abc-1x <= a@example.com H=h.example (helo) [192.0.2.1]:5 P=esmtps S=123 id=m@example.com",
+                400_902,
+                "/email/size",
+                json!(123),
+            ),
+            (
+                "1rABCD-000abc-1x => b@example.org R=dnslookup T=remote_smtp H=mx.example [192.0.2.1]:25",
+                400_901,
+                "/dst_endpoint/ip",
+                json!("192.0.2.1"),
+            ),
+            ("1rABCD-000abc-1x ** b@example.org: Unrouteable address", 400_901, "/status_id", json!(2)),
+            ("1rABCD-000abc-1x Completed", 400_904, "/message_trace_uid", json!("1rABCD-000abc-1x")),
+            (
+                "login authenticator failed for ([10.9.9.9]) [192.0.2.1]:5 I=[198.51.100.1]:25: 535 Incorrect authentication data (set_id=bob)",
+                300_201,
+                "/user/name",
+                json!("bob"),
+            ),
+            (
+                "H=h.example [192.0.2.1]:5 F=<a@example.com> rejected RCPT <b@example.org>: relay not permitted",
+                400_902,
+                "/status_detail",
+                json!("relay not permitted"),
+            ),
+            (
+                "[7513] SMTP protocol error in \"AUTH LOGIN\" H=(x) [192.0.2.1]:5 I=[198.51.100.1]:587 AUTH command used when not advertised",
+                400_104,
+                "/src_endpoint/port",
+                json!(5),
+            ),
+            ("no host name found for IP address 192.0.2.1", 400_106, "/src_endpoint/ip", json!("192.0.2.1")),
+        ] {
+            for line in [
+                format!("2026-03-16 10:00:00 {text}"),
+                format!("Mar 16 10:00:00 h exim[9]: 2026-03-16 10:00:00 {text}"),
+            ] {
+                let event = normalized(&line);
+                assert_eq!(event["type_uid"], kind, "{line}");
+                assert_eq!(event.pointer(at), Some(&value), "{line}");
+            }
+        }
+    }
+}

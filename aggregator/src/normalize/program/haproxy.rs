@@ -1,0 +1,230 @@
+//! HAProxy: HTTP and HTTPS (4002) and TCP (4001) logs, connections that failed, servers that came and went (6002).
+//!
+//! `A:p [TIME] FRONTEND[~] BACKEND/SERVER TR/Tw/Tc/Tr/Ta STATUS BYTES C C TERM a/f/b/s/r q/q [{h}] [{h}] "REQUEST"[ tls]`,
+//! `A:p [TIME] FRONTEND BACKEND/SERVER Tw/Tc/Tt BYTES TERM a/f/b/s/r q/q`, `A:p [TIME] FRONTEND/BIND: SSL handshake failure`.
+//! Behind a syslog header the time inside is when the connection was accepted; alone it is the event's. Source: HAProxy 2.9
+//! configuration manual §8.2.
+
+use super::super::Context;
+use super::super::combined::{push_code, push_request};
+use super::super::endpoint::{push_destination, push_source};
+use super::super::outcome::{failure, success};
+use super::super::syslog::Header;
+use super::super::text::{cut, head, number, port, word};
+use super::super::timestamp::{self, Reference, Stamp};
+use crate::event::Event;
+use crate::schema::{Attribute, Class};
+
+/// Whether a line may be one that HAProxy wrote without a header.
+pub(crate) fn looks(text: &str) -> bool {
+    let head = head(text, 80);
+    cut(head, " [")
+        .is_some_and(|(peer, rest)| !peer.contains(' ') && peer.contains(':') && rest.as_bytes().get(2) == Some(&b'/'))
+}
+
+/// Reads a line without a header.
+pub(crate) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let Some(stamp) = traffic(text, context.reference, event) else { return false };
+    if context.wrappers == 0 {
+        event.push(Attribute::Message, text);
+    }
+    stamp.apply(event);
+    event.push(Attribute::MetadataLogFormat, "haproxy");
+    event.push(Attribute::MetadataLogProvider, "haproxy");
+    true
+}
+
+/// Reads a message of syslog.
+pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    if let Some(stamp) = traffic(message, header.context.reference, event) {
+        event.push(Attribute::StartTime, stamp.time.as_ms());
+        return true;
+    }
+    connected(message, event) || state(message, event)
+}
+
+fn client<'a>(peer: &'a str, event: &mut Event<'a>) -> bool {
+    let (host, number) = peer.rsplit_once(':').unwrap_or((peer, ""));
+    push_source(event, host, port(number))
+}
+
+fn traffic<'a>(text: &'a str, reference: Reference, event: &mut Event<'a>) -> Option<Stamp<'a>> {
+    let (peer, rest) = cut(text, " [").filter(|(peer, _)| !peer.contains(' '))?;
+    let (stamp, rest) = timestamp::access(rest, reference)?;
+    let rest = rest.strip_prefix("] ")?;
+    let (frontend, rest) = word(rest);
+    if let Some(frontend) = frontend.strip_suffix(':') {
+        event.class = Class::NetworkActivity;
+        event.activity_id = 4;
+        event.unmap("frontend", frontend);
+        failure(event, rest);
+        return client(peer, event).then_some(stamp);
+    }
+    let (target, rest) = word(rest);
+    let (timers, rest) = word(rest);
+    let (backend, server) = target.split_once('/')?;
+    let times = timers.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'/' | b'-' | b'+'));
+    let count = timers.split('/').count();
+    if !times || !(3..=5).contains(&count) {
+        return None;
+    }
+    let understood = if count == 5 { http(rest, timers, event) } else { tcp(rest, timers, event) };
+    if !understood || !client(peer, event) {
+        return None;
+    }
+    push_destination(event, server, None);
+    event.unmap("frontend", frontend.trim_end_matches('~'));
+    event.unmap("backend", backend);
+    event.unmap("timers", timers);
+    Some(stamp)
+}
+
+/// The last of the timers: the whole time in milliseconds.
+fn total(timers: &str) -> Option<i64> {
+    timers.rsplit('/').next().and_then(|total| number(total.trim_start_matches('+')))
+}
+
+/// `STATUS BYTES COOKIE COOKIE TERM COUNTS QUEUES [{…}] [{…}] "REQUEST"[ tls]`.
+fn http<'a>(text: &'a str, timers: &'a str, event: &mut Event<'a>) -> bool {
+    let Some((head, request)) = cut(text, " \"") else { return false };
+    let mut words = head.splitn(8, ' ');
+    let (Some(status), Some(bytes), Some(_), Some(_), Some(term), Some(counts), Some(_)) =
+        (words.next(), words.next(), words.next(), words.next(), words.next(), words.next(), words.next())
+    else {
+        return false;
+    };
+    event.class = Class::HttpActivity;
+    let end = request.rfind('"').unwrap_or(request.len());
+    let (line, tls) = request.split_at_checked(end).unwrap_or((request, ""));
+    push_request(line, event);
+    match number(status) {
+        Some(code) => push_code(code, event),
+        None => failure(event, ""),
+    }
+    if let Some(bytes) = bytes.trim_start_matches('+').parse::<u32>().ok().filter(|bytes| *bytes > 0) {
+        event.push(Attribute::TrafficBytesOut, bytes);
+    }
+    if let Some(ms) = total(timers) {
+        if number(status).is_some() {
+            event.push(Attribute::HttpResponseLatency, ms);
+        }
+        event.push(Attribute::Duration, ms);
+    }
+    event.unmap("termination_state", term);
+    event.unmap("connections", counts);
+    if let Some(captured) = words.next().map(str::trim).filter(|captured| !captured.is_empty()) {
+        event.unmap("captured_headers", captured);
+    }
+    if let Some((_, details)) = tls.strip_prefix("\" ").map(word).filter(|(_, details)| !details.is_empty()) {
+        event.unmap("tls", details);
+    }
+    true
+}
+
+/// `BYTES TERM COUNTS QUEUES`.
+fn tcp<'a>(text: &'a str, timers: &'a str, event: &mut Event<'a>) -> bool {
+    let mut words = text.split(' ');
+    let (Some(bytes), Some(term), Some(counts)) = (words.next(), words.next(), words.next()) else { return false };
+    let (Ok(bytes), 2) = (bytes.trim_start_matches('+').parse::<u32>(), term.len()) else { return false };
+    event.class = Class::NetworkActivity;
+    event.activity_id = 2;
+    event.push(Attribute::TrafficBytesOut, bytes);
+    if let Some(ms) = total(timers) {
+        event.push(Attribute::Duration, ms);
+    }
+    event.unmap("termination_state", term);
+    event.unmap("connections", counts);
+    if term == "--" {
+        success(event)
+    } else {
+        failure(event, term)
+    }
+    true
+}
+
+/// `Connect from A:p to B:p (FRONTEND/HTTP)`.
+fn connected<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let Some((source, rest)) = message.strip_prefix("Connect from ").map(word) else { return false };
+    let Some((target, frontend)) = rest.strip_prefix("to ").map(word) else { return false };
+    event.class = Class::NetworkActivity;
+    event.activity_id = 1;
+    let (host, number) = target.rsplit_once(':').unwrap_or((target, ""));
+    push_destination(event, host, port(number));
+    event.unmap("frontend", frontend.trim_matches(['(', ')']));
+    success(event);
+    client(source, event)
+}
+
+/// `Proxy P started.`, `Stopping backend B in 0 ms.`, `[Backup ]Server B/S is DOWN|UP[, reason: …]`, `backend B has no server available!`.
+fn state<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let name = |text: &'a str| word(text).0;
+    let (app, activity, detail) = if let Some(rest) = message.strip_prefix("Proxy ") {
+        (name(rest), if rest.contains(" started") { 3 } else { 4 }, "")
+    } else if let Some((_, rest)) = cut(message, "Server ").filter(|_| message.contains(" is ")) {
+        let detail = cut(rest, "reason: ").map_or("", |(_, reason)| reason);
+        (name(rest), if rest.contains(" is UP") { 3 } else { 4 }, detail)
+    } else if let Some(rest) = message.strip_prefix("backend ").filter(|rest| rest.contains("has no server available"))
+    {
+        (name(rest), 4, "no server available")
+    } else if let Some((kind, rest)) = message.strip_prefix("Stopping ").map(word) {
+        (if kind == "backend" || kind == "frontend" || kind == "proxy" { name(rest) } else { kind }, 4, "")
+    } else {
+        return false;
+    };
+    event.class = Class::ApplicationLifecycle;
+    event.activity_id = activity;
+    event.push(Attribute::AppName, app);
+    if activity == 4 && !detail.is_empty() {
+        failure(event, detail)
+    } else {
+        success(event)
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::super::testing::normalized;
+
+    #[test]
+    fn requests_are_read_with_and_without_a_header() {
+        let text = r#"192.0.2.1:58444 [16/Mar/2026:10:00:00.439] main~ app/app1 19/0/1/0/1940 403 5168 - - ---- 3/3/0/0/0 0/0 {example.com|curl} {} "GET /a?b HTTP/1.1""#;
+        for line in [
+            text.to_owned(),
+            format!("Mar 16 10:00:02 lb haproxy[9]: {text}"),
+            format!("<134>Mar 16 10:00:02 haproxy[9]: {text}"),
+        ] {
+            let event = normalized(&line);
+            assert_eq!(event["type_uid"], 400_203, "{line}");
+            assert_eq!(event["src_endpoint"], json!({"ip": "192.0.2.1", "port": 58444}));
+            assert_eq!(
+                (&event["http_response"]["code"], &event["http_response"]["latency"]),
+                (&json!(403), &json!(1940))
+            );
+            assert_eq!(event["dst_endpoint"]["hostname"], "app1");
+            assert_eq!(event["unmapped"]["captured_headers"], "{example.com|curl} {}");
+        }
+        assert_eq!(normalized(text)["time"], 1_773_651_600_439_i64);
+    }
+
+    #[test]
+    fn tcp_failures_and_states_are_read() {
+        for (message, kind, status) in [
+            ("192.0.2.1:58444 [16/Mar/2026:10:00:00.439] fnt bck/srv1 0/0/5007 212 -- 0/0/0/0/3 0/0", 400_102, 1),
+            ("192.0.2.1:58444 [16/Mar/2026:10:00:00.439] fnt/1: SSL handshake failure", 400_104, 2),
+            (
+                r#"192.0.2.1:58430 [16/Mar/2026:10:00:00.608] main main/<NOSRV> -1/-1/-1/-1/0 400 248 - - PR-- 0/0/0/0/0 0/0 "<BADREQ>""#,
+                400_299,
+                2,
+            ),
+            ("Connect from 192.0.2.1:5 to 198.51.100.1:80 (main/HTTP)", 400_101, 1),
+            ("Server app/app1 is DOWN, reason: Layer4 timeout, check duration: 2001ms.", 600_204, 2),
+            ("Proxy main started.", 600_203, 1),
+        ] {
+            let event = normalized(&format!("Mar 16 10:00:02 lb haproxy[9]: {message}"));
+            assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(kind), &json!(status)), "{message}");
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! OpenVPN, the server's side: clients that connect, fail, get an address and leave (4014), logons (3002), the service (6002).
+//!
+//! `[TIME ][us=N ][CLIENT/]A:p text`, in a file or behind a syslog header. Source: OpenVPN 2.6, src/openvpn/{multi,ssl,forward,sig}.c,
+//! error.c.
+
+use super::super::Context;
+use super::super::endpoint::{self, push_destination, push_source};
+use super::super::outcome::{failure, success};
+use super::super::syslog::Header;
+use super::super::text::{between, cut, port, word};
+use super::super::timestamp;
+use crate::event::Event;
+use crate::schema::{Attribute, Class};
+
+/// Words that only messages of OpenVPN hold: a line that has a time and nothing else before them is its own.
+const MARKS: [&str; 27] = [
+    "[AF_INET",
+    "TLS: ",
+    "TLS Error: ",
+    "TLS Auth Error",
+    "MULTI: ",
+    "MULTI_sva: ",
+    "VERIFY ",
+    "SENT CONTROL",
+    "PUSH: ",
+    "Peer Connection Initiated",
+    "peer info: ",
+    "Inactivity timeout",
+    "client-instance",
+    "Data Channel",
+    "Control Channel",
+    "Incoming Data Channel",
+    "Outgoing Data Channel",
+    "Initialization Sequence Completed",
+    "OpenVPN 2.",
+    "AUTH_FAILED",
+    "Connection reset, restarting",
+    "PLUGIN_CALL",
+    "AUTH-PAM",
+    "Bad encapsulated packet",
+    "Authenticate/Decrypt",
+    "SIGTERM[",
+    "SIGUSR1[",
+];
+
+/// Whether a line may be of a server's own file.
+pub(crate) fn looks(text: &str) -> bool {
+    let dated =
+        super::vsftpd_looks(text) || (text.as_bytes().get(4) == Some(&b'-') && text.as_bytes().get(10) == Some(&b' '));
+    dated && MARKS.iter().any(|mark| cut(text, mark).is_some())
+}
+
+/// Reads a line of a file.
+pub(crate) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let day = text.get(4..).filter(|_| super::vsftpd_looks(text));
+    let Some((stamp, rest)) = day
+        .and_then(|rest| timestamp::bsd(rest.trim_start(), context.reference))
+        .or_else(|| timestamp::iso(text, context.reference))
+    else {
+        return false;
+    };
+    let rest = rest.trim_start();
+    let rest = if rest.starts_with("us=") { word(rest).1 } else { rest };
+    let understood = said(rest, event);
+    stamp.apply(event);
+    event.push(Attribute::MetadataLogFormat, "openvpn");
+    event.push(Attribute::MetadataLogProvider, "openvpn");
+    event.push(Attribute::Message, rest);
+    understood
+}
+
+/// Reads a message of syslog.
+pub(crate) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
+    said(message, event)
+}
+
+/// Whom a line is about.
+#[derive(Clone, Copy, Default)]
+struct Peer<'a> {
+    name: Option<&'a str>,
+    address: &'a str,
+    port: Option<i64>,
+}
+
+/// `[CLIENT/][[AF_INET]]A:p`, `tcp4-server:A:p`.
+fn peer(text: &str) -> Option<Peer<'_>> {
+    let (name, rest) = match text.rsplit_once('/') {
+        Some((name, rest)) => (Some(name), rest),
+        None => (None, text),
+    };
+    let rest =
+        rest.rsplit_once(']').filter(|(family, _)| family.starts_with("[AF_INET")).map_or(rest, |(_, rest)| rest);
+    let rest = rest.trim_end_matches([',', ':', '.']);
+    if let Some(address) = endpoint::ip(rest) {
+        return Some(Peer { name, address, port: None });
+    }
+    let (host, number) = rest.rsplit_once(':')?;
+    let address = endpoint::ip(host).or_else(|| host.rsplit_once(':').and_then(|(_, host)| endpoint::ip(host)))?;
+    Some(Peer { name, address, port: port(number) })
+}
+
+fn said<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let (first, rest) = word(message);
+    let (known, text) = match peer(first).filter(|_| first.contains(['.', ':'])) {
+        Some(peer) => (Some(peer), rest),
+        None => (None, message),
+    };
+    let inner = text.split(' ').filter(|word| word.contains("[AF_INET")).find_map(peer);
+    let who = known.or(inner);
+    if let Some(found) = logon(text, who, event) {
+        return found;
+    }
+    if service(text, event) {
+        return true;
+    }
+    let Some(who) = who.or_else(|| learned(text)) else { return false };
+    event.class = Class::TunnelActivity;
+    event.push(Attribute::TunnelTypeId, 0);
+    event.push(Attribute::EmailProtocolName, "OpenVPN");
+    push_source(event, who.address, who.port);
+    let named = between(text, "[", "] Peer Connection Initiated").map(|(name, _)| name).filter(|name| !name.is_empty());
+    if let Some(name) = who.name.or(named).or_else(|| common_name(text)) {
+        event.push(Attribute::UserName, name);
+    }
+    act(text, event);
+    true
+}
+
+/// `MULTI: Learn: 10.8.0.6 -> CLIENT/A:p`.
+fn learned(text: &str) -> Option<Peer<'_>> {
+    cut(text, " -> ").and_then(|(_, rest)| peer(word(rest).0))
+}
+
+/// `CN=client` of a certificate's subject.
+fn common_name(text: &str) -> Option<&str> {
+    let (_, rest) = cut(text, "depth=0, ")?;
+    let (_, rest) = cut(rest, "CN=")?;
+    rest.split([',', '/']).next().filter(|name| !name.is_empty())
+}
+
+/// What happened, by what the message says.
+fn act<'a>(text: &'a str, event: &mut Event<'a>) {
+    let says = |marks: &[&str]| marks.iter().any(|mark| cut(text, mark).is_some());
+    if let Some((assigned, _)) = between(text, "Learn: ", " -> ") {
+        event.activity_id = 1;
+        event.push(Attribute::TunnelInterfaceIp, assigned);
+        success(event);
+    } else if let Some((_, assigned)) = cut(text, "pool returned IPv4=") {
+        event.activity_id = 1;
+        event.push(Attribute::TunnelInterfaceIp, assigned.split([',', ' ']).next().unwrap_or(assigned));
+        success(event);
+    } else if says(&["Peer Connection Initiated", "connection established with", "Initial packet from"]) {
+        event.activity_id = 1;
+        if let Some((_, session)) = cut(text, "sid=") {
+            event.push(Attribute::SessionUid, session);
+        }
+        success(event);
+    } else if says(&[
+        "ERROR",
+        "Error",
+        "error",
+        "Bad encapsulated",
+        "Connection reset",
+        "failed",
+        "FAILED",
+        "unroutable",
+        "Fatal",
+        "WARNING",
+        "Inactivity timeout",
+        "refused",
+        "dropping",
+    ]) {
+        event.activity_id = if says(&["restarting", "Inactivity timeout"]) { 2 } else { 99 };
+        if event.activity_id == 99 {
+            event.push(Attribute::ActivityName, "Fail");
+        }
+        failure(event, text);
+    } else if says(&["SIGTERM[", "SIGUSR1[", "client-instance exiting", "client-instance restarting", "disconnect"]) {
+        event.activity_id = 2;
+        success(event);
+        event.push(Attribute::StatusDetail, text);
+    } else if says(&["soft reset", "Re-using"]) {
+        event.activity_id = 3;
+        success(event);
+    } else {
+        event.activity_id = 99;
+        event.push(Attribute::ActivityName, "Status");
+        success(event);
+    }
+    if let Some((_, rest)) = cut(text, "Control Channel: ") {
+        let mut parts = rest.split(", ");
+        if let Some(version) = parts.next() {
+            event.unmap("tls_version", version);
+        }
+        if let Some(cipher) = parts.next().and_then(|cipher| cipher.rsplit(' ').next()) {
+            event.unmap("tls_cipher", cipher);
+        }
+    }
+}
+
+/// `TLS: Username/Password authentication succeeded for username 'bob'`, `TLS Auth Error: …`, `AUTH_FAILED`, `PAM … failed`.
+/// None where the line is about something else.
+fn logon<'a>(text: &'a str, who: Option<Peer<'a>>, event: &mut Event<'a>) -> Option<bool> {
+    let good = cut(text, "authentication succeeded for username").is_some()
+        || cut(text, "authentication deferred for username").is_some();
+    let bad = [
+        "Auth Username/Password verification failed",
+        "TLS Auth Error",
+        "AUTH_FAILED",
+        "failed to authenticate",
+        "LDAP bind failed",
+        "Incorrect password supplied",
+        "AUTH-PAM: BACKGROUND: user",
+    ];
+    let bad = bad.iter().any(|mark| cut(text, mark).is_some());
+    if !good && !bad {
+        return None;
+    }
+    let quoted = between(text, "username '", "'")
+        .or_else(|| between(text, "user '", "'"))
+        .or_else(|| between(text, "user \"", "\""));
+    let user = quoted.map(|(user, _)| user).or_else(|| who.and_then(|who| who.name)).unwrap_or_default();
+    event.class = Class::Authentication;
+    event.activity_id = 1;
+    event.push(Attribute::UserName, user);
+    event.push(Attribute::ServiceName, "openvpn");
+    event.push(Attribute::IsRemote, true);
+    if let Some(who) = who {
+        push_source(event, who.address, who.port);
+    }
+    if good {
+        success(event)
+    } else {
+        failure(event, text)
+    }
+    Some(true)
+}
+
+/// `OpenVPN 2.6.8 x86_64-pc-linux-gnu …`, `Initialization Sequence Completed`, `SIGTERM[hard,] received, process exiting`,
+/// `UDPv4 link local (bound): [AF_INET][undef]:1194`.
+fn service<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    let version = text.strip_prefix("OpenVPN 2.");
+    let started = version.is_some() || text == "Initialization Sequence Completed";
+    let stopped = text.starts_with("SIG") && cut(text, "process exiting").is_some();
+    if !started && !stopped {
+        if let Some((_, bound)) = cut(text, "link local (bound): ") {
+            event.class = Class::NetworkActivity;
+            event.activity_id = 7;
+            success(event);
+            return peer(bound).is_some_and(|peer| push_destination(event, peer.address, peer.port));
+        }
+        return false;
+    }
+    event.class = Class::ApplicationLifecycle;
+    event.activity_id = if started { 3 } else { 4 };
+    event.push(Attribute::AppName, "OpenVPN");
+    if version.is_some() {
+        event.push(Attribute::AppVersion, word(text.strip_prefix("OpenVPN ").unwrap_or(text)).0);
+    }
+    success(event);
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::super::testing::normalized;
+
+    #[test]
+    fn clients_are_followed_in_files_and_syslog() {
+        for (message, kind, user, status) in [
+            ("192.0.2.1:5000 TLS: Initial packet from [AF_INET]192.0.2.1:5000, sid=1 2", 401_401, None, 1),
+            ("TCP connection established with [AF_INET]192.0.2.1:5000", 401_401, None, 1),
+            ("192.0.2.1:5000 [bob] Peer Connection Initiated with [AF_INET]192.0.2.1:5000", 401_401, Some("bob"), 1),
+            ("bob/192.0.2.1:5000 MULTI: Learn: 198.51.100.6 -> bob/192.0.2.1:5000", 401_401, Some("bob"), 1),
+            ("MULTI: Learn: 198.51.100.6 -> bob/192.0.2.1:5000", 401_401, Some("bob"), 1),
+            ("192.0.2.1:5000 VERIFY OK: depth=0, CN=bob", 401_499, Some("bob"), 1),
+            ("192.0.2.1:5000 TLS Error: TLS handshake failed", 401_499, None, 2),
+            ("bob/192.0.2.1:5000 [bob] Inactivity timeout (--ping-restart), restarting", 401_402, Some("bob"), 2),
+            ("bob/192.0.2.1:5000 SIGTERM[soft,remote-exit] received, client-instance exiting", 401_402, Some("bob"), 1),
+            (
+                "192.0.2.1:5000 TLS: Username/Password authentication succeeded for username 'bob'",
+                300_201,
+                Some("bob"),
+                1,
+            ),
+            (
+                "192.0.2.1:5000 TLS Auth Error: Auth Username/Password verification failed for peer",
+                300_201,
+                Some(""),
+                2,
+            ),
+        ] {
+            for line in [
+                format!("Mar 16 10:00:00 h ovpn-server[9]: {message}"),
+                format!("2026-03-16 10:00:00 us=123 {message}"),
+                format!("Mon Mar 16 10:00:00 2026 {message}"),
+            ] {
+                let event = normalized(&line);
+                assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(kind), &json!(status)), "{line}");
+                assert_eq!(event["user"]["name"].as_str(), user, "{line}");
+                assert_eq!(event["src_endpoint"], json!({"ip": "192.0.2.1", "port": 5000}), "{line}");
+            }
+        }
+        assert_eq!(normalized("2026-03-16 10:00:00 OpenVPN 2.6.8 x86_64-pc-linux-gnu")["app"]["version"], "2.6.8");
+    }
+}

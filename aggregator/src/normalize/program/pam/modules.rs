@@ -1,0 +1,240 @@
+//! What the modules of PAM say in words of their own: refusals, locks, expired accounts, one-time codes (3002, 3001).
+//!
+//! Source: `pam_access.c`, `pam_faillock.c`, `pam_tally2.c`, `pam_listfile.c`, `pam_limits.c`, `pam_wheel.c`,
+//! `pam_succeed_if.c`, `pam_securetty.c`, `pam_time.c`, `pam_unix_acct.c`, `unix_chkpwd.c` of Linux-PAM; `pam_sss.c`;
+//! `pam_winbind.c`; `pam_systemd.c`; pam_google_authenticator; pam_duo.
+
+use super::super::super::endpoint::push_source;
+use super::super::super::outcome::{LOW, failure, success};
+use super::super::super::syslog::Header;
+use super::super::super::text::{between, cut, unquoted, word};
+use super::{Call, logon, switches};
+use crate::event::Event;
+use crate::schema::{Attribute, Class};
+
+/// Reads what no other form fits.
+pub(super) fn parse<'a>(call: &Call<'a>, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    locked(call, event)
+        || between_users(call, header, event)
+        || of_user(call, header, event)
+        || bare(call, header, event)
+}
+
+/// pam_faillock's `Consecutive login failures for user bob account temporarily locked`.
+fn locked<'a>(call: &Call<'a>, event: &mut Event<'a>) -> bool {
+    let locked = cut(call.message, "login failures for user ").map(|(_, rest)| word(rest));
+    let Some((user, _)) = locked.filter(|(_, rest)| rest.contains("locked")) else { return false };
+    event.class = Class::AccountChange;
+    event.activity_id = 9;
+    event.severity_id = event.severity_id.max(LOW);
+    event.push(Attribute::UserName, unquoted(user));
+    success(event);
+    event.push(Attribute::StatusDetail, call.message);
+    true
+}
+
+/// pam_wheel's `Access denied to 'bob' for 'root'`.
+fn between_users<'a>(call: &Call<'a>, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let Some((verdict, rest)) = call.message.strip_prefix("Access ").and_then(|rest| cut(rest, " to '")) else {
+        return false;
+    };
+    let Some((caller, rest)) = cut(rest, "'") else { return false };
+    let Some((user, _)) = between(rest, "for '", "'") else { return false };
+    logon(call, user, header, event);
+    if switches(call.service) {
+        event.push(Attribute::ActorUserName, caller);
+    } else {
+        event.unmap("ruser", caller);
+    }
+    match verdict {
+        "granted" => success(event),
+        _ => failure(event, "access denied"),
+    }
+    true
+}
+
+/// How a message goes on behind the user, or what must stand in it, and whether somebody was let in.
+struct Form {
+    /// What stands before the user.
+    before: &'static str,
+    /// What the message must hold behind it; may be empty.
+    holds: &'static str,
+    accepted: bool,
+}
+
+const fn no(before: &'static str, holds: &'static str) -> Form {
+    Form { before, holds, accepted: false }
+}
+
+const fn yes(before: &'static str, holds: &'static str) -> Form {
+    Form { before, holds, accepted: true }
+}
+
+/// The first that fits names the user behind `before`.
+static FORMS: [Form; 38] = [
+    no("access denied for user ", ""),
+    no("Access denied for user ", ""),
+    no("user ", " tally "),
+    no("user ", " deny "),
+    no("user ", "has time limit"),
+    no("user ", "denied access"),
+    yes("user ", "granted access"),
+    yes("user ", " authenticated as "),
+    yes("user ", "has blank password"),
+    no("user ", "inactive for"),
+    no("user ", "does not exist"),
+    no("user ", "not found"),
+    no("user ", "is blocked"),
+    no("user unknown ", ""),
+    no("account ", "has expired"),
+    no("account ", "password changed in future"),
+    no("account: ", "denied"),
+    no("expired password for user ", ""),
+    no("Refused user ", " for service "),
+    no("bad username ", ""),
+    no("Too many logins (max ", ") for "),
+    no("password check failed for user ", ""),
+    no("could not obtain user info ", ""),
+    no("could not identify user (from getpwnam(", ""),
+    no("auth could not identify password for ", ""),
+    no("auth could not identify password for", ""),
+    no("Invalid verification code for ", ""),
+    yes("Accepted google_authenticator for ", ""),
+    no("Failed to read ", "for user"),
+    no("Failed to compute location of secret file for user ", ""),
+    yes("Successful Duo login for ", ""),
+    no("Failed Duo login for ", ""),
+    no("Aborted Duo login for ", ""),
+    no("authentication fails for ", ""),
+    no("authentication failed for ", ""),
+    yes("authentication succeeds for ", ""),
+    no("error trying to bind as user ", ""),
+    no("Blocking access from ", ", user "),
+];
+
+fn of_user<'a>(call: &Call<'a>, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let message = call.message;
+    let found = FORMS.iter().find_map(|form| {
+        let rest = message.strip_prefix(form.before)?;
+        rest.contains(form.holds).then_some((form, rest))
+    });
+    let Some((form, rest)) = found else { return false };
+    let user = match form.before {
+        "Too many logins (max " | "Blocking access from " => cut(rest, form.holds).map_or("", |(_, user)| user),
+        "Failed to read " => cut(rest, "for user ").map_or("", |(_, user)| user),
+        _ => rest,
+    };
+    logon(call, name(user), header, event);
+    match form.before {
+        "Blocking access from " => {
+            push_source(event, word(rest).0, None);
+        }
+        _ => {
+            // pam_access: from `192.0.2.1' · Duo: from 192.0.2.1
+            if let Some((_, host)) = cut(rest, " from ") {
+                push_source(event, unquoted(word(host).0).trim_end_matches(','), None);
+            }
+        }
+    }
+    if form.accepted {
+        success(event);
+        if form.holds == "has blank password" {
+            event.push(Attribute::StatusDetail, "blank password");
+        }
+    } else {
+        failure(event, message);
+    }
+    true
+}
+
+/// The user at the start of a text: in quotes or brackets of any kind, or a word.
+fn name(text: &str) -> &str {
+    let closing = match text.chars().next() {
+        Some('[') => "]",
+        Some('(') => ")",
+        Some('"') => "\"",
+        Some('\'' | '`') => "'",
+        _ => return word(text).0.trim_end_matches([':', ',', ')']),
+    };
+    text.get(1..).and_then(|rest| cut(rest, closing)).map_or(text, |(name, _)| name)
+}
+
+/// Verdicts that name no user, and those of pam_succeed_if, which name one at the end.
+fn bare<'a>(call: &Call<'a>, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    const STARTS: [&str; 12] = [
+        "conversation failed",
+        "User unknown",
+        "access denied",
+        "unknown user",
+        "Too many system logins",
+        "Failed to create session: ",
+        "Request to sssd failed",
+        "request wbcLogonUser failed",
+        "unix_passwd: ",
+        "authentication failure",
+        "new password not acceptable",
+        "invalid ",
+    ];
+    let message = call.message;
+    if let Some((requirement, user)) = message.strip_prefix("requirement ").and_then(|rest| cut(rest, " by user ")) {
+        logon(call, unquoted(user), header, event);
+        if requirement.ends_with("not met") {
+            failure(event, message);
+        } else {
+            success(event);
+        }
+        return true;
+    }
+    if !STARTS.iter().any(|start| message.starts_with(start)) {
+        return false;
+    }
+    logon(call, "", header, event);
+    failure(event, message);
+    if let Some((terminal, _)) = between(message, "tty '", "'") {
+        event.push(Attribute::SessionTerminal, terminal);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::super::testing::normalized;
+
+    #[test]
+    fn refusals_name_the_user_and_the_reason() {
+        for (message, user, status) in [
+            ("pam_access(sshd:account): access denied for user `bob' from `192.0.2.1'", "bob", 2),
+            ("pam_tally2(sshd:auth): user bob (1000) tally 9, deny 8", "bob", 2),
+            ("pam_sss(sshd:account): Access denied for user bob: 6 (Permission denied)", "bob", 2),
+            ("pam_unix(sshd:account): account bob has expired (account expired)", "bob", 2),
+            ("pam_unix(sshd:account): expired password for user bob (password aged)", "bob", 2),
+            ("pam_unix(sshd:auth): bad username [bob]", "bob", 2),
+            ("pam_unix(x:auth): auth could not identify password for [bob]", "bob", 2),
+            ("pam_unix(x:auth): conversation failed", "", 2),
+            ("pam_unix(x:auth): user [bob] has blank password; authenticated without it", "bob", 1),
+            ("pam_listfile(vsftpd:auth): Refused user bob for service vsftpd", "bob", 2),
+            ("pam_limits(sshd:session): Too many logins (max 2) for bob", "bob", 2),
+            ("pam_succeed_if(gdm:auth): requirement \"uid >= 1000\" not met by user \"bob\"", "bob", 2),
+            ("pam_succeed_if(gdm:auth): requirement \"uid >= 1000\" was met by user \"bob\"", "bob", 1),
+            ("pam_securetty(login:auth): access denied: tty 'tty9' is not secure !", "", 2),
+            ("pam_winbind(sshd:auth): user 'bob' granted access", "bob", 1),
+            ("pam_systemd(sshd:session): Failed to create session: Connection timed out", "", 2),
+            (
+                "pam_sss(sshd:auth): authentication success; logname= uid=0 euid=0 tty=ssh ruser= rhost=a user=bob",
+                "bob",
+                1,
+            ),
+        ] {
+            let event = normalized(&format!("Mar 16 10:00:00 h x[9]: {message}"));
+            assert_eq!(event["type_uid"], 300_201, "{message}");
+            assert_eq!(event["user"]["name"], user, "{message}");
+            assert_eq!(event["status_id"], status, "{message}");
+        }
+        let event =
+            normalized("Mar 16 10:00:00 h x[9]: pam_access(sshd:account): access denied for user `b' from `192.0.2.1'");
+        assert_eq!(event["src_endpoint"]["ip"], "192.0.2.1");
+        let event = normalized("Mar 16 10:00:00 h su[9]: pam_wheel(su:auth): Access denied to 'eve' for 'root'");
+        assert_eq!(event["type_uid"], 300_207);
+        assert_eq!(event["actor"]["user"]["name"], "eve");
+    }
+}

@@ -1,0 +1,201 @@
+//! Squid: access.log in its own format (4002), cache.log (6002, 6008); squidGuard's log of blocked requests (4002).
+//!
+//! `1773653400.123 ELAPSED CLIENT RESULT/STATUS BYTES METHOD URL USER HIERARCHY/PEER TYPE`,
+//! `2026/03/16 10:00:00 kid1| TEXT`, `2026-03-16 10:00:00 [9] Request(SOURCE/LIST/-) URL CLIENT/NAME USER METHOD REDIRECT`.
+//! Source: Squid 6, src/log/FormatSquidNative.cc; squidGuard 1.6, sgLog.c.
+
+use super::combined::{push_code, push_method};
+use super::endpoint::{push_destination, push_source};
+use super::outcome::{Control, controlled, failure, success};
+use super::text::{between, cut, head, number, word};
+use super::{Context, timestamp};
+use crate::event::Event;
+use crate::schema::{Attribute, Class};
+
+/// Whether a line begins as one of the three does.
+pub(super) fn looks(text: &str) -> bool {
+    native(text).is_some()
+        || (text.as_bytes().get(4).is_some_and(|b| matches!(b, b'/' | b'-'))
+            && (cut(head(text, 48), "| ").is_some() || cut(head(text, 48), "] Request(").is_some()))
+}
+
+/// Reads a line.
+pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    if !access(text, event) && !cache(text, context, event) && !guard(text, context, event) {
+        return false;
+    }
+    event.push(Attribute::MetadataLogFormat, "squid");
+    true
+}
+
+/// Seconds with milliseconds, and what follows.
+fn native(text: &str) -> Option<(&str, &str)> {
+    let (time, rest) = word(text);
+    let (seconds, millis) = time.split_once('.')?;
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    let elapsed = word(rest).0;
+    (seconds.len() == 10
+        && millis.len() == 3
+        && digits(seconds)
+        && digits(millis)
+        && !elapsed.is_empty()
+        && digits(elapsed.trim_start_matches('-')))
+    .then_some((time, rest))
+}
+
+fn access<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    let Some((time, rest)) = native(text) else { return false };
+    let Some(stamp) = time.split_once('.').and_then(|(s, ms)| timestamp::seconds(s, ms)) else { return false };
+    let (elapsed, rest) = word(rest);
+    let (client, rest) = word(rest);
+    let (result, rest) = word(rest);
+    let (bytes, rest) = word(rest);
+    let (method, rest) = word(rest);
+    // A URL may hold spaces where the request was none: what follows it is read from the end.
+    let mut tail = rest.rsplitn(4, ' ');
+    let (Some(kind), Some(hierarchy), Some(user), Some(url)) = (tail.next(), tail.next(), tail.next(), tail.next())
+    else {
+        return false;
+    };
+    let Some((result, code)) = result.rsplit_once('/') else { return false };
+    event.class = Class::HttpActivity;
+    event.time = stamp;
+    event.push(Attribute::MetadataOriginalTime, time);
+    event.push(Attribute::Message, rest);
+    event.push(Attribute::MetadataLogProvider, "squid");
+    push_source(event, client, None);
+    push_method(method, url, event);
+    push_code(number(code).unwrap_or_default(), event);
+    if let Some(ms) = number(elapsed) {
+        event.push(Attribute::Duration, ms);
+        event.push(Attribute::HttpResponseLatency, ms);
+    }
+    if let Ok(bytes) = bytes.parse::<u32>() {
+        event.push(Attribute::TrafficBytesOut, bytes);
+    }
+    if user != "-" {
+        event.push(Attribute::ActorUserName, user);
+    }
+    if let Some((_, peer)) = hierarchy.split_once('/') {
+        push_destination(event, peer, None);
+    }
+    if kind != "-" {
+        event.push(Attribute::HttpResponseContentType, kind);
+    }
+    event.unmap("result", result);
+    event.unmap("hierarchy", hierarchy);
+    controlled(event, if result.contains("DENIED") { Control::Blocked } else { Control::Allowed });
+    true
+}
+
+fn cache<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let Some((stamp, rest)) = timestamp::iso(text, context.reference) else { return false };
+    if stamp.text.as_bytes().get(4) != Some(&b'/') {
+        return false;
+    }
+    let Some((process, message)) =
+        cut(rest, "| ").filter(|(process, _)| process.is_empty() || process.starts_with(" kid"))
+    else {
+        return false;
+    };
+    stamp.apply(event);
+    event.push(Attribute::MetadataLogProvider, "squid");
+    event.push(Attribute::Message, message);
+    if !process.trim().is_empty() {
+        event.unmap("process", process.trim());
+    }
+    let lifecycle = if message.starts_with("Starting Squid") {
+        3
+    } else if message.starts_with("Squid Cache") && message.contains("Exiting") || message.starts_with("Shutting down")
+    {
+        4
+    } else if message.starts_with("Reconfiguring Squid") {
+        5
+    } else {
+        0
+    };
+    if lifecycle != 0 {
+        event.class = Class::ApplicationLifecycle;
+        event.activity_id = lifecycle;
+        event.push(Attribute::AppName, "squid");
+        if let Some((_, version)) = cut(message, "ersion ") {
+            event.push(Attribute::AppVersion, word(version).0.trim_end_matches([':', '.']));
+        }
+        success(event);
+    } else if ["FATAL", "ERROR", "SECURITY ALERT", "BUG"].iter().any(|mark| message.trim_start().starts_with(mark)) {
+        event.class = Class::ApplicationError;
+        event.activity_id = 1;
+        event.severity_id = if message.starts_with("FATAL") { 4 } else { 3 };
+        failure(event, message);
+    } else if message.starts_with("WARNING") {
+        event.severity_id = 2;
+    }
+    true
+}
+
+fn guard<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let Some((stamp, rest)) = timestamp::iso(text, context.reference) else { return false };
+    let Some((list, rest)) = between(rest, "] Request(", ") ") else { return false };
+    let (url, rest) = word(rest);
+    let (client, rest) = word(rest);
+    let (user, rest) = word(rest);
+    let (method, action) = word(rest);
+    stamp.apply(event);
+    event.class = Class::HttpActivity;
+    event.push(Attribute::MetadataLogProvider, "squidGuard");
+    event.push(Attribute::Message, url);
+    push_method(method, url, event);
+    if user != "-" {
+        event.push(Attribute::ActorUserName, user);
+    }
+    event.push(Attribute::FirewallRuleName, list);
+    event.unmap("action", action);
+    controlled(event, Control::Blocked);
+    failure(event, list);
+    push_source(event, client.split('/').next().unwrap_or(client), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::normalized;
+
+    #[test]
+    fn requests_through_squid_are_read() {
+        let event = normalized(
+            "1773653400.123    231 192.0.2.1 TCP_MISS/200 1536 GET http://www.example.com/a?b bob HIER_DIRECT/198.51.100.2 text/html",
+        );
+        assert_eq!((&event["type_uid"], &event["time"]), (&json!(400_203), &json!(1_773_653_400_123_i64)));
+        assert_eq!(
+            (&event["src_endpoint"]["ip"], &event["dst_endpoint"]["ip"]),
+            (&json!("192.0.2.1"), &json!("198.51.100.2"))
+        );
+        assert_eq!(
+            (&event["actor"]["user"]["name"], &event["http_request"]["url"]["hostname"]),
+            (&json!("bob"), &json!("www.example.com"))
+        );
+        let event = normalized(
+            "1773653400.123      4 192.0.2.1 TCP_DENIED/403 4099 CONNECT www.example.com:443 - HIER_NONE/- text/html",
+        );
+        assert_eq!(
+            (&event["type_uid"], &event["status_id"], &event["disposition_id"]),
+            (&json!(400_201), &json!(2), &json!(2))
+        );
+        let event = normalized(
+            "2026-03-16 10:00:00 [9] Request(default/ads/-) http://ads.example/ 192.0.2.1/- bob GET REDIRECT",
+        );
+        assert_eq!((&event["type_uid"], &event["firewall_rule"]["name"]), (&json!(400_203), &json!("default/ads/-")));
+    }
+
+    #[test]
+    fn the_log_of_the_cache_is_read() {
+        for (text, kind) in [
+            ("kid1| Starting Squid Cache version 6.6 for x86_64...", 600_203),
+            ("kid1| FATAL: no port", 600_801),
+            ("kid1| Accepting HTTP connections", 0),
+        ] {
+            assert_eq!(normalized(&format!("2026/03/16 10:00:00 {text}"))["type_uid"], kind, "{text}");
+        }
+    }
+}

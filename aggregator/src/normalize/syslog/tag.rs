@@ -1,0 +1,160 @@
+//! What stands between the time of a syslog line and its message: host, facility and severity, program, process.
+//!
+//! In: `host program[pid]: message`, with any part missing and the deviations named at each function. Out: the parts and
+//! the message. Sources: RFC 3164 §4.1.3; syslogd of FreeBSD (`-v`), of AIX and of BusyBox; OpenWrt's logread; macOS's asl.
+
+use super::super::text::{between, cut, level, number, word};
+use super::{FACILITIES, SEVERITIES};
+
+/// Longest program name that is taken for one.
+const PROGRAM_LEN_MAX: usize = 64;
+
+/// Host, program and process before a message.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Tag<'a> {
+    pub(super) host: Option<&'a str>,
+    pub(super) program: &'a str,
+    pub(super) module: Option<&'a str>,
+    pub(super) pid: Option<&'a str>,
+    /// A severity in words where the host would stand (`INFO`), or after the tag (`<Notice>`).
+    pub(super) level: Option<&'a str>,
+    /// Facility and severity that stand before the tag.
+    pub(super) stated: Option<Stated>,
+    /// The tag ended with a colon.
+    pub(super) colon: bool,
+}
+
+/// `host program[pid]: message` with the host, the process or the whole tag missing.
+pub(super) fn tag(text: &str) -> Option<(Tag<'_>, &str)> {
+    if text.is_empty() || text.starts_with("---") || text.starts_with("last message repeated") {
+        return None;
+    }
+    let (before, text) = stated(text);
+    if let Some((tag, message)) = program_tag(text) {
+        return Some((Tag { stated: before, ..tag }, message));
+    }
+    // AIX: Message forwarded from web-1: sshd[7]: …
+    let forwarded = text.strip_prefix("Message forwarded from ").and_then(|rest| cut(rest, ": "));
+    let (first, rest) = forwarded.unwrap_or_else(|| word(text));
+    let severity = first.bytes().all(|b| b.is_ascii_uppercase()) && level(first).is_some();
+    let (host, level) = if severity { (None, Some(first)) } else { (Some(first), None) };
+    let (behind, rest) = stated(rest);
+    let (tag, message) = program_tag(rest).or_else(|| spaced_tag(rest)).unwrap_or((Tag::default(), rest));
+    Some((Tag { host, level: tag.level.or(level), stated: before.or(behind), ..tag }, message))
+}
+
+/// Facility and severity in words or numbers, and what follows: `<4.3> ` (FreeBSD), `authpriv.info ` (BusyBox, OpenWrt),
+/// `auth|security:info ` (AIX).
+fn stated(text: &str) -> (Option<Stated>, &str) {
+    let (first, rest) = word(text);
+    let bare = first.strip_prefix('<').and_then(|first| first.strip_suffix('>')).unwrap_or(first);
+    match bare.split_once(['.', ':']).and_then(|(facility, severity)| Stated::read(facility, severity)) {
+        Some(stated) => (Some(stated), rest),
+        None => (None, text),
+    }
+}
+
+/// Facility and severity, by number.
+#[derive(Clone, Copy)]
+pub(super) struct Stated {
+    pub(super) facility: u8,
+    pub(super) severity: u8,
+}
+
+impl Stated {
+    fn read(facility: &str, severity: &str) -> Option<Self> {
+        let numbered = |text: &str, below: u8| number(text).and_then(|n| u8::try_from(n).ok()).filter(|n| *n < below);
+        let named = |names: &[&str], text: &str| {
+            let at = names.iter().position(|name| *name == text)?;
+            u8::try_from(at).ok()
+        };
+        let facility = match facility {
+            "auth|security" | "security" => 4,
+            _ => numbered(facility, 24).or_else(|| named(&FACILITIES, facility))?,
+        };
+        let severity = match severity {
+            "warn" => 4,
+            "error" => 3,
+            "panic" => 0,
+            _ => numbered(severity, 8).or_else(|| named(&SEVERITIES, severity))?,
+        };
+        Some(Self { facility, severity })
+    }
+}
+
+/// A program whose name has a space, as macOS has them (`Example Tool[7]: `): two capitalized words and a process id.
+fn spaced_tag(text: &str) -> Option<(Tag<'_>, &str)> {
+    if let Some((pid, message)) = text.strip_prefix("-- ").and_then(|rest| between(rest, "[", "]: ")) {
+        // login, which says on whose behalf: `-- root[7]: `.
+        return Some((Tag { program: "login", pid: Some(pid), colon: true, ..Tag::default() }, message));
+    }
+    let (first, rest) = word(text);
+    let capital = |word: &str| word.starts_with(|c: char| c.is_ascii_uppercase());
+    let (second, after) = rest.split_once('[').filter(|(second, _)| second.bytes().all(is_program))?;
+    let (pid, message) = after.split_once("]: ").filter(|(pid, _)| number(pid).is_some())?;
+    let named = capital(first) && capital(second) && first.bytes().all(is_program);
+    let program = text.get(..first.len() + 1 + second.len()).filter(|_| named)?;
+    Some((Tag { program, pid: Some(pid), colon: true, ..Tag::default() }, message))
+}
+
+/// `program:`, `program[pid]:`, `program(module)[pid]:`, `[program]:`, `program[pid] (detail):`,
+/// `program[pid] <Level>:`, systemd's `(program)[pid]:` for what it is about to execute, gdm's `program][pid]:`.
+fn program_tag(text: &str) -> Option<(Tag<'_>, &str)> {
+    if let Some((name, rest)) = text.strip_prefix('[').and_then(|rest| cut(rest, "]")) {
+        let plain = !name.is_empty() && name.len() <= PROGRAM_LEN_MAX && name.bytes().all(is_program);
+        let rest = plain.then(|| rest.strip_prefix(':').unwrap_or(rest))?;
+        let tag = Tag { program: name, colon: true, ..Tag::default() };
+        return rest.starts_with(' ').then_some((tag, rest.trim_start_matches(' ')));
+    }
+    if let Some((program, rest)) = text.strip_prefix('(').and_then(|rest| rest.split_once(")[")) {
+        let (pid, message) = rest.split_once("]:").filter(|(pid, _)| number(pid).is_some())?;
+        let tag = Tag { program, pid: Some(pid), colon: true, ..Tag::default() };
+        return program.bytes().all(is_program).then_some((tag, message.trim_start_matches(' ')));
+    }
+    let end = text.bytes().take(PROGRAM_LEN_MAX + 1).position(|b| !is_program(b))?;
+    let (program, mut rest) = text.split_at_checked(end).filter(|(program, _)| !program.is_empty())?;
+    let mut tag = Tag { program, ..Tag::default() };
+    if let Some(after) = rest.strip_prefix(']').filter(|after| after.starts_with([':', '['])) {
+        rest = after;
+    }
+    if let Some((module, after)) = rest.strip_prefix('(').and_then(|rest| rest.split_once(')')) {
+        tag.module =
+            Some(module).filter(|module| module.bytes().all(|b| is_program(b) || matches!(b, b'=' | b':' | b',')));
+        rest = tag.module.map(|_| after)?;
+    }
+    if let Some((pid, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        tag.pid = (!pid.is_empty() && pid.len() <= PROGRAM_LEN_MAX && !pid.contains(' ')).then_some(pid);
+        rest = tag.pid.map(|_| after)?;
+    }
+    if let Some(after) = rest.strip_prefix(':') {
+        tag.colon = true;
+        let ends = after.is_empty() || after.starts_with(' ') || tag.pid.is_some();
+        return ends.then(|| (tag, after.trim_start_matches(' ')));
+    }
+    // Without a colon only a process id makes it a tag; macOS puts a level or a detail in between.
+    let after = tag.pid.and_then(|_| rest.strip_prefix(' '))?;
+    if let Some((level, message)) = after.strip_prefix('<').and_then(|after| cut(after, ">: ")) {
+        tag.level = Some(level);
+        return Some((tag, message));
+    }
+    let detailed = after.starts_with('(').then(|| between(after, "(", "): ")).flatten();
+    Some((tag, detailed.map_or(after, |(_, message)| message)))
+}
+
+/// Bytes of program names, by number: every line is read up to the end of its program's.
+static PROGRAM_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        let named = matches!(byte, b'_' | b'-' | b'.' | b'/' | b'@' | b'+' | b'#');
+        if let Some(slot) = table.split_at_mut(byte as usize).1.first_mut() {
+            *slot = byte.is_ascii_alphanumeric() || named;
+        }
+        byte += 1;
+    }
+    table
+};
+
+fn is_program(byte: u8) -> bool {
+    PROGRAM_BYTES.get(usize::from(byte)).copied().unwrap_or(false)
+}

@@ -1,0 +1,48 @@
+use serde_json::json;
+
+use super::super::testing::normalized;
+
+fn columns(rest: &str) -> serde_json::Value {
+    let line = format!("1773651600.250000 CHhAvVGS1DHFjwGM9 192.0.2.7 4444 198.51.100.9 80 {rest}");
+    normalized(&line.replace(' ', "\t").replace('_', " "))
+}
+
+#[test]
+fn a_connection_of_columns_is_network_activity() {
+    let event = columns("tcp http 1.5 300 200 SF T F 0 ShADadFf 3 420 2 280 - 6");
+    assert_eq!(event["type_uid"], 400_102);
+    assert_eq!(event["time"], 1_773_651_600_250_i64);
+    assert_eq!(event["duration"], 1500);
+    assert_eq!(event["traffic"]["bytes_out"], 300);
+    assert_eq!(event["connection_info"]["protocol_num"], 6);
+    assert_eq!(event["connection_info"]["direction_id"], 2);
+    assert_eq!(event["dst_endpoint"], json!({"ip": "198.51.100.9", "port": 80}));
+    assert_eq!(columns("tcp - - - - REJ T F 0 Sr 1 60 1 40 - 6")["type_uid"], 400_105);
+}
+
+#[test]
+fn the_same_log_as_json_says_the_same() {
+    let event = normalized(
+        r#"{"_path":"dns","ts":1773651600.25,"uid":"CHhAvVGS1DHFjwGM9","id.orig_h":"192.0.2.7","id.orig_p":4444,"id.resp_h":"198.51.100.9","id.resp_p":53,"proto":"udp","trans_id":5,"rtt":0.1,"query":"a.example.com","qtype_name":"A","rcode":3,"rcode_name":"NXDOMAIN","answers":["192.0.2.1","192.0.2.2"],"TTLs":[60.0,5.0]}"#,
+    );
+    assert_eq!(event["type_uid"], 400_306);
+    assert_eq!(event["answers"], json!([{"rdata": "192.0.2.1", "ttl": 60}, {"rdata": "192.0.2.2", "ttl": 5}]));
+    assert_eq!((event["rcode_id"].as_u64(), event["status_id"].as_u64()), (Some(3), Some(2)));
+    let event = normalized(
+        r#"{"ts":1773651600.25,"uid":"C1","id.orig_h":"192.0.2.7","id.orig_p":4,"id.resp_h":"198.51.100.9","id.resp_p":22,"version":2,"auth_attempts":0,"client":"SSH-2.0-x"}"#,
+    );
+    assert_eq!(event["class_uid"], 4007);
+}
+
+#[test]
+fn headers_and_notices_are_read() {
+    let event = normalized("#path\tconn");
+    assert_eq!(event["unmapped"]["path"], "conn");
+    assert_eq!(event["metadata"]["log_format"], "zeek");
+    let event = normalized(
+        r#"{"ts":1773651600.25,"note":"Scan::Port_Scan","msg":"192.0.2.7 scanned","src":"192.0.2.7","dst":"198.51.100.9","p":22,"actions":["Notice::ACTION_LOG"],"suppress_for":3600.0}"#,
+    );
+    assert_eq!(event["class_uid"], 2004);
+    assert_eq!(event["finding_info"]["title"], "Scan::Port_Scan");
+    assert_eq!(event["evidences"][0]["src_endpoint"]["ip"], "192.0.2.7");
+}

@@ -53,7 +53,7 @@ mod rows;
 mod schema;
 mod spaces;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -70,7 +70,7 @@ use shared::log::{Fs, RealFs};
 
 use crate::event::Event;
 use crate::schema::Class;
-use crate::sink::{Sink, SinkError};
+use crate::sink::{Committed, Sink, SinkError};
 use commits::{Commit, Commits};
 use pages::Encoder;
 use recovery::io_error;
@@ -322,8 +322,8 @@ impl Sink for Lake {
         self.attempt(|lake| lake.take(event))
     }
 
-    fn commit(&mut self, to: u64) -> Result<u64, SinkError> {
-        self.attempt(|lake| lake.commit_to(to))
+    fn commit(&mut self, to: u64) -> Result<Committed, SinkError> {
+        self.attempt(|lake| lake.commit_to(to)).map(Committed::all)
     }
 
     fn cursor(&self) -> u64 {

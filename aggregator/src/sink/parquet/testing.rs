@@ -18,10 +18,10 @@ use crate::schema::Class;
 pub(super) const NOON: Timestamp = Timestamp::from_seconds(1_773_653_400);
 
 /// A folder of its own, deleted at the end.
-pub(super) struct Folder(pub(super) PathBuf);
+pub(in crate::sink) struct Folder(pub(in crate::sink) PathBuf);
 
 impl Folder {
-    pub(super) fn new() -> Self {
+    pub(in crate::sink) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("picket-lake-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = Self(std::env::temp_dir().join(name));

@@ -14,6 +14,7 @@ use shared::exit::{Exit, Reason};
 use shared::identity::{AgentId, ChainId};
 use shared::protocol::{ChainState, Chains};
 use shared::stop::{Stage, Stop};
+use shared::supervisor::Supervisor;
 use shared::time::Clock;
 use shared::tls::{RENEW_GRACE, Revocations, ServerCertificate, ServerSettings, server_config};
 
@@ -25,15 +26,19 @@ use crate::ca::roster::Roster;
 use crate::ca::signature::Signer;
 use crate::ca::token::Tokens;
 use crate::ca::{Authority, Server};
-use crate::config::{Config, Delivery, SinkConfig, SinkKind};
+use crate::config::{Config, Delivery, SinkConfig};
+use crate::directory::Directory;
+use crate::fleet::FleetFile;
 use crate::ingest::{Arrival, Ingest, IngestConfig, IngestHandle, Journal, JournalClosed};
 use crate::journal::{JournalConfig, JournalHandle, JournalRequest, JournalThread, Received};
 use crate::pipeline::counters::SinkCounters;
 use crate::pipeline::replay::{Replay, ReplayError, Replays};
-use crate::pipeline::{SinkSetup, SinkThread};
-use crate::sink::AnySink;
+use crate::pipeline::{Configurations, SinkSetup, SinkThread};
+use reload::Reloader;
 
 mod notices;
+pub mod reload;
+mod watch;
 
 /// The server's certificate is looked at this often.
 const CERTIFICATE_CHECK: Duration = Duration::from_secs(3_600);
@@ -124,61 +129,81 @@ fn host_context() -> HostContext {
     }
 }
 
-fn sink_setups(config: &Config) -> Vec<SinkSetup> {
-    let setup = |sink: &SinkConfig| {
-        let SinkKind::Parquet(parquet) = &sink.kind;
-        SinkSetup {
-            name: sink.name.clone(),
-            type_name: "parquet".to_owned(),
-            path: parquet.path.clone(),
-            commit_interval: parquet.commit_interval,
-            routed: config.routes.iter().any(|route| route.to == sink.name),
-            required: sink.delivery == Delivery::Required,
-        }
+fn sink_setups(config: &Config, directory: &Directory) -> Vec<SinkSetup> {
+    let setup = |sink: &SinkConfig| SinkSetup {
+        name: sink.name.clone(),
+        target: sink.target.clone(),
+        commit_interval: sink.commit_interval,
+        required: sink.delivery == Delivery::Required,
+        directory: directory.clone(),
     };
     config.sinks.iter().map(setup).collect()
 }
 
 /// The furthest cursor of the sinks. One that cannot be read now is held against the journal when its sink opens.
 fn furthest_cursor(config: &Config) -> u64 {
-    let cursor = |sink: &SinkConfig| {
-        let SinkKind::Parquet(parquet) = &sink.kind;
-        AnySink::peek("parquet", &parquet.path).ok()
-    };
-    config.sinks.iter().filter_map(cursor).max().unwrap_or(0)
+    config.sinks.iter().filter_map(|sink| sink.target.peek().ok()).max().unwrap_or(0)
 }
 
 fn start_sinks(
     setups: Vec<SinkSetup>,
     journal: &JournalHandle,
+    configurations: &Arc<Configurations>,
     stop: &Stop,
     clock: &Clock,
 ) -> std::io::Result<(Vec<SinkThread>, Vec<Arc<SinkCounters>>)> {
     let (mut threads, mut counters) = (Vec::new(), Vec::new());
     for setup in setups {
         let books = Arc::new(SinkCounters::new(&setup.name));
-        threads.push(SinkThread::start(setup, journal.clone(), Arc::clone(&books), stop.clone(), clock.clone())?);
+        let (configurations, told) = (Arc::clone(configurations), Arc::clone(&books));
+        threads.push(SinkThread::start(setup, journal.clone(), configurations, told, stop.clone(), clock.clone())?);
         counters.push(books);
     }
     Ok((threads, counters))
 }
 
-/// Runs until a signal.
+/// What was in force when, kept in the state folder.
+fn configurations(config: &Config, path: &Path, writer: Writer) -> Result<Configurations, Exit> {
+    let path = path.to_owned();
+    let read = move |bytes: &[u8]| match crate::config::parse(&path, bytes) {
+        Ok(loaded) => loaded.config.with_parsers().map_err(|problems| problems.join("\n")),
+        Err(problems) => Err(problems.to_string()),
+    };
+    Configurations::open(&config.state_dir, writer, Box::new(read)).map_err(|error| exit(Reason::Io)(error.to_string()))
+}
+
+/// What the hosts of the roster call themselves, those of revoked agents left out.
+fn watched_names(enrollment: &Arc<Enrollment>) -> watch::Names {
+    let enrollment = Arc::clone(enrollment);
+    Box::new(move |agent| match enrollment.roster().book().agent(agent) {
+        Some(entry) if entry.revoked.is_some() => None,
+        Some(entry) => Some(entry.hostname.clone()),
+        None => Some(String::new()),
+    })
+}
+
+/// Runs until a signal. `file` is where the configuration was read, and its bytes.
 ///
 /// # Errors
 /// What keeps the program from starting, with its exit code.
-pub fn run(config: &Config, config_hash: String) -> Result<(), Exit> {
+pub fn run(config: &Config, file: (&Path, &[u8])) -> Result<(), Exit> {
     let clock = Clock::System;
+    let downstream = config.with_parsers().map_err(|problems| exit(Reason::Config)(problems.join("\n")))?;
     let state = open_state(&config.state_dir)?;
     let stop = Stop::new();
     let sinks_stop = Stop::new();
     let io = |error: std::io::Error| Exit::new(Reason::Io, error.to_string());
     let signer = state.enrollment.authority().signer().map_err(|error| exit(Reason::Config)(error.to_string()))?;
     let journal_config = journal_config(config, state.server.id, signer);
-    let journal = JournalThread::start(journal_config, config_hash, clock.clone()).map_err(io)?;
+    let configurations = Arc::new(configurations(config, file.0, state.writer)?);
+    let newest = configurations.newest().unwrap_or_default();
+    let journal = JournalThread::start(journal_config, newest, clock.clone()).map_err(io)?;
     let handle = journal.handle();
-    let setups = sink_setups(config);
-    let (sinks, counters) = start_sinks(setups.clone(), &handle, &sinks_stop, &clock).map_err(io)?;
+    let begun = reload::InForce { config, downstream, path: file.0, bytes: file.1 };
+    let config_state =
+        reload::begin(begun, &configurations, &handle, &clock).map_err(|error| exit(Reason::Io)(error.to_string()))?;
+    let setups = sink_setups(config, state.enrollment.directory());
+    let (sinks, counters) = start_sinks(setups.clone(), &handle, &configurations, &sinks_stop, &clock).map_err(io)?;
     if !config.sinks.iter().any(|sink| sink.delivery == Delivery::Required) {
         // Nobody waits for anything: segments go by their age.
         handle.passed("nobody", u64::MAX);
@@ -190,13 +215,28 @@ pub fn run(config: &Config, config_hash: String) -> Result<(), Exit> {
         .build()
         .map_err(io)?;
     let replays = config.state_dir.join("replays");
-    let replays = Replays::open(&replays, state.writer, handle.clone(), setups, stop.clone(), clock.clone())
+    let known = (setups, Arc::clone(&configurations));
+    let replays = Replays::open(&replays, state.writer, handle.clone(), known, stop.clone(), clock.clone())
         .map_err(|error| Exit::new(Reason::Io, error.to_string()))?;
-    let running = Running { journal: handle.clone(), counters, replays: replays.clone() };
-    let served = runtime.block_on(serve(config, &state, &running, &stop, &clock));
+    let reloader = Reloader {
+        path: file.0.to_owned(),
+        running: config.clone(),
+        configurations,
+        journal: handle.clone(),
+        state: config_state,
+        clock: clock.clone(),
+        supervisor: Arc::new(Supervisor::of_this_process()),
+    };
+    let names = watched_names(&state.enrollment);
+    let watch = watch::WatchThread::start(handle.clone(), names, stop.clone(), clock.clone()).map_err(io)?;
+    let running = Running { journal: handle.clone(), counters, replays: replays.clone(), reloader };
+    let served = runtime.block_on(serve(config, &state, running, &stop, &clock));
     runtime.shutdown_timeout(Duration::from_secs(1));
     replays.join();
-    drop((running, replays));
+    // Also where nobody could be served at all.
+    stop.raise(Stage::Draining);
+    watch.join();
+    drop(replays);
     drop(handle);
     // Only now may the sinks take the end of the journal for the end of everything.
     journal.stop();
@@ -213,9 +253,10 @@ struct Running {
     journal: JournalHandle,
     counters: Vec<Arc<SinkCounters>>,
     replays: Replays,
+    reloader: Reloader,
 }
 
-async fn serve(config: &Config, state: &State, running: &Running, stop: &Stop, clock: &Clock) -> Result<(), Exit> {
+async fn serve(config: &Config, state: &State, running: Running, stop: &Stop, clock: &Clock) -> Result<(), Exit> {
     let journal = &running.journal;
     let authorities =
         state.enrollment.authority().trusted().map_err(|error| exit(Reason::Config)(error.to_string()))?;
@@ -232,6 +273,8 @@ async fn serve(config: &Config, state: &State, running: &Running, stop: &Stop, c
     };
     let mut ingest_config = IngestConfig::new(config.listen, state.server.id, tls);
     ingest_config.reset_secret = reset_secret(&state.server);
+    let fleet = fleet_file(config, state, clock)?;
+    ingest_config.steering = fleet.as_ref().map(FleetFile::steering);
     let notify = notices::teller(journal.clone(), clock.clone());
     let (enrollment, revocations) = (Arc::clone(&state.enrollment), state.revocations.clone());
     let ingest = Ingest::bind(ingest_config, Mouth(journal.clone()), enrollment, revocations, notify)
@@ -243,6 +286,8 @@ async fn serve(config: &Config, state: &State, running: &Running, stop: &Stop, c
         ingest: handle.clone(),
         sinks: running.counters.clone(),
         enrollment: Arc::clone(&state.enrollment),
+        config: Arc::clone(&running.reloader.state),
+        fleet: fleet.clone(),
     };
     let http_listener = http::bind(config.http).await.map_err(|error| unavailable("metrics", &config.http, &error))?;
     let admin_listener = socket::bind(&config.socket, &config.state_dir)
@@ -250,6 +295,9 @@ async fn serve(config: &Config, state: &State, running: &Running, stop: &Stop, c
     let handler = admin_handler(state, handle, surface.clone(), running.replays.clone(), clock.clone());
     tracing::info!(agents = %listening, http = %config.http, socket = %config.socket.display(), id = %state.server.id, "ready");
     watch_signals(stop.clone()).map_err(|error| Exit::new(Reason::Internal, error.to_string()))?;
+    let supervisor = Arc::clone(&running.reloader.supervisor);
+    supervisor.ready(&format!("listening on {listening}"));
+    tokio::spawn(keep_supervisor(Arc::clone(&supervisor), stop.clone()));
     tokio::spawn(http::serve(http_listener, surface, stop.clone()));
     let admin = socket::serve(admin_listener, handler, stop.clone());
     tokio::spawn(async move {
@@ -260,9 +308,37 @@ async fn serve(config: &Config, state: &State, running: &Running, stop: &Stop, c
     tokio::select! {
         () = ingest.run(stop.clone()) => {}
         () = keep_certificate(config, state, clock) => {}
+        () = running.reloader.run() => {}
+        () = watch_fleet(fleet) => {}
         _ = stop.reached(Stage::Now) => {}
     }
+    supervisor.stopping();
     Ok(())
+}
+
+/// The fleet file, if aggregator.yaml names one.
+fn fleet_file(config: &Config, state: &State, clock: &Clock) -> Result<Option<Arc<FleetFile>>, Exit> {
+    let Some(path) = &config.fleet else { return Ok(None) };
+    let enrollment = Arc::clone(&state.enrollment);
+    let signer = enrollment.authority().signer().map_err(|error| exit(Reason::Config)(error.to_string()))?;
+    Ok(Some(FleetFile::open(path, signer, enrollment, clock.clone())))
+}
+
+async fn watch_fleet(fleet: Option<Arc<FleetFile>>) {
+    match fleet {
+        Some(fleet) => fleet.run().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Feeds the watchdog from the runtime that sessions run on, until the program stops.
+async fn keep_supervisor(supervisor: Arc<Supervisor>, stop: Stop) {
+    let mut ticks = tokio::time::interval(supervisor.interval());
+    while !stop.requested() {
+        ticks.tick().await;
+        supervisor.look();
+    }
+    supervisor.stopping();
 }
 
 /// A secret that the next run knows too, until the server's certificate is made anew.
@@ -293,9 +369,11 @@ fn admin_handler(
                 sessions.map(|session| OpenSession { agent: session.agent, peer: session.peer, since: session.since });
             Reply::ok(&open.collect::<Vec<_>>())
         }
+        Request::Agents => Reply::ok(&surface.agents()),
         Request::Replay(plan) => reply(replays.start(plan)),
         Request::Replays => Reply::ok(&replays.list()),
         Request::CancelReplay { id } => reply(replays.cancel(&id)),
+        Request::Reduction => Reply::ok(&surface.reduction()),
         Request::Status => Reply::ok(&surface.status()),
     })
 }

@@ -20,8 +20,9 @@ use shared::time::{Clock, Timestamp};
 use tracing::level_filters::LevelFilter;
 
 pub use arguments::{
-    AgentsCommand, CompletionArgs, ExportArgs, GapsArgs, InitArgs, JournalCommand, Label, NormalizeArgs, ReplayArgs,
-    TokenCommand, TokenCreateArgs, ValidateArgs, VerifyArgs, When,
+    AgentsCommand, CompletionArgs, DlqCommand, DlqSinkArgs, ExportArgs, FleetCommand, FleetDiffArgs, GapsArgs,
+    InitArgs, JournalCommand, Label, MatchArgs, NormalizeArgs, ReplayArgs, TokenCommand, TokenCreateArgs, ValidateArgs,
+    VerifyArgs, When,
 };
 
 use crate::command;
@@ -79,13 +80,23 @@ pub enum Command {
     /// The agents of this aggregator
     #[command(subcommand)]
     Agents(AgentsCommand),
+    /// The fleet file: what is in force, what another would change
+    #[command(subcommand)]
+    Fleet(FleetCommand),
     /// What was received, and what was lost, is missing or has fallen silent
     Gaps(GapsArgs),
     /// The evidence: how large it is, whether it is whole, what stands in it
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// What the running aggregator dropped, redacted and merged, by rule
+    Reduction,
+    /// Events that a sink's store refused: list, offer again, throw away
+    #[command(subcommand)]
+    Dlq(DlqCommand),
     /// Raw lines in, OCSF events out (NDJSON)
     Normalize(NormalizeArgs),
+    /// Events in (NDJSON), those out that a Sigma rule takes
+    Match(MatchArgs),
     /// Check configuration, fleet file, state folder: every problem, not the first
     Validate(ValidateArgs),
     /// Print a shell's completion script
@@ -137,12 +148,21 @@ pub(crate) fn dispatch(cli: &Cli, now: Timestamp, out: impl io::Write) -> Result
             drop(out);
             command::run::run(options)
         }
-        Command::Init(arguments) => command::init::run(arguments, &command::init::hostname(), now, io::stderr()),
+        Command::Init(arguments) => {
+            command::init::run(options.config_path(), arguments, &command::init::hostname(), now, io::stderr())
+        }
         Command::Token(action) => command::token::run(options, action, now, out),
         Command::Agents(action) => command::agents::run(options, action, now, out),
+        Command::Fleet(action) => command::fleet::run(options, action, out),
         Command::Gaps(arguments) => command::gaps::run(options, arguments, now, out),
         Command::Journal(action) => command::journal::run(options, action, now, out),
-        Command::Normalize(arguments) => command::normalize::run(arguments, now, io::stdin().lock(), out),
+        Command::Reduction => command::reduction::run(options, out),
+        Command::Dlq(action) => command::dlq::run(options, action, out),
+        Command::Normalize(arguments) => {
+            let configuration = options.config.as_deref();
+            command::normalize::run(configuration, arguments, now, io::stdin().lock(), out)
+        }
+        Command::Match(arguments) => command::matching::run(arguments, io::stdin().lock(), out),
         Command::Validate(arguments) => command::validate::run(options, arguments, now, out),
         Command::Completion(arguments) => command::completion::run(arguments, out),
     }

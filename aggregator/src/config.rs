@@ -1,8 +1,14 @@
 //! `aggregator.yaml` in, a plain [`Config`] out.
 //!
 //! Relative paths are relative to the file. All problems are reported together, each with its line. Keys of
-//! later versions (`reduce`, `where`, other sinks) are refused by name and not passed over: an event that
-//! was to be dropped or redacted must not reach a store because the version is too old.
+//! later versions are refused by name and not passed over: an event that was to be dropped or redacted must not reach a
+//! store because the version is too old.
+
+mod downstream;
+#[cfg(test)]
+mod examples;
+
+mod parsers;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,7 +16,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shared::fleet::Fleet;
-use shared::yaml::{Fields, LoadError, Loaded, Origin, Problems, Read, Report, file, rule, tree};
+use shared::printable::Excerpt;
+use shared::yaml::{Fields, Kind, LoadError, Loaded, Origin, Problems, Read, Report, file, rule, tree};
+
+pub use downstream::Downstream;
+
+use crate::sink::http::SecretRef;
+use crate::sink::letters::Letters;
+use crate::sink::{Target, http, ndjson};
+
+pub use parsers::ParsersConfig;
 
 /// Where packages put the file.
 pub const DEFAULT_PATH: &str = "/etc/picket/aggregator.yaml";
@@ -29,15 +44,26 @@ pub const JOURNAL_BYTES_MIN: u64 = 256 << 20;
 pub const JOURNAL_BYTES_MAX: u64 = 1 << 50;
 
 /// The sink types.
-const SINK_TYPES: [(&str, ()); 1] = [("parquet", ())];
+const SINK_TYPES: [(&str, SinkType); 3] =
+    [("parquet", SinkType::Parquet), ("ndjson", SinkType::Ndjson), ("http", SinkType::Http)];
+
+#[derive(Clone, Copy)]
+enum SinkType {
+    Parquet,
+    Ndjson,
+    Http,
+}
+
 /// What one file may have of each.
 const SINKS_MAX: usize = 64;
+/// The longest value of a header, in characters.
+const HEADER_CHARS_MAX: usize = 8_192;
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// What an aggregator is told.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Where agents connect, UDP and TCP; default [`DEFAULT_LISTEN`].
     pub listen: SocketAddr,
@@ -54,8 +80,10 @@ pub struct Config {
     pub journal: JournalConfig,
     /// Where events go, in order of the file.
     pub sinks: Vec<SinkConfig>,
-    /// Which events go where, in order of the file.
-    pub routes: Vec<RouteConfig>,
+    /// What is done with events on their way there.
+    pub downstream: Downstream,
+    /// Parsers that users wrote; they take force at the next start.
+    pub parsers: ParsersConfig,
 }
 
 /// How the journal is kept.
@@ -74,8 +102,10 @@ pub struct JournalConfig {
 pub struct SinkConfig {
     /// Its name in routes, metrics and its cursor's file.
     pub name: String,
-    /// What it is.
-    pub kind: SinkKind,
+    /// What it is made of.
+    pub target: Target,
+    /// How often it commits, at the next cut of the journal; 100 ms to 24 h; default 60 s, of `http` 5 s.
+    pub commit_interval: Duration,
     /// Whether the journal waits for it; default required.
     pub delivery: Delivery,
 }
@@ -92,30 +122,15 @@ pub enum Delivery {
 /// The words of `delivery`.
 const DELIVERIES: [(&str, Delivery); 2] = [("required", Delivery::Required), ("best_effort", Delivery::BestEffort)];
 
-/// What a sink is, by type.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum SinkKind {
-    /// The Parquet lake.
-    Parquet(ParquetConfig),
-}
-
-/// A sink of type `parquet`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ParquetConfig {
-    /// The folder of the lake; default `lake` in `state_dir`.
-    pub path: PathBuf,
-    /// How often files are finished and committed, at the next cut of the journal; 100 ms to 24 h; default 60 s.
-    pub commit_interval: Duration,
-}
-
-/// One route; it takes every event.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RouteConfig {
-    /// The name of a sink of this file.
-    pub to: String,
-}
-
 impl Config {
+    /// What is done with events, with the parsers of the files that `parsers` names.
+    ///
+    /// # Errors
+    /// Every problem of these files.
+    pub fn with_parsers(&self) -> Result<Downstream, Vec<String>> {
+        Ok(Downstream { parsers: Arc::new(self.parsers.load()?), ..self.downstream.clone() })
+    }
+
     /// Where the journal lies.
     #[must_use]
     pub fn journal_dir(&self) -> PathBuf {
@@ -128,8 +143,15 @@ impl Config {
 /// # Errors
 /// The file cannot be read, or every problem in it.
 pub fn load(path: &Path) -> Result<Loaded<Config>, LoadError> {
-    let bytes = file::read(path, "name another with --config, or make one: picket-aggregator init --dir DIR")?;
-    Ok(parse(path, &bytes)?)
+    Ok(parse(path, &read(path)?)?)
+}
+
+/// The bytes of `aggregator.yaml` at `path`.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    file::read(path, "name another with --config, or make one: picket-aggregator init --dir DIR")
 }
 
 /// Reads the fleet file at `path`.
@@ -137,8 +159,25 @@ pub fn load(path: &Path) -> Result<Loaded<Config>, LoadError> {
 /// # Errors
 /// The file cannot be read, or every problem in it.
 pub fn load_fleet(path: &Path) -> Result<Fleet, LoadError> {
+    parse_fleet(path, &read_fleet(path)?.0)
+}
+
+/// The bytes of the fleet file, and their SHA-256 in hexadecimal.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read_fleet(path: &Path) -> Result<(Vec<u8>, String), LoadError> {
     let bytes = file::read(path, "make it, or leave `fleet` out of aggregator.yaml")?;
-    Ok(Fleet::parse(&path.display().to_string(), &bytes)?)
+    let hash = shared::tls::sha256(&bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    Ok((bytes, hash))
+}
+
+/// Reads the fleet file; `path` names it in problems.
+///
+/// # Errors
+/// Every problem of the file.
+pub fn parse_fleet(path: &Path, bytes: &[u8]) -> Result<Fleet, LoadError> {
+    Ok(Fleet::parse(&path.display().to_string(), bytes)?)
 }
 
 /// Reads `aggregator.yaml`; `path` names it in problems and roots relative paths.
@@ -149,10 +188,10 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Loaded<Config>, Problems> {
     let name: Arc<str> = path.display().to_string().into();
     let folder = path.parent().unwrap_or_else(|| Path::new(""));
     let root = tree::parse(&name, bytes)?;
-    Report::new(&name).read(&root, |fields| config(fields, folder))
+    Report::new(&name).read(&root, |fields| config(fields, &name, folder))
 }
 
-fn config(fields: &mut Fields<'_>, folder: &Path) -> Read<Config> {
+fn config(fields: &mut Fields<'_>, name: &Arc<str>, folder: &Path) -> Read<Config> {
     let version = fields.required("version", rule::number(1..=1));
     let address = || rule::parsed::<SocketAddr>("an address and a port, such as 0.0.0.0:7443 or [::]:7443");
     let listen = fields.or("listen", DEFAULT_LISTEN, address());
@@ -165,14 +204,14 @@ fn config(fields: &mut Fields<'_>, folder: &Path) -> Read<Config> {
     }
     let fleet = fields.optional("fleet", rule::path(folder));
     let journal = fields.map("journal", journal);
-    refuse(fields, "reduce");
-    let lake = state_dir.as_ref().map(|dir| dir.join("lake")).unwrap_or_default();
-    let sinks = fields.named("sinks", |name, fields| sink(name, fields, folder, &lake));
+    let parsers = parsers::read(fields, name, folder);
+    let state = state_dir.as_ref().cloned().unwrap_or_default();
+    let sinks = fields.named("sinks", |name, fields| sink(name, fields, folder, &state));
     if sinks.as_ref().is_ok_and(|all| all.len() > SINKS_MAX) {
         fields.problem_at("sinks", format_args!("at most {SINKS_MAX} sinks are kept"));
     }
     let sink_names: Vec<&str> = sinks.iter().flatten().map(|sink| sink.name.as_str()).collect();
-    let routes = routes(fields, sinks.is_ok().then_some(sink_names.as_slice()));
+    let downstream = downstream::downstream(fields, sinks.is_ok().then_some(sink_names.as_slice()));
     let (state_dir, socket) = (state_dir?, socket?);
     let socket = socket.unwrap_or_else(|| {
         let packaged = state_dir == Path::new(DEFAULT_STATE_DIR);
@@ -182,7 +221,8 @@ fn config(fields: &mut Fields<'_>, folder: &Path) -> Read<Config> {
     });
     version?;
     let (listen, http, fleet, journal) = (listen?, http?, fleet?, journal?);
-    Ok(Config { listen, state_dir, socket, http, fleet, journal, sinks: sinks?, routes: routes? })
+    let (downstream, parsers) = (downstream?, parsers?);
+    Ok(Config { listen, state_dir, socket, http, fleet, journal, sinks: sinks?, downstream, parsers })
 }
 
 fn journal(fields: &mut Fields<'_>) -> Read<JournalConfig> {
@@ -192,65 +232,122 @@ fn journal(fields: &mut Fields<'_>) -> Read<JournalConfig> {
     Ok(JournalConfig { max_bytes: max_bytes?, retain: retain?, block_interval: block_interval? })
 }
 
-fn sink(name: &str, fields: &mut Fields<'_>, folder: &Path, lake: &Path) -> Read<SinkConfig> {
-    if let Err(reported) = fields.required("type", rule::word(&SINK_TYPES)) {
-        fields.allow_any_key();
-        return Err(reported);
-    }
+fn sink(name: &str, fields: &mut Fields<'_>, folder: &Path, state_dir: &Path) -> Read<SinkConfig> {
+    let sink_type = match fields.required("type", rule::word(&SINK_TYPES)) {
+        Ok(sink_type) => sink_type,
+        Err(reported) => {
+            fields.allow_any_key();
+            return Err(reported);
+        }
+    };
     let delivery = fields.or("delivery", "required", rule::word(&DELIVERIES));
-    let path = fields.optional("path", rule::path(folder));
-    let commit_interval = fields.or("commit_interval", "60s", rule::duration(Duration::from_millis(100)..=DAY));
-    let path = path?.unwrap_or_else(|| {
-        fields.defaulted("path", lake.display(), Origin::Default);
-        lake.to_path_buf()
-    });
-    let kind = SinkKind::Parquet(ParquetConfig { path, commit_interval: commit_interval? });
-    Ok(SinkConfig { name: name.to_owned(), kind, delivery: delivery? })
+    let pace = if matches!(sink_type, SinkType::Http) { "5s" } else { "60s" };
+    let commit_interval = fields.or("commit_interval", pace, rule::duration(Duration::from_millis(100)..=DAY));
+    let cursor = state_dir.join("cursors").join(name);
+    let target = match sink_type {
+        SinkType::Parquet => fields.optional("path", rule::path(folder)).map(|path| {
+            let path = path.unwrap_or_else(|| {
+                let lake = state_dir.join("lake");
+                fields.defaulted("path", lake.display(), Origin::Default);
+                lake
+            });
+            Target::Parquet { path }
+        }),
+        SinkType::Ndjson => {
+            let path = fields.required("path", |text| match text {
+                "-" => Ok(None),
+                text => rule::path(folder)(text).map(Some),
+            });
+            path.map(|path| Target::Ndjson(ndjson::Settings { path, cursor }))
+        }
+        SinkType::Http => {
+            let letters = Letters::of(state_dir, name);
+            http(fields, folder, cursor, letters).map(|settings| Target::Http(Box::new(settings)))
+        }
+    };
+    Ok(SinkConfig { name: name.to_owned(), target: target?, commit_interval: commit_interval?, delivery: delivery? })
 }
 
-/// Reads the routes; `sinks` are the valid targets, absent when they could not be read themselves.
-fn routes(fields: &mut Fields<'_>, sinks: Option<&[&str]>) -> Read<Vec<RouteConfig>> {
-    let routes = fields.maps("routes", |route| {
-        let to = route.required("to", rule::name);
-        refuse(route, "where");
-        let to = to?;
-        if let Some(sinks) = sinks
-            && !sinks.contains(&to.as_str())
-        {
-            let why = if sinks.is_empty() {
-                format!("there is no sink '{to}'; name one under sinks")
-            } else {
-                format!("sink {}", rule::unknown_word(&to, sinks.iter().copied()))
-            };
-            return Err(route.problem_at("to", why));
+/// Reads what a sink of type `http` has besides.
+fn http(fields: &mut Fields<'_>, folder: &Path, cursor: PathBuf, letters: Letters) -> Read<http::Settings> {
+    let endpoint = fields.required("endpoint", endpoint);
+    let headers = fields.values("headers", rule::text(HEADER_CHARS_MAX));
+    let token = secret(fields, "token", folder);
+    let user = fields.optional("user", rule::text(HEADER_CHARS_MAX));
+    let password = secret(fields, "password", folder);
+    let ca = fields.optional("ca", rule::path(folder));
+    let timeout = fields.or("timeout", "30s", rule::duration(SECOND..=600 * SECOND));
+    let batch_bytes = fields.or("batch_bytes", "1MiB", rule::size(4 << 10..=64 << 20));
+    let (endpoint, token, user, password) = (endpoint?, token?, user?, password?);
+    let auth = match (token, user, password) {
+        (None, None, None) => None,
+        (Some(token), None, None) => Some(http::Auth::Bearer(token)),
+        (None, Some(user), Some(password)) => Some(http::Auth::Basic(user, password)),
+        _ => {
+            let why = "who sends is said by `token`, or by `user` and `password`".to_owned();
+            return Err(fields.problem(fields.place(), why));
         }
-        Ok(RouteConfig { to })
-    })?;
-    let routes = routes.unwrap_or_default();
-    for sink in sinks.unwrap_or_default() {
-        if !routes.iter().any(|route| route.to == *sink) {
-            fields.warn(fields.place(), format!("no route leads to sink '{sink}': it gets nothing"));
-        }
+    };
+    if auth.is_some() && endpoint.starts_with("http://") {
+        let message = "the secret of this sink goes over http, where anybody between can read it; https keeps it";
+        fields.warn(fields.place_of("endpoint"), message.to_owned());
     }
-    if sinks.is_some_and(<[&str]>::is_empty) {
-        fields.warn(fields.place(), "there are no sinks: events are journaled and go nowhere".to_owned());
-    }
-    Ok(routes)
+    Ok(http::Settings {
+        endpoint,
+        headers: headers?.into_iter().collect(),
+        auth,
+        ca: ca?,
+        timeout: timeout?,
+        batch_bytes: usize::try_from(batch_bytes?).unwrap_or(usize::MAX),
+        cursor,
+        letters,
+    })
 }
 
-fn refuse(fields: &mut Fields<'_>, key: &'static str) {
-    if let Some(place) = fields.later(key) {
-        fields.problem(place, format!("key '{key}' is not available in this version; leave it out"));
+fn endpoint(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    if host.contains('@') {
+        return Err(
+            "a secret never stands in this file: leave it out of the URL, and set `user` and `password`".to_owned()
+        );
     }
+    if host.is_empty() || text.contains(char::is_whitespace) {
+        return Err(format!("'{}' is not a URL, such as https://siem.example.net/ingest", Excerpt(text)));
+    }
+    Ok(text.to_owned())
+}
+
+/// Reads a secret: `{ file: PATH }` or `{ env: NAME }`.
+fn secret(fields: &mut Fields<'_>, key: &'static str, folder: &Path) -> Read<Option<SecretRef>> {
+    const WAY: &str = "a secret never stands in this file: write { file: PATH } or { env: NAME }";
+    match fields.raw(key).map(|node| &node.kind) {
+        None => return Ok(None),
+        Some(Kind::Map(_)) => {}
+        Some(_) => return Err(fields.problem_at(key, WAY)),
+    }
+    fields.map(key, |secret| {
+        let (file, env) = (secret.optional("file", rule::path(folder)), secret.optional("env", rule::text(256)));
+        match (file?, env?) {
+            (Some(file), None) => Ok(Some(SecretRef::File(file))),
+            (None, Some(name)) => Ok(Some(SecretRef::Env(name))),
+            _ => Err(secret.problem(secret.place(), WAY.to_owned())),
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::Route;
 
     fn parsed(text: &str) -> Result<Loaded<Config>, String> {
         let path = Path::new("/etc/picket/aggregator.yaml");
         parse(path, text.as_bytes()).map_err(|problems| problems.to_string().replace("/etc/picket/", ""))
+    }
+
+    fn lake(path: &str) -> Target {
+        Target::Parquet { path: PathBuf::from(path) }
     }
 
     const FULL: &str = "version: 1\nlisten: 0.0.0.0:7443\nstate_dir: /var/lib/picket-aggregator\n\
@@ -267,7 +364,7 @@ mod tests {
         assert_eq!(config.socket, Path::new(DEFAULT_SOCKET));
         let journal = &config.journal;
         assert_eq!((journal.max_bytes, journal.retain, journal.block_interval), (20 << 30, 180 * DAY, 5 * SECOND));
-        assert_eq!((config.fleet, config.sinks.len(), config.routes.len()), (None, 0, 0));
+        assert_eq!((config.fleet, config.sinks.len(), config.downstream.routes.len()), (None, 0, 0));
         assert!(loaded.warnings[0].message.starts_with("there are no sinks"));
     }
 
@@ -277,10 +374,9 @@ mod tests {
         let config = loaded.config;
         assert_eq!(config.fleet.as_deref(), Some(Path::new("/etc/picket/fleet.yaml")));
         assert_eq!(config.journal.block_interval, Duration::from_millis(500));
-        let SinkKind::Parquet(lake) = &config.sinks[0].kind;
-        assert_eq!((config.sinks[0].name.as_str(), lake.path.as_path()), ("lake", Path::new("/etc/picket/lake")));
+        assert_eq!((config.sinks[0].name.as_str(), &config.sinks[0].target), ("lake", &lake("/etc/picket/lake")));
         assert_eq!(config.sinks[0].delivery, Delivery::BestEffort);
-        assert_eq!(config.routes, [RouteConfig { to: "lake".into() }]);
+        assert_eq!(config.downstream.routes, [Route { to: "lake".into(), predicate: None, is_final: false }]);
         assert_eq!(loaded.warnings, []);
     }
 
@@ -288,23 +384,44 @@ mod tests {
     fn a_lake_without_a_path_and_a_socket_without_a_place_lie_in_the_state_folder() {
         let config =
             parsed("version: 1\nstate_dir: s\nroutes: [{ to: a }]\nsinks: { a: { type: parquet } }\n").unwrap().config;
-        let SinkKind::Parquet(lake) = &config.sinks[0].kind;
-        assert_eq!(
-            (lake.path.as_path(), config.sinks[0].delivery),
-            (Path::new("/etc/picket/s/lake"), Delivery::Required)
-        );
+        let sink = &config.sinks[0];
+        assert_eq!((&sink.target, sink.delivery), (&lake("/etc/picket/s/lake"), Delivery::Required));
         assert_eq!(config.socket, Path::new("/etc/picket/s/admin.sock"));
     }
 
     #[test]
+    fn sinks_of_lines_keep_cursor_and_letters_in_the_state_folder_and_secrets_elsewhere() {
+        let text = "version: 1\nstate_dir: s\nroutes: [{ to: a }, { to: b }, { to: c }]\nsinks:\n  a: { type: ndjson, path: out/e }\n  \
+                    b: { type: ndjson, path: \"-\" }\n  c: { type: http, endpoint: \"https://siem.example.net/x\", user: u, \
+                    password: { file: pw }, headers: { x-a: b } }\n";
+        let config = parsed(text).unwrap().config;
+        let [a, b, c] = &config.sinks[..] else { panic!("{config:?}") };
+        let cursor = |name: &str| Path::new("/etc/picket/s/cursors").join(name);
+        let path = Some(PathBuf::from("/etc/picket/out/e"));
+        assert_eq!(a.target, Target::Ndjson(ndjson::Settings { path, cursor: cursor("a") }));
+        assert_eq!(b.target, Target::Ndjson(ndjson::Settings { path: None, cursor: cursor("b") }));
+        let Target::Http(c) = &c.target else { panic!("{c:?}") };
+        let password = SecretRef::File(PathBuf::from("/etc/picket/pw"));
+        assert_eq!(c.auth, Some(http::Auth::Basic("u".to_owned(), password)));
+        assert_eq!((&c.cursor, c.batch_bytes), (&cursor("c"), 1 << 20));
+        assert_eq!(c.letters, Letters::of(Path::new("/etc/picket/s"), "c"));
+    }
+
+    #[test]
+    fn secret_in_the_file_is_refused_and_not_repeated() {
+        let text = "version: 1\nroutes: [{ to: a }]\nsinks:\n  a: { type: http, endpoint: \"https://u:hunter2@x/\", token: hunter2 }\n";
+        let error = parsed(text).unwrap_err();
+        assert!(!error.contains("hunter2") && error.lines().count() == 2, "{error}");
+        assert!(error.contains("aggregator.yaml:4:"), "{error}");
+    }
+
+    #[test]
     fn what_a_later_version_does_is_refused_by_name() {
-        let text = "version: 1\nreduce: [{ drop: {} }]\nroutes: [{ to: a, where: { x: 1 } }]\nsinks:\n  \
+        let text = "version: 1\nroutes: [{ to: a }]\nsinks:\n  \
                     a: { type: parquet }\n  siem: { type: elasticsearch, endpoints: [x] }\n";
         assert_eq!(
             parsed(text).unwrap_err(),
-            "aggregator.yaml:2:1: key 'reduce' is not available in this version; leave it out\n\
-             aggregator.yaml:3:19: key 'where' is not available in this version; leave it out\n\
-             aggregator.yaml:6:17: sinks.siem.type: 'elasticsearch' is not known; valid: parquet"
+            "aggregator.yaml:5:17: sinks.siem.type: 'elasticsearch' is not known; valid: parquet, ndjson, http"
         );
     }
 

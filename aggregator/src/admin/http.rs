@@ -6,21 +6,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use shared::stop::{Stage, Stop};
+use serde::{Deserialize, Serialize};
+use shared::identity::AgentId;
+use shared::stop::Stop;
+use shared::time::Timestamp;
 use tokio::net::TcpListener;
 
+use crate::app::reload::SharedState;
 use crate::ca::enrollment::Enrollment;
-use crate::ingest::IngestHandle;
+use crate::fleet::FleetFile;
+use crate::ingest::{IngestHandle, Told};
 use crate::journal::JournalHandle;
 use crate::pipeline::counters::{SinkBooks, SinkCounters};
+use crate::reduce::Stage;
 
 /// What is shown.
 #[derive(Clone)]
@@ -33,6 +39,10 @@ pub struct Surface {
     pub sinks: Vec<Arc<SinkCounters>>,
     /// The roster.
     pub enrollment: Arc<Enrollment>,
+    /// Which configuration is in force.
+    pub config: SharedState,
+    /// The fleet file, if there is one.
+    pub fleet: Option<Arc<FleetFile>>,
 }
 
 /// Binds the address.
@@ -51,7 +61,7 @@ pub async fn serve(listener: TcpListener, surface: Surface, stop: Stop) {
         .route("/readyz", get(ready))
         .with_state(surface);
     let ended = async move {
-        stop.reached(Stage::Draining).await;
+        stop.reached(shared::stop::Stage::Draining).await;
     };
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(ended).await {
         tracing::error!(%error, "the HTTP listener ended");
@@ -105,6 +115,65 @@ impl Exposition {
     }
 }
 
+/// What an agent said of itself.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AgentState {
+    /// The agent.
+    pub agent: AgentId,
+    /// Version of its program.
+    pub version: String,
+    /// What its host calls itself.
+    pub hostname: String,
+    /// What its host says of itself.
+    pub labels: BTreeMap<String, String>,
+    /// What the roster grants to it, as labels.
+    pub granted: BTreeMap<String, String>,
+    /// Name of what it is to do; none: the fleet does not steer it.
+    pub desired: Option<String>,
+    /// Name of what it does; empty: nothing by the fleet.
+    pub running: String,
+    /// It has a fleet file of its own.
+    pub local_fleet: bool,
+    /// How far its clock is ahead of this aggregator's, with what the message took on its way.
+    pub clock_offset_ms: Option<i64>,
+    /// Its last word on how it is.
+    pub status: Option<serde_json::Value>,
+    /// When that came.
+    pub status_at: Option<Timestamp>,
+}
+
+/// What one rule did at one sink.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RuleReport {
+    /// The sink.
+    pub sink: String,
+    /// `drop`, `redact`, `merge`; `all`: the whole stage.
+    pub stage: String,
+    /// The rule's name.
+    pub rule: String,
+    /// Events that it took.
+    #[serde(rename = "in")]
+    pub came: u64,
+    /// Events that went on by themselves, or as one that stands for others.
+    pub out: u64,
+    /// How many came for each that went on; none where none did.
+    pub ratio: Option<f64>,
+    /// Events that it dropped, took a secret from, or folded into another.
+    pub changed: u64,
+    /// Events that went on unmerged because a block holds no more kinds.
+    pub overflowed: u64,
+}
+
+impl RuleReport {
+    fn new(sink: &str, (stage, rule): (&str, &str), came: u64, gone: u64) -> Self {
+        let out = came.saturating_sub(gone);
+        let float = |count: u64| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
+        let ratio = (out > 0).then(|| (float(came) / float(out) * 100.0).round() / 100.0);
+        let (sink, stage, rule) = (sink.to_owned(), stage.to_owned(), rule.to_owned());
+        Self { sink, stage, rule, came, out, ratio, changed: gone, overflowed: 0 }
+    }
+}
+
 impl Surface {
     /// Why the program is not ready; empty when it is.
     fn degraded(&self) -> Vec<String> {
@@ -126,7 +195,54 @@ impl Surface {
             "ready": self.degraded(),
             "journal": journal,
             "sessions": self.ingest.sessions().len(),
+            "fleet": self.fleet.as_ref().map(|fleet| fleet.state()),
+            "config": self.config.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         })
+    }
+
+    /// What agents said of themselves since the program started.
+    #[must_use]
+    pub fn agents(&self) -> Vec<AgentState> {
+        let state = |(agent, told): (AgentId, Told)| {
+            let (status, status_at) = told.status.unzip();
+            let said_at = status.as_ref().and_then(|status| status.get("at")?.as_i64());
+            let offset = said_at.zip(status_at).map(|(said, at)| said.saturating_sub(at.0) / 1_000_000);
+            AgentState {
+                agent,
+                version: told.version,
+                hostname: told.hostname,
+                labels: told.labels,
+                granted: crate::fleet::granted(&self.enrollment, agent),
+                desired: told.desired,
+                running: told.running,
+                local_fleet: told.local_fleet,
+                clock_offset_ms: offset,
+                status,
+                status_at,
+            }
+        };
+        self.ingest.told().into_iter().map(state).collect()
+    }
+
+    /// What each rule of `reduce` did since the program started, by sink.
+    #[must_use]
+    pub fn reduction(&self) -> Vec<RuleReport> {
+        let mut rows = Vec::new();
+        for sink in &self.sinks {
+            let books = sink.books();
+            let (came, went) = books.reduced;
+            let whole = RuleReport::new(&sink.name, ("all", "all"), came, came.saturating_sub(went));
+            rows.push(whole);
+            rows.extend(books.rules.iter().map(|((stage, rule), count)| {
+                let gone = if *stage == Stage::Redact { 0 } else { count.reduced };
+                RuleReport {
+                    changed: count.reduced,
+                    overflowed: count.overflowed,
+                    ..RuleReport::new(&sink.name, (stage.name(), rule), count.taken, gone)
+                }
+            }));
+        }
+        rows
     }
 
     fn metrics(&self) -> String {
@@ -194,9 +310,11 @@ impl Surface {
         // The sinks first: none has read more than the journal has then.
         let sinks: Vec<(&str, SinkBooks)> = self.sinks.iter().map(|sink| (sink.name.as_str(), sink.books())).collect();
         let journal = self.journal.status().borrow().clone();
-        let mut by_class = BTreeMap::new();
+        // Each sink sees every event: the one that has seen most says how many there were.
+        let mut by_class: BTreeMap<&str, u64> = BTreeMap::new();
         for (class, count) in sinks.iter().flat_map(|(_, books)| books.by_class()) {
-            *by_class.entry(class).or_insert(0) += count;
+            let most = by_class.entry(class).or_insert(0);
+            *most = count.max(*most);
         }
         let by_class: Vec<(&str, u64)> = by_class.into_iter().collect();
         out.by("events_total", ("counter", "Events made, by class."), "class", &by_class);
@@ -208,7 +326,8 @@ impl Surface {
                 out.sample("books_records", &[("sink", sink), ("entry", entry)], count);
             }
         }
-        let help = "Events by what became of them: made = delivered + rejected + undone (made again) + pending.";
+        let help = "Events by what became of them, a merged one as many as it stands for: made = not_for_this_sink + dropped + \
+                    delivered + rejected + undone (made again) + pending.";
         out.head("books_sink_events", "gauge", help);
         for (sink, books) in &sinks {
             for (entry, count) in books.events() {
@@ -221,10 +340,42 @@ impl Surface {
         };
         let counter = |help| ("counter", help);
         out.by("sink_delivered_events_total", counter("Events committed."), "sink", &each(&|books| books.delivered));
-        out.by("sink_rejected_events_total", counter("Events that the sink refused for good."), "sink", &each(&|_| 0));
+        out.by(
+            "sink_rejected_events_total",
+            counter("Events that the sink refused for good."),
+            "sink",
+            &each(&|books| books.rejected),
+        );
+        out.by(
+            "sink_written_events_total",
+            counter("Rows, lines or documents committed."),
+            "sink",
+            &each(&|books| books.written),
+        );
         out.by("sink_lag_frames", ("gauge", "Journal positions behind the newest."), "sink", &each(&lag));
         out.by("sink_errors_total", counter("Failures; the sink was opened again."), "sink", &each(&|b| b.errors));
         out.by("sink_commits_total", counter("Commits."), "sink", &each(&|books| books.commits));
+        out.head(
+            "reduced_events_total",
+            "counter",
+            "Events that a rule dropped, took a secret from, or folded into another.",
+        );
+        for (sink, books) in &sinks {
+            for ((stage, rule), count) in &books.rules {
+                let labels = [("stage", stage.name()), ("rule", rule.as_str()), ("sink", *sink)];
+                out.sample("reduced_events_total", &labels, count.reduced);
+            }
+        }
+        let help = "1 where what aggregator.yaml says now was refused, and what was in force before stays.";
+        let refused = self.config.lock().unwrap_or_else(PoisonError::into_inner).refused.is_some();
+        out.single("config_refused", "gauge", help, u64::from(refused));
+        if let Some(fleet) = self.fleet.as_ref().map(|fleet| fleet.state()) {
+            let help = "1 where what the fleet file says now was refused, and agents keep what they have.";
+            out.single("fleet_refused", "gauge", help, u64::from(fleet.refused.is_some()));
+            let behind = self.ingest.told().iter().filter(|(_, told)| told.is_behind()).count();
+            let help = "Agents that do not run the configuration that the fleet file gives them.";
+            out.single("fleet_agents_behind", "gauge", help, u64::try_from(behind).unwrap_or(u64::MAX));
+        }
         out.by("sink_unrouted_events_total", counter("Events that no route took."), "sink", &each(&|b| b.unrouted));
     }
 }

@@ -63,6 +63,8 @@ pub enum Request {
     },
     /// Which sessions are open. Answered with a list of [`OpenSession`].
     Sessions,
+    /// What agents said of themselves. Answered with a list of [`AgentState`](crate::admin::http::AgentState).
+    Agents,
     /// Sends history through the pipeline again. Answered with a [`Replay`](crate::pipeline::replay::Replay).
     Replay(Plan),
     /// Every replay that is known. Answered with a list of them.
@@ -72,6 +74,8 @@ pub enum Request {
         /// Its id.
         id: String,
     },
+    /// What the rules of `reduce` did. Answered with a list of [`RuleReport`](crate::admin::http::RuleReport).
+    Reduction,
     /// How the aggregator is. Answered with whatever it says of itself.
     Status,
 }

@@ -22,6 +22,7 @@ use shared::tls::{CertificateError, KeyHash, Peer, request_key};
 use super::roster::{Change, Given, Revocation, Roster, RosterError};
 use super::token::{ClaimError, Tokens};
 use super::{Authority, CaError, Leaf, new_id};
+use crate::directory::Directory;
 
 /// Most certificates that one agent gets in a day: each is a line in the roster for ever.
 pub const CERTIFICATES_PER_DAY_MAX: u32 = 24;
@@ -79,13 +80,22 @@ pub struct Enrollment {
     authority: Authority,
     tokens: Tokens,
     roster: Mutex<Roster>,
+    directory: Directory,
 }
 
 impl Enrollment {
     /// With these files, all of one state folder.
     #[must_use]
     pub fn new(authority: Authority, tokens: Tokens, roster: Roster) -> Self {
-        Self { authority, tokens, roster: Mutex::new(roster) }
+        let directory = Directory::default();
+        roster.book().agents().for_each(|entry| directory.enter(entry.agent, &entry.facts));
+        Self { authority, tokens, roster: Mutex::new(roster), directory }
+    }
+
+    /// What is known of the hosts, also of those that enroll later.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     /// The authority.
@@ -140,9 +150,12 @@ impl Enrollment {
             Change::Renewed { agent, at: now, given }
         } else {
             let hostname = claimed_hostname(&request.hostname);
-            Change::Enrolled { agent, at: now, hostname, group: claim.group, token: token.id, given }
+            Change::Enrolled { agent, at: now, hostname, facts: claim.facts, token: token.id, given }
         };
         roster.record(change)?;
+        if let Some(entry) = roster.book().agent(agent) {
+            self.directory.enter(agent, &entry.facts);
+        }
         Ok(self.issued(agent, leaf, now))
     }
 
@@ -197,6 +210,7 @@ mod tests {
     use crate::ca::lock::StateLock;
     use crate::ca::tests::{NOW, folder, request};
     use crate::ca::token::TokenSpec;
+    use crate::directory::Facts;
 
     fn open(dir: &Path, writer: Writer, revocations: &Revocations) -> (Enrollment, Tokens) {
         let authority = Authority::load(dir).unwrap();
@@ -214,7 +228,7 @@ mod tests {
     }
 
     fn spec(uses: u32) -> TokenSpec {
-        TokenSpec { group: Some("web".to_owned()), ttl: Duration::from_secs(3_600), uses }
+        TokenSpec { facts: Facts::of_group("web"), ttl: Duration::from_secs(3_600), uses }
     }
 
     fn ask(token: &Token) -> EnrollRequest {
@@ -264,7 +278,7 @@ mod tests {
         assert!(other.message.contains("used up"), "{}", other.message);
         let (book, _) = Roster::view(&dir).unwrap();
         assert_eq!(book.agents().count(), 1);
-        assert_eq!(book.agent(first.agent).unwrap().group.as_deref(), Some("web"));
+        assert_eq!(book.agent(first.agent).unwrap().facts.group.as_deref(), Some("web"));
         std::fs::remove_dir_all(dir).unwrap();
     }
 

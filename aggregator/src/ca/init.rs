@@ -20,6 +20,7 @@ use shared::tls::{DialName, KeyHash, NotAName};
 
 use super::token::{TokenError, Tokens};
 use super::{Authority, CaError, Server};
+use crate::config::Config;
 
 /// What `init` is asked for.
 #[derive(Clone, Debug, Default)]
@@ -111,13 +112,40 @@ pub fn init(options: &InitOptions, hostname: &str, now: Timestamp) -> Result<Ini
     let writer = Writer::for_owner_of(dir)?;
     writer.folder(&state, STATE_FOLDER)?;
     writer.folder(&dir.join("lake"), STATE_FOLDER)?;
-    let authority = Authority::generate(now)?;
-    authority.store_new(&state, &writer)?;
-    Server::create(&authority, &names, &state, &writer, now)?;
-    Tokens::open(&state, authority.key_hash(), writer)?;
+    let authority = state_of(&state, &names, writer, now)?;
     create(&writer, &fleet, FLEET)?;
     create(&writer, &config, &aggregator_yaml(listen, http))?;
-    Ok(Initialized { config, names, authority: authority.key_hash() })
+    Ok(Initialized { config, names, authority })
+}
+
+/// Makes authority, certificate and folders of the configuration that is there, e.g. a package's. `said` are the names under
+/// which agents dial it; none for those that [`init`] takes.
+///
+/// # Errors
+/// [`InitError`]; [`InitError::Exists`] where an authority is there already.
+pub fn init_state(path: &Path, config: &Config, said: &[String], now: Timestamp) -> Result<Initialized, InitError> {
+    let hostname = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let names = names(said, &hostname, config.listen)?;
+    let state = &config.state_dir;
+    for path in [state.join("ca"), state.join("tokens"), state.join("roster.log")] {
+        if path.symlink_metadata().is_ok() {
+            return Err(InitError::Exists { path });
+        }
+    }
+    if !state.is_dir() {
+        Writer::for_owner_of(existing_ancestor(state))?.folder(state, STATE_FOLDER)?;
+    }
+    let authority = state_of(state, &names, Writer::for_owner_of(state)?, now)?;
+    Ok(Initialized { config: path.to_owned(), names, authority })
+}
+
+/// Authority, server certificate and the folder of tokens.
+fn state_of(state: &Path, names: &[DialName], writer: Writer, now: Timestamp) -> Result<KeyHash, InitError> {
+    let authority = Authority::generate(now)?;
+    authority.store_new(state, &writer)?;
+    Server::create(&authority, names, state, &writer, now)?;
+    Tokens::open(state, authority.key_hash(), writer)?;
+    Ok(authority.key_hash())
 }
 
 fn create(writer: &Writer, path: &Path, text: &str) -> Result<(), InitError> {
@@ -206,6 +234,23 @@ mod tests {
         std::fs::remove_file(&made.config).unwrap();
         assert_eq!(init(&options, "agg-1", NOW).unwrap_err().reason(), Reason::CannotCreate);
         assert_eq!(Authority::load(&state).unwrap().key_hash(), made.authority);
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_configuration_that_is_there_gets_its_state_once_and_stays_as_it_is() {
+        let dir = folder("init-state");
+        std::fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("aggregator.yaml");
+        let yaml = "version: 1\nlisten: \"[::]:9443\"\nstate_dir: var/state\nsinks: { lake: { type: parquet, path: var/lake } }\n";
+        std::fs::write(&path, yaml).unwrap();
+        let config = crate::config::load(&path).unwrap().config;
+        let made = init_state(&path, &config, &["agg.example.net".to_owned()], NOW).unwrap();
+        assert_eq!((made.names.len(), made.config.as_path()), (1, path.as_path()));
+        assert_eq!(Authority::load(&dir.join("var/state")).unwrap().key_hash(), made.authority);
+        let again = init_state(&path, &config, &[], NOW).unwrap_err();
+        assert!(matches!(again, InitError::Exists { .. }), "{again}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), yaml);
         std::fs::remove_dir_all(dir).unwrap();
     }
 

@@ -31,10 +31,11 @@ use shared::time::Timestamp;
 use shared::tls::{KeyHash, Revocations, Serial};
 
 use super::lock::{LockError, StateLock};
+use crate::directory::Facts;
 
 /// Most agents of one roster: some 30 MB in memory.
 pub const AGENTS_MAX: usize = 100_000;
-/// Longest line; one of ours has at most some 1,500 bytes.
+/// Longest line; one of ours has at most some 5,000 bytes.
 pub const LINE_BYTES_MAX: usize = 8 * 1024;
 /// Longest reason of a revocation that is kept, in characters.
 const REASON_CHARS_MAX: usize = 200;
@@ -85,8 +86,9 @@ pub enum Change {
         at: Timestamp,
         /// What its host calls itself.
         hostname: String,
-        /// The group that its token gave it.
-        group: Option<String>,
+        /// What its token says of it.
+        #[serde(flatten)]
+        facts: Facts,
         /// The token.
         token: TokenId,
         /// Its first certificate.
@@ -125,8 +127,9 @@ pub struct Entry {
     pub agent: AgentId,
     /// What its host calls itself: claimed, and empty for an agent that enrolled with another aggregator.
     pub hostname: String,
-    /// The group that its token gave it.
-    pub group: Option<String>,
+    /// What its token says of it.
+    #[serde(flatten)]
+    pub facts: Facts,
     /// The token with which it came in.
     pub token: Option<TokenId>,
     /// When it came in, or was first heard of here.
@@ -245,7 +248,7 @@ impl Book {
         let entry = self.agents.entry(agent).or_insert_with(|| Entry {
             agent,
             hostname: String::new(),
-            group: None,
+            facts: Facts::default(),
             token: None,
             since: at,
             given: None,
@@ -254,8 +257,8 @@ impl Book {
             given_on_day: (at.day(), 0),
         });
         let given = match change {
-            Change::Enrolled { hostname, group, token, given, .. } => {
-                (entry.hostname, entry.group, entry.token) = (hostname, group, Some(token));
+            Change::Enrolled { hostname, facts, token, given, .. } => {
+                (entry.hostname, entry.facts, entry.token) = (hostname, facts, Some(token));
                 Some(given)
             }
             Change::Renewed { given, .. } => Some(given),

@@ -22,6 +22,8 @@ use shared::identity::AgentId;
 use shared::time::Timestamp;
 use shared::tls::{KeyHash, random};
 
+use crate::directory::{FACT_BYTES_MAX, Facts, TAGS_MAX};
+
 /// Most tokens in one folder; those that ended 30 days ago are removed when another is made.
 pub const TOKENS_MAX: usize = 10_000;
 /// Most uses of one token: its file is written anew for each, and has some 160 bytes of each.
@@ -38,8 +40,8 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// What a token is made for.
 #[derive(Clone, Debug)]
 pub struct TokenSpec {
-    /// The group of the agents that enroll with it; a trusted one, since the host does not choose it.
-    pub group: Option<String>,
+    /// What it says of the hosts that enroll with it.
+    pub facts: Facts,
     /// How long it can be used.
     pub ttl: Duration,
     /// How many agents can enroll with it.
@@ -58,6 +60,12 @@ pub enum TokenError {
     /// A group without a name that can be shown.
     #[error("a group has a name of 1 to {GROUP_BYTES_MAX} bytes without control characters: see --group")]
     Group,
+    /// A zone, tenant or tag that cannot be shown, or too many of them.
+    #[error(
+        "a zone and a tenant have 1 to {FACT_BYTES_MAX} bytes without control characters, tags together as many, and there are at \
+         most {TAGS_MAX} tags: see --zone, --tenant, --tag"
+    )]
+    Facts,
     /// Too many.
     #[error("there are {TOKENS_MAX} tokens already: revoke some with `picket-aggregator token revoke`")]
     TooMany,
@@ -132,8 +140,8 @@ pub enum ClaimError {
 pub struct Claim {
     /// The agent.
     pub agent: AgentId,
-    /// Its group.
-    pub group: Option<String>,
+    /// What its token says of it.
+    pub facts: Facts,
     /// Whether this key had claimed it before.
     pub repeated: bool,
 }
@@ -157,8 +165,9 @@ pub enum TokenState {
 pub struct TokenSummary {
     /// Its name.
     pub id: TokenId,
-    /// The group it is for.
-    pub group: Option<String>,
+    /// What it says of the hosts that enroll with it.
+    #[serde(flatten)]
+    pub facts: Facts,
     /// When it was made.
     pub created: Timestamp,
     /// When it ends.
@@ -176,7 +185,8 @@ struct Stored {
     version: u32,
     id: TokenId,
     secret_sha256: KeyHash,
-    group: Option<String>,
+    #[serde(flatten)]
+    facts: Facts,
     created: Timestamp,
     expires: Timestamp,
     uses_max: u32,
@@ -206,8 +216,8 @@ impl Stored {
 
     fn summary(&self, now: Timestamp) -> TokenSummary {
         let &Self { id, created, expires, uses_max, .. } = self;
-        let (group, used, state) = (self.group.clone(), self.uses.len(), self.state(now));
-        TokenSummary { id, group, created, expires, used, uses_max, state }
+        let (facts, used, state) = (self.facts.clone(), self.uses.len(), self.state(now));
+        TokenSummary { id, facts, created, expires, used, uses_max, state }
     }
 }
 
@@ -235,7 +245,7 @@ impl Tokens {
     /// # Errors
     /// [`TokenError`].
     pub fn create(&self, spec: &TokenSpec, now: Timestamp) -> Result<Token, TokenError> {
-        let TokenSpec { group, ttl, uses } = spec;
+        let TokenSpec { facts, ttl, uses } = spec;
         if *ttl < Duration::from_secs(1) || *ttl > TTL_MAX {
             return Err(TokenError::Ttl(*ttl));
         }
@@ -245,8 +255,11 @@ impl Tokens {
         let named = |group: &String| {
             !group.is_empty() && group.len() <= GROUP_BYTES_MAX && !group.chars().any(char::is_control)
         };
-        if !group.as_ref().is_none_or(named) {
+        if !facts.group.as_ref().is_none_or(named) {
             return Err(TokenError::Group);
+        }
+        if !facts.is_within_bounds() {
+            return Err(TokenError::Facts);
         }
         let _lock = self.lock()?;
         self.remove_long_ended(now)?;
@@ -255,7 +268,7 @@ impl Tokens {
             version: 1,
             id: token.id,
             secret_sha256: KeyHash(token.secret_sha256()),
-            group: group.clone(),
+            facts: facts.clone(),
             created: now,
             expires: now.plus(*ttl),
             uses_max: *uses,
@@ -318,7 +331,7 @@ impl Tokens {
         if let Some(earlier) = stored.uses.iter().find(|earlier| earlier.key == key)
             && now < stored.expires.max(earlier.at.plus(REPEATED_FOR))
         {
-            return Ok(Claim { agent: earlier.agent, group: stored.group, repeated: true });
+            return Ok(Claim { agent: earlier.agent, facts: stored.facts, repeated: true });
         }
         match stored.state(now) {
             TokenState::Open => {}
@@ -328,7 +341,7 @@ impl Tokens {
         }
         stored.uses.push(Use { key, agent: proposed, at: now });
         self.store(&stored, "token.claim")?;
-        Ok(Claim { agent: proposed, group: stored.group, repeated: false })
+        Ok(Claim { agent: proposed, facts: stored.facts, repeated: false })
     }
 
     fn path(&self, id: TokenId) -> PathBuf {

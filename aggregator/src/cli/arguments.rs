@@ -19,9 +19,10 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// The folder to make; it must be empty or absent
+    /// The folder to make; it must be empty or absent. Without it authority and certificate are made for the configuration that
+    /// is there (--config)
     #[arg(long, value_name = "DIR")]
-    pub dir: PathBuf,
+    pub dir: Option<PathBuf>,
     /// A name or address under which agents reach this aggregator, for its certificate; may be repeated
     /// [default: the system's host name]
     #[arg(long = "name", value_name = "DNS_OR_IP")]
@@ -78,6 +79,15 @@ pub struct TokenCreateArgs {
     /// The group of the hosts that enroll with it
     #[arg(long, value_name = "GROUP", default_value = "default", value_parser = group)]
     pub group: String,
+    /// Where these hosts stand in the network, for their events (device.zone) and rules
+    #[arg(long, value_name = "ZONE")]
+    pub zone: Option<String>,
+    /// Whose these hosts are, for their events (metadata.tenant_uid)
+    #[arg(long, value_name = "TENANT")]
+    pub tenant: Option<String>,
+    /// What else is known of these hosts, for their events (metadata.labels); may be given several times
+    #[arg(long = "tag", value_name = "KEY=VALUE")]
+    pub tags: Vec<Label>,
     /// How long it can be used: 1m to 365d
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = ttl)]
     pub ttl: Duration,
@@ -119,6 +129,42 @@ pub struct GapsArgs {
     /// Until when, in the same forms; a window that is over is answered for whole, whenever its frames came
     #[arg(long, value_name = "TIME")]
     pub until: Option<When>,
+}
+
+/// What `picket-aggregator fleet` can do; it asks the running aggregator.
+#[derive(Debug, Subcommand)]
+pub enum FleetCommand {
+    /// Which fleet file is in force, whether a newer one was refused and why, and how many agents run what it says
+    Status,
+    /// What another fleet file would change for which agents
+    Diff(FleetDiffArgs),
+}
+
+/// Arguments of `fleet diff`.
+#[derive(Debug, Args)]
+pub struct FleetDiffArgs {
+    /// The other file
+    #[arg(long, value_name = "FILE")]
+    pub fleet: PathBuf,
+}
+
+/// What `picket-aggregator dlq` can do, whether the aggregator runs or not.
+#[derive(Debug, Subcommand)]
+pub enum DlqCommand {
+    /// How many events each sink's store refused, since when, and why the last one
+    List,
+    /// Offer them to the store again, at the sink's next commit
+    Replay(DlqSinkArgs),
+    /// Throw them away
+    Purge(DlqSinkArgs),
+}
+
+/// Arguments of `dlq replay` and `dlq purge`.
+#[derive(Debug, Args)]
+pub struct DlqSinkArgs {
+    /// The sink, by its name in aggregator.yaml
+    #[arg(value_name = "SINK")]
+    pub sink: String,
 }
 
 /// What `picket-aggregator journal` can do; all but `replay` and `verify --repair` read, whether the aggregator runs or not.
@@ -199,10 +245,30 @@ pub struct ExportArgs {
 /// Arguments of `normalize`.
 #[derive(Debug, Args)]
 pub struct NormalizeArgs {
-    /// The line format; without it each line is looked at
+    /// The line format, or a parser of yours; without it each line is looked at
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub format: String,
+    /// A file or folder of your own parsers, beside those that the configuration names (with --config)
+    #[arg(long, value_name = "PATH")]
+    pub parsers: Vec<PathBuf>,
     /// Files of raw lines; none, or `-`: standard input
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// Arguments of `match`.
+#[derive(Debug, Args)]
+pub struct MatchArgs {
+    /// A rule (Sigma, or a bare `where`), or a folder of rules; may be repeated
+    #[arg(long = "rule", value_name = "FILE", required = true)]
+    pub rules: Vec<PathBuf>,
+    /// What events are of that are not OCSF: category, product, service; without it they are held against every rule
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub logsource: Vec<Label>,
+    /// A value of a placeholder (`%name%` under `expand`); may be repeated
+    #[arg(long = "placeholder", value_name = "NAME=VALUE")]
+    pub placeholders: Vec<Label>,
+    /// Files of events, one JSON object a line; none, or `-`: standard input
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 }
@@ -361,7 +427,6 @@ mod tests {
     #[test]
     fn what_is_out_of_range_is_refused() {
         for line in [
-            "init",
             "token",
             "agents",
             "journal",

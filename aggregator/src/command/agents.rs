@@ -13,6 +13,7 @@ use shared::table::{Output, Table};
 use shared::time::Timestamp;
 
 use super::{ask_exit, card, configuration, moment, moment_or_null, offline_exit, roster, roster_exit};
+use crate::admin::http::AgentState;
 use crate::admin::socket::{AskError, OpenSession, Request, Revoked, ask};
 use crate::ca::roster::{Book, Entry, Revocation, revoke_without_daemon};
 use crate::cli::{AgentsCommand, Options};
@@ -72,6 +73,8 @@ struct Known {
     chains: BTreeMap<AgentId, Vec<(ChainId, ChainBooks)>>,
     /// Open sessions; none: no aggregator runs, or it does not say.
     sessions: Option<BTreeMap<AgentId, OpenSession>>,
+    /// What they said of themselves to the running aggregator.
+    said: BTreeMap<AgentId, AgentState>,
 }
 
 impl Known {
@@ -89,7 +92,7 @@ impl Known {
             Err(OfflineError::Missing { .. }) => {}
             Err(error) => return Err(offline_exit(&error)),
         }
-        Ok(Self { book: roster(config)?, chains, sessions: sessions(config) })
+        Ok(Self { book: roster(config)?, chains, sessions: sessions(config), said: said(config) })
     }
 
     fn ids(&self) -> BTreeSet<AgentId> {
@@ -121,6 +124,27 @@ fn sessions(config: &Config) -> Option<BTreeMap<AgentId, OpenSession>> {
     }
 }
 
+/// What agents said of themselves; an aggregator of another version may not say.
+fn said(config: &Config) -> BTreeMap<AgentId, AgentState> {
+    let reply = ask(&config.socket, &Request::Agents).ok().flatten();
+    let states: Option<Vec<AgentState>> = reply.and_then(|reply| serde_json::from_value(reply).ok());
+    states.into_iter().flatten().map(|state| (state.agent, state)).collect()
+}
+
+/// How an agent stands to what the fleet file gives it: `local` (it has a file of its own), `refused` (it went back to what
+/// worked), `behind` (another is on its way), `trial` (for less than a minute), `current`; none: nothing is asked of it.
+pub(super) fn config_word(state: Option<&AgentState>) -> Option<&'static str> {
+    let state = state?;
+    let refused = state.status.as_ref().and_then(|status| status.pointer("/config/refused/hash")?.as_str());
+    match &state.desired {
+        _ if state.local_fleet => Some("local"),
+        None => None,
+        Some(desired) if refused == Some(desired) => Some("refused"),
+        Some(desired) if *desired != state.running => Some("behind"),
+        Some(_) => Some("current"),
+    }
+}
+
 /// `revoked`, `expired` (it can only renew), `enrolled`, or `unknown` to this roster.
 fn state(entry: Option<&Entry>, now: Timestamp) -> &'static str {
     match entry {
@@ -136,21 +160,36 @@ fn hostname(entry: Option<&Entry>) -> Value {
 }
 
 fn list(known: &Known, now: Timestamp, output: Output, out: impl Write) -> Result<(), Exit> {
-    let columns =
-        ["agent", "hostname", "group", "state", "enrolled", "certificate_ends", "last_frame", "connected", "peer"];
+    let columns = [
+        "agent",
+        "hostname",
+        "group",
+        "state",
+        "enrolled",
+        "certificate_ends",
+        "last_frame",
+        "connected",
+        "peer",
+        "version",
+        "config",
+        "running",
+    ];
     let mut table = Table::new(out, output, &columns);
     for agent in known.ids() {
-        let (entry, session) = (known.book.agent(agent), known.session(agent));
+        let (entry, session, said) = (known.book.agent(agent), known.session(agent), known.said.get(&agent));
         table.row([
             agent.to_string().into(),
             hostname(entry),
-            entry.and_then(|entry| entry.group.as_deref()).into(),
+            entry.and_then(|entry| entry.facts.group.as_deref()).into(),
             state(entry, now).into(),
             moment_or_null(entry.map(|entry| entry.since)),
             moment_or_null(entry.and_then(|entry| entry.given).map(|given| given.not_after)),
             moment_or_null(known.last_frame(agent)),
             known.sessions.as_ref().map(|_| session.is_some()).into(),
             session.map(|session| session.peer.to_string()).into(),
+            said.map(|said| said.version.as_str()).into(),
+            config_word(said).into(),
+            said.map(|said| said.running.as_str()).filter(|running| !running.is_empty()).into(),
         ])?;
     }
     Ok(table.finish()?)
@@ -163,12 +202,15 @@ fn show(known: &Known, who: &str, now: Timestamp, output: Output, out: impl Writ
         return Err(Exit::new(Reason::Data, message));
     }
     let (entry, session) = (known.book.agent(agent), known.session(agent));
-    let given = entry.and_then(|entry| entry.given);
+    let (given, facts) = (entry.and_then(|entry| entry.given), entry.map(|entry| &entry.facts));
     let revoked = entry.and_then(|entry| entry.revoked.as_ref());
     let columns = [
         "agent",
         "hostname",
         "group",
+        "zone",
+        "tenant",
+        "tags",
         "state",
         "enrolled",
         "token",
@@ -182,11 +224,22 @@ fn show(known: &Known, who: &str, now: Timestamp, output: Output, out: impl Writ
         "connected_since",
         "last_frame",
         "chains",
+        "version",
+        "config",
+        "desired",
+        "running",
+        "clock_offset_ms",
+        "said",
+        "said_at",
     ];
+    let said = known.said.get(&agent);
     let values = [
         agent.to_string().into(),
         hostname(entry),
-        entry.and_then(|entry| entry.group.as_deref()).into(),
+        facts.and_then(|facts| facts.group.as_deref()).into(),
+        facts.and_then(|facts| facts.zone.as_deref()).into(),
+        facts.and_then(|facts| facts.tenant.as_deref()).into(),
+        facts.map(|facts| facts.labels().collect::<Vec<_>>().join(", ")).into(),
         state(entry, now).into(),
         moment_or_null(entry.map(|entry| entry.since)),
         entry.and_then(|entry| entry.token).map(|token| token.to_string()).into(),
@@ -200,6 +253,13 @@ fn show(known: &Known, who: &str, now: Timestamp, output: Output, out: impl Writ
         moment_or_null(session.map(|session| session.since)),
         moment_or_null(known.last_frame(agent)),
         known.chains.get(&agent).into_iter().flatten().map(chain_row).collect::<Vec<_>>().into(),
+        said.map(|said| said.version.as_str()).into(),
+        config_word(said).into(),
+        said.and_then(|said| said.desired.as_deref()).into(),
+        said.map(|said| said.running.as_str()).into(),
+        said.and_then(|said| said.clock_offset_ms).into(),
+        said.and_then(|said| said.status.clone()).unwrap_or_default(),
+        moment_or_null(said.and_then(|said| said.status_at)),
     ];
     Ok(card::print(out, output, &columns, values)?)
 }

@@ -12,8 +12,7 @@ use shared::time::Timestamp;
 
 use super::{card, configuration, evidence, moment_or_null, offline_exit, open_journal};
 use crate::cli::{JournalCommand, Options};
-use crate::config::{Config, SinkConfig, SinkKind};
-use crate::sink::AnySink;
+use crate::config::{Config, SinkConfig};
 
 /// Does it.
 ///
@@ -61,8 +60,7 @@ fn stat(config: &Config, output: Output, out: impl Write) -> Result<(), Exit> {
 
 /// Where a sink's cursor stands, and how many frames it has before it.
 fn cursor(sink: &SinkConfig, next_position: u64) -> Value {
-    let SinkKind::Parquet(lake) = &sink.kind;
-    match AnySink::peek("parquet", &lake.path) {
+    match sink.target.peek() {
         Ok(cursor) => {
             let behind = next_position.saturating_sub(1).saturating_sub(cursor);
             json!({ "name": sink.name, "cursor": cursor, "behind": behind })

@@ -4,15 +4,19 @@
 pub mod agents;
 mod card;
 pub mod completion;
+pub mod dlq;
 mod evidence;
+pub mod fleet;
 pub mod gaps;
 pub mod init;
 pub mod journal;
+pub mod matching;
 pub mod normalize;
+pub mod reduction;
 mod replay;
 pub mod run;
 #[cfg(test)]
-mod scratch;
+pub(crate) mod scratch;
 pub mod token;
 pub mod validate;
 

@@ -10,25 +10,33 @@ use shared::exit::{Exit, Reason};
 use shared::time::Timestamp;
 
 use crate::cli::NormalizeArgs;
+use crate::config::{self, ParsersConfig};
+use crate::normalize::Origin;
 use crate::normalize::command::{NormalizeError, normalize};
-use crate::normalize::{Format, Origin};
 
-/// Normalizes every line of the files, or of `input`.
+/// Normalizes every line of the files, or of `input`; `configuration` may name parsers of users.
 ///
 /// # Errors
-/// Exit code 64 for a format that is not known, 74 for a file that cannot be read, and the writer's.
+/// Exit code 64 for a format that is not known, 78 for parsers with problems, 74 for a file that cannot be read, and the writer's.
 pub fn run(
+    configuration: Option<&Path>,
     arguments: &NormalizeArgs,
     now: Timestamp,
     mut input: impl BufRead,
     mut out: impl Write,
 ) -> Result<(), Exit> {
-    let format: Format = arguments.format.parse().map_err(|error| Exit::new(Reason::Usage, error))?;
+    let mut parsers = match configuration {
+        Some(path) => config::load(path)?.config.parsers,
+        None => ParsersConfig::default(),
+    };
+    parsers.paths.extend(arguments.parsers.iter().cloned());
+    let parsers = parsers.load().map_err(|problems| Exit::new(Reason::Config, problems.join("\n")))?;
+    let format = parsers.format(&arguments.format).map_err(|error| Exit::new(Reason::Usage, error))?;
     let stdin = [Path::new("-").to_path_buf()];
     let files = if arguments.files.is_empty() { &stdin[..] } else { &arguments.files };
     let mut first_record = 1;
     for path in files {
-        let mut origin = Origin { format, source_name: "normalize".to_owned(), ..Origin::default() };
+        let mut origin = Origin { format: format.clone(), source_name: "normalize".to_owned(), ..Origin::default() };
         let summary = if path == Path::new("-") {
             normalize(&mut input, &mut out, &origin, first_record, now)
         } else {
@@ -62,8 +70,9 @@ mod tests {
 
     fn normalized(files: &[&Path], format: &str, stdin: &[u8]) -> Result<Vec<Value>, Exit> {
         let files = files.iter().map(|path| path.to_path_buf()).collect();
-        let (arguments, mut out) = (NormalizeArgs { format: format.to_owned(), files }, Vec::new());
-        run(&arguments, Timestamp::from_seconds(1_795_000_000), stdin, &mut out)?;
+        let (arguments, mut out) =
+            (NormalizeArgs { format: format.to_owned(), parsers: Vec::new(), files }, Vec::new());
+        run(None, &arguments, Timestamp::from_seconds(1_795_000_000), stdin, &mut out)?;
         let lines = out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         Ok(lines.map(|line| serde_json::from_slice(line).unwrap()).collect())
     }

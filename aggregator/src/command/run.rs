@@ -1,6 +1,7 @@
 //! `run`: the aggregator itself.
 
 use shared::exit::Exit;
+use shared::yaml::LoadError;
 
 use crate::cli::Options;
 use crate::{app, config};
@@ -11,9 +12,8 @@ use crate::{app, config};
 /// Exit code 78 for a configuration with problems, and what [`app::run`] says.
 pub fn run(options: &Options) -> Result<(), Exit> {
     let path = options.config_path();
-    let loaded = config::load(path)?;
+    let bytes = config::read(path)?;
+    let loaded = config::parse(path, &bytes).map_err(LoadError::from)?;
     loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    let bytes = std::fs::read(path).unwrap_or_default();
-    let hash = shared::tls::sha256(&bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-    app::run(&loaded.config, hash)
+    app::run(&loaded.config, (path, &bytes))
 }

@@ -54,7 +54,8 @@ impl Scratch {
         let writer = Writer::for_owner_of(&state).unwrap();
         let authority = Authority::load(&state).unwrap();
         let tokens = Tokens::open(&state, authority.key_hash(), writer).unwrap();
-        let spec = TokenSpec { group: Some("web".to_owned()), ttl: Duration::from_secs(3_600), uses: 1 };
+        let spec =
+            TokenSpec { facts: crate::directory::Facts::of_group("web"), ttl: Duration::from_secs(3_600), uses: 1 };
         let token = tokens.create(&spec, self.now).unwrap();
         let lock = StateLock::take(&state, &writer).unwrap();
         let roster = Roster::open(&state, writer, Revocations::default(), &lock).unwrap();

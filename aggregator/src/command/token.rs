@@ -3,7 +3,6 @@
 
 use std::io::{self, Write};
 
-use serde_json::Value;
 use shared::durable::Writer;
 use shared::enroll::TokenId;
 use shared::exit::{Exit, Reason};
@@ -14,6 +13,7 @@ use super::{configuration, moment};
 use crate::ca::token::{TokenError, TokenSpec, TokenState, Tokens};
 use crate::ca::{Authority, CaError};
 use crate::cli::{Options, TokenCommand, TokenCreateArgs};
+use crate::directory::Facts;
 
 /// Does it.
 ///
@@ -34,8 +34,14 @@ pub fn run(options: &Options, command: &TokenCommand, now: Timestamp, out: impl 
 
 /// Prints the token alone, so that a script can take it as it is.
 fn create(tokens: &Tokens, arguments: &TokenCreateArgs, now: Timestamp, mut out: impl Write) -> Result<(), Exit> {
-    let TokenCreateArgs { group, ttl, uses } = arguments;
-    let spec = TokenSpec { group: Some(group.clone()), ttl: *ttl, uses: *uses };
+    let TokenCreateArgs { group, zone, tenant, tags, ttl, uses } = arguments;
+    let facts = Facts {
+        group: Some(group.clone()),
+        zone: zone.clone(),
+        tenant: tenant.clone(),
+        tags: tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect(),
+    };
+    let spec = TokenSpec { facts, ttl: *ttl, uses: *uses };
     let token = tokens.create(&spec, now).map_err(|error| exit(&error))?;
     let printed = writeln!(out, "{}", token.reveal()).and_then(|()| out.flush());
     if printed.is_err() {
@@ -47,7 +53,7 @@ fn create(tokens: &Tokens, arguments: &TokenCreateArgs, now: Timestamp, mut out:
 
 fn list(tokens: &Tokens, options: &Options, now: Timestamp, out: impl Write) -> Result<(), Exit> {
     let (found, damaged) = tokens.list(now).map_err(|error| exit(&error))?;
-    let columns = ["id", "group", "state", "used", "uses", "created", "expires"];
+    let columns = ["id", "group", "zone", "tenant", "tags", "state", "used", "uses", "created", "expires"];
     let mut table = Table::new(out, options.output, &columns);
     for token in found {
         let state = match token.state {
@@ -58,7 +64,10 @@ fn list(tokens: &Tokens, options: &Options, now: Timestamp, out: impl Write) -> 
         };
         table.row([
             token.id.to_string().into(),
-            token.group.map_or(Value::Null, Value::from),
+            token.facts.group.as_deref().into(),
+            token.facts.zone.as_deref().into(),
+            token.facts.tenant.as_deref().into(),
+            token.facts.labels().collect::<Vec<_>>().join(", ").into(),
             state.into(),
             token.used.into(),
             token.uses_max.into(),
@@ -83,7 +92,7 @@ fn revoke(tokens: &Tokens, id: &str, now: Timestamp) -> Result<(), Exit> {
 
 fn exit(error: &TokenError) -> Exit {
     let reason = match error {
-        TokenError::Ttl(_) | TokenError::Uses(_) | TokenError::Group => Reason::Usage,
+        TokenError::Ttl(_) | TokenError::Uses(_) | TokenError::Group | TokenError::Facts => Reason::Usage,
         TokenError::Unknown(_) | TokenError::Damaged { .. } => Reason::Data,
         TokenError::TooMany => Reason::CannotCreate,
         TokenError::File(_) => Reason::Io,
@@ -106,11 +115,14 @@ mod tests {
     #[test]
     fn a_token_stands_alone_on_stdout_and_is_listed_without_its_secret() {
         let scratch = Scratch::initialized("token");
-        let text = scratch.text("token create --group web --ttl 1h --uses 3").unwrap();
+        let facts = "--group web --zone dmz --tenant acme --tag role=shop --tag site=ber";
+        let text = scratch.text(&format!("token create {facts} --ttl 1h --uses 3")).unwrap();
         let token: shared::enroll::Token = text.strip_suffix('\n').unwrap().parse().unwrap();
         let rows = scratch.rows("token list");
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0]["id"].as_str(), rows[0]["group"].as_str()), (Some(&*token.id.to_string()), Some("web")));
+        assert_eq!((rows[0]["zone"].as_str(), rows[0]["tenant"].as_str()), (Some("dmz"), Some("acme")));
+        assert_eq!(rows[0]["tags"], "role=shop, site=ber");
         assert_eq!((rows[0]["state"].as_str(), rows[0]["uses"].as_u64()), (Some("open"), Some(3)));
         assert!(!scratch.text("token list").unwrap().contains(&text[60..90]));
         assert_eq!(scratch.text(&format!("token revoke {}", token.id)).unwrap(), "");

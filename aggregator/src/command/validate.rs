@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn five_mistakes_are_five_rows() {
-        let yaml = "version: 0\nlisten: x\nhttp: y\nreduce: []\njournal: { retain: 1 }\n";
+        let yaml = "version: 0\nlisten: x\nhttp: y\nreduce: [{ drop: {} }]\njournal: { retain: 1 }\n";
         let (rows, result) = validate(&scratch("five", &[("a.yaml", yaml)]), "-c DIR/a.yaml");
         assert_eq!(rows.len(), 5, "{rows:?}");
         assert_eq!(result.unwrap_err().reason, Reason::Config);

@@ -28,15 +28,15 @@ use std::time::{Duration, Instant};
 
 use shared::identity::{AgentId, ChainId, fill_random};
 use shared::limits::CREDIT_BUDGET_BYTES_MIN;
-use shared::protocol::{Chains, GoAwayReason, IngestCounts, JournalEntry};
+use shared::protocol::{AgentHello, Chains, GoAwayReason, IngestCounts, JournalEntry};
 use shared::stop::Stop;
 use shared::time::{Clock, Timestamp};
 use shared::tls::{RENEW_GRACE, Revocations, Serial};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub use self::notice::Notice;
-pub use self::sessions::SessionView;
 use self::sessions::Sessions;
+pub use self::sessions::{SessionView, Told};
 use crate::ca::enrollment::Enrollment;
 
 /// Refused connections that are told of in a minute; all are counted.
@@ -128,6 +128,35 @@ pub struct IngestConfig {
     /// What an agent's old connection is reset with after a crash of this program. The same over starts, or agents
     /// notice only when they have heard nothing for 30 s.
     pub reset_secret: [u8; 32],
+    /// What agents are to do; none: they are left alone.
+    pub steering: Option<Steering>,
+}
+
+/// The configuration of one agent.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Desired {
+    /// Its name.
+    pub hash: String,
+    /// The body of message Config.
+    pub message: serde_json::Value,
+}
+
+/// What an agent with this Hello is to do.
+pub type Resolve = Arc<dyn Fn(AgentId, &AgentHello) -> Option<Desired> + Send + Sync>;
+
+/// What agents are to do.
+#[derive(Clone)]
+pub struct Steering {
+    /// What this agent is to do; none: as it does.
+    pub desired: Resolve,
+    /// Changes when the answer may.
+    pub changed: watch::Receiver<u64>,
+}
+
+impl std::fmt::Debug for Steering {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Steering")
+    }
 }
 
 impl IngestConfig {
@@ -138,6 +167,7 @@ impl IngestConfig {
         fill_random(&mut reset_secret);
         Self {
             reset_secret,
+            steering: None,
             listen,
             aggregator,
             tls,
@@ -198,6 +228,12 @@ impl IngestHandle {
     #[must_use]
     pub fn counters(&self) -> &IngestCounters {
         &self.counters
+    }
+
+    /// What agents said of themselves since the start, newest word of each.
+    #[must_use]
+    pub fn told(&self) -> Vec<(AgentId, Told)> {
+        self.sessions.all_told()
     }
 
     /// The sessions that are open now.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use shared::enroll::RenewRequest;
 use shared::identity::{AgentId, Lane};
 use shared::protocol::{
-    GoAway, GoAwayReason, IngestEnd, IngestEvent, IngestOutput, IngestProfile, IngestSession, JournalEntry, Message,
-    MessageReader, PerLane, SessionId,
+    AgentHello, GoAway, GoAwayReason, IngestEnd, IngestEvent, IngestOutput, IngestProfile, IngestSession, JournalEntry,
+    Message, MessageReader, PerLane, SessionId,
 };
 use shared::stop::{Stage, Stop};
 use shared::tls::{Peer, Standing};
@@ -48,6 +48,29 @@ struct Running<'a, J> {
     outstanding: u64,
     /// The last GoAway that the machine wrote.
     away: GoAway,
+    steered: Steered,
+}
+
+/// What this session knows of the agent's configuration.
+#[derive(Default)]
+struct Steered {
+    hello: Option<Box<AgentHello>>,
+    changed: Option<watch::Receiver<u64>>,
+    /// What the agent runs, or was sent.
+    has: String,
+}
+
+impl Steered {
+    /// Waits until the fleet changed; for ever where nobody steers.
+    async fn changed(&mut self) {
+        let gone = match &mut self.changed {
+            Some(changed) => changed.changed().await.is_err(),
+            None => true,
+        };
+        if gone {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 /// Holds one session until it ends. Returns when everything that it gave to the journal is settled.
@@ -94,6 +117,10 @@ pub(super) async fn run<J: Journal>(
                 settle,
                 outstanding: 0,
                 away: GoAway { reason: GoAwayReason::Other, retry_after: None, detail: String::new() },
+                steered: Steered {
+                    changed: shared.config.steering.as_ref().map(|steering| steering.changed.clone()),
+                    ..Steered::default()
+                },
             };
             tracing::info!(agent = %id, %peer, "session opened");
             let over = running.drive(&mut settled, &entered.granted, &stop).await;
@@ -128,7 +155,7 @@ impl<J: Journal> Running<'_, J> {
                 continue;
             }
             let timeout = self.machine.poll_timeout();
-            let Self { link, lanes, closing, .. } = self;
+            let Self { link, lanes, closing, steered, .. } = self;
             let [high, normal, bulk] = lanes.each_mut();
             let (reads, opens) = (!stopping, !stopping);
             let event = tokio::select! {
@@ -141,6 +168,7 @@ impl<J: Journal> Running<'_, J> {
                 opened = link.state.lane(), if opens => Event::Opened(opened),
                 () = until(timeout) => Event::Timeout,
                 _ = closing.changed() => Event::Close,
+                () = steered.changed() => Event::Steer,
                 _ = revoked.tick() => Event::Look,
                 _ = stop.reached(Stage::Draining), if !stopping => Event::Stop,
                 why = link.state.gone() => return Over::Gone(why),
@@ -181,6 +209,7 @@ impl<J: Journal> Running<'_, J> {
                 let reason = self.closing.borrow_and_update().unwrap_or(GoAwayReason::Other);
                 self.close(reason, words(reason));
             }
+            Event::Steer => self.steer(),
             Event::Look => {
                 if self.shared.revocations.contains(self.agent.agent) {
                     self.close(GoAwayReason::Revoked, words(GoAwayReason::Revoked));
@@ -223,12 +252,45 @@ impl<J: Journal> Running<'_, J> {
                 let id = self.agent.agent;
                 tracing::debug!(agent = %id, version = hello.agent_version, hostname = hello.hostname, "hello");
                 self.machine.trust(self.shared.enrollment.trust_bundle(self.shared.config.clock.now()));
+                self.shared.sessions.note(id, |told| {
+                    told.running.clone_from(&hello.config);
+                    (told.hostname, told.labels) = (hello.hostname.clone(), hello.labels.clone());
+                    (told.local_fleet, told.version) = (hello.local_fleet, hello.agent_version.clone());
+                });
+                self.steered.has.clone_from(&hello.config);
+                self.steered.hello = Some(hello);
+                self.steer();
             }
             IngestOutput::Renew(request) => self.renew(request).await,
-            IngestOutput::Status(_) => tracing::trace!(agent = %self.agent.agent, "status"),
+            IngestOutput::Status(status) => {
+                let now = self.shared.config.clock.now();
+                let running = status.pointer("/config/running").and_then(|hash| hash.as_str()).map(str::to_owned);
+                self.shared.sessions.note(self.agent.agent, |told| {
+                    told.running = running.unwrap_or_default();
+                    told.status = Some((status, now));
+                });
+            }
             IngestOutput::End(end) => return Err(Over::Machine(end, self.away.clone())),
         }
         Ok(())
+    }
+
+    /// Sends the agent its configuration, where it is another than what it has.
+    fn steer(&mut self) {
+        let Some(steering) = &self.shared.config.steering else { return };
+        let Some(hello) = self.steered.hello.as_ref().filter(|_| self.agent.standing != Standing::RenewOnly) else {
+            return;
+        };
+        let agent = self.agent.agent;
+        let Some(desired) = (steering.desired)(agent, hello).filter(|_| !hello.local_fleet) else {
+            return self.shared.sessions.note(agent, |told| told.desired = None);
+        };
+        self.shared.sessions.note(agent, |told| told.desired = Some(desired.hash.clone()));
+        if self.steered.has != desired.hash {
+            tracing::debug!(%agent, hash = desired.hash, "configuration sent");
+            self.steered.has = desired.hash;
+            self.machine.configure(desired.message);
+        }
     }
 
     async fn write(&mut self, message: Message) -> Result<(), Over> {
@@ -341,6 +403,7 @@ enum Event {
     Opened(Option<LaneStream>),
     Timeout,
     Close,
+    Steer,
     Look,
     Stop,
 }

@@ -1,6 +1,6 @@
 //! Who is connected: one session per agent id, and the credit that all share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,6 +26,33 @@ pub struct SessionView {
     pub since: Timestamp,
 }
 
+/// What is known of an agent's configuration and state.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct Told {
+    /// Name of what it is to do; none: nothing was asked of it.
+    pub desired: Option<String>,
+    /// Name of what it does; empty: no configuration of the fleet.
+    pub running: String,
+    /// It has a fleet file of its own.
+    pub local_fleet: bool,
+    /// Version of its program.
+    pub version: String,
+    /// What its host calls itself.
+    pub hostname: String,
+    /// What its host says of itself.
+    pub labels: BTreeMap<String, String>,
+    /// Its last word on how it is, and when it came.
+    pub status: Option<(serde_json::Value, Timestamp)>,
+}
+
+impl Told {
+    /// Whether it does something else than it is to do.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.desired.as_ref().is_some_and(|desired| *desired != self.running)
+    }
+}
+
 struct Seat {
     session: SessionId,
     peer: SocketAddr,
@@ -42,6 +69,7 @@ struct Known {
     /// Last address, and the last other one.
     peers: [Option<SocketAddr>; 2],
     replaced: Option<Instant>,
+    told: Told,
 }
 
 #[derive(Default)]
@@ -112,6 +140,17 @@ impl Sessions {
         {
             known.seat = None;
         }
+    }
+
+    /// Notes what an agent told, or is told.
+    pub(super) fn note(&self, agent: AgentId, note: impl FnOnce(&mut Told)) {
+        if let Some(known) = self.table().agents.get_mut(&agent) {
+            note(&mut known.told);
+        }
+    }
+
+    pub(super) fn all_told(&self) -> Vec<(AgentId, Told)> {
+        self.table().agents.iter().map(|(&agent, known)| (agent, known.told.clone())).collect()
     }
 
     /// Ends the open session of an agent.

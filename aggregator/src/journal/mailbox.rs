@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use shared::pulse;
+
 struct State<T> {
     letters: VecDeque<T>,
     closed: bool,
@@ -49,14 +51,14 @@ impl<T> Mailbox<T> {
         let mut state = self.lock();
         while state.letters.is_empty() && !state.closed {
             let Some(deadline) = deadline else {
-                state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = pulse::waiting(|| self.arrived.wait(state)).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
-            state = self.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = pulse::waiting(|| self.arrived.wait_timeout(state, left)).unwrap_or_else(PoisonError::into_inner).0;
         }
         std::mem::take(&mut state.letters)
     }

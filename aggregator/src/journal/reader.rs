@@ -171,6 +171,7 @@ impl JournalReader {
 
     fn advance(&mut self, limit: u64) -> io::Result<Option<Journaled>> {
         while let Some(entry) = self.reader.next(limit)? {
+            shared::pulse::beat();
             let record = match entry {
                 Entry::Gap { from, to } => {
                     self.gap = Some((self.gap.map_or(from, |(from, _)| from), to));

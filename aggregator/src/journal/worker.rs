@@ -11,6 +11,7 @@ use serde::Serialize;
 use shared::fault;
 use shared::identity::AgentId;
 use shared::protocol::JournalEntry;
+use shared::pulse;
 use shared::record::Value;
 use shared::time::Clock;
 use tokio::sync::watch;
@@ -42,9 +43,13 @@ pub struct JournalRequest {
     pub done: Box<dyn FnOnce() + Send>,
 }
 
+/// Called on the journal's thread with the position behind which a configuration is in force.
+pub type Changed = Box<dyn FnOnce(u64) + Send>;
+
 enum Letter {
     Entries(JournalRequest),
     Own(OwnRecord),
+    Config(String, Changed),
 }
 
 /// How the journal is, for `/metrics`, `/readyz` and `status`.
@@ -104,6 +109,26 @@ impl JournalHandle {
     /// Journals a record of the aggregator's own, soon.
     pub fn say(&self, record: OwnRecord) {
         self.mailbox.push(Letter::Own(record));
+    }
+
+    /// Cuts the block and names the configuration `hash` in the cuts to come. `changed` is called with the position of the
+    /// last frame that the one before was in force for, before any is journaled behind it. False when the journal has
+    /// ended.
+    pub fn reconfigure(&self, hash: String, changed: Changed) -> bool {
+        self.mailbox.push(Letter::Config(hash, changed))
+    }
+
+    /// As [`JournalHandle::reconfigure`], and waits for the position.
+    #[must_use]
+    pub fn reconfigure_now(&self, hash: String) -> u64 {
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        self.reconfigure(
+            hash,
+            Box::new(move |after| {
+                let _ = tell.send(after);
+            }),
+        );
+        told.recv().unwrap_or(u64::MAX)
     }
 
     /// What the journal has of every chain.
@@ -208,7 +233,10 @@ impl JournalThread {
             worker.note("went_back", note);
         }
         worker.publish();
-        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || worker.run())?;
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
+            let _watched = pulse::enter("journal");
+            worker.run();
+        })?;
         Ok(Self { handle, thread })
     }
 
@@ -231,10 +259,13 @@ impl Worker {
     fn run(&mut self) {
         loop {
             let letters = self.mailbox.take(self.deadline());
+            pulse::beat();
+            fault::point("journal.turn");
             for letter in letters {
                 match letter {
                     Letter::Own(record) => self.say_soon(record),
                     Letter::Entries(request) => self.waiting.push_back(request),
+                    Letter::Config(hash, changed) => self.reconfigure(hash, changed),
                 }
             }
             self.turn();
@@ -379,6 +410,15 @@ impl Worker {
         {
             self.refused(&error);
         }
+    }
+
+    /// Ends the block under the configuration before.
+    fn reconfigure(&mut self, hash: String, changed: Changed) {
+        self.turn();
+        self.cut();
+        self.commit();
+        self.config = hash;
+        changed(self.journal.committed_numbers().0.saturating_sub(1));
     }
 
     fn trim(&mut self, full: bool) {

@@ -5,19 +5,33 @@
 //!   that were interpreted are counted one by one; `pending` is what the journal numbered behind the last frame
 //!   that was read, by the number in that frame's wrap. A jump of these numbers is `journal_damage` or `expired` only where
 //!   the reader told of damage, or that segments are gone: any other jump stays out, and the books do not add up.
-//! - `made = delivered + rejected + undone + pending`. `made` counts at the interpreter, `pending` what the sink
-//!   took, `delivered` what it says it committed.
+//! - `made = not_for_this_sink + dropped + delivered + rejected + undone + pending`. `made` counts at the interpreter, `pending`
+//!   what the sink took or what waits for others of its kind, `delivered` what the sink says it committed, each event as many
+//!   as it stands for.
 //!
 //! Entries of records begin anew when the sink is opened (`earlier` is what it had by then), those of events with
 //! the program. Both equations hold at every moment at which the lock is free.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use shared::record::LossReason;
 
 use super::interpret::Passed;
 use crate::journal::Behind;
+use crate::reduce::{Counts, RuleCount, Stage};
 use crate::schema::Class;
+use crate::sink::Committed;
+
+/// A count for each class, in the order of [`Class::ALL`].
+#[derive(Clone, Debug)]
+struct ByClass([u64; Class::ALL.len()]);
+
+impl Default for ByClass {
+    fn default() -> Self {
+        Self([0; Class::ALL.len()])
+    }
+}
 
 /// Counters of one sink.
 #[derive(Default)]
@@ -42,14 +56,24 @@ pub struct SinkBooks {
     pub expired: u64,
     /// Records of the journal up to the last frame that was read, by the journal's own numbers.
     pub reached: u64,
-    /// Events made for this sink; those made again after a failure count again.
+    /// Events made that some route takes, or that were dropped; those made again after a failure count again.
     pub made: u64,
-    /// Events committed.
+    /// Events that only go to others.
+    pub not_for_this_sink: u64,
+    /// Events that a rule dropped.
+    pub dropped: u64,
+    /// Events committed, a merged one as many as it stands for.
     pub delivered: u64,
+    /// Rows, documents or lines committed.
+    pub written: u64,
+    /// Events that the store refused for good: they lie among the dead letters.
+    pub rejected: u64,
     /// Events that a failure undid before they were committed: they are made again.
     pub undone: u64,
-    /// Events pushed and not committed.
+    /// Events pushed and not committed, and those that wait for others of their kind.
     pub pending: u64,
+    /// Of `pending`, those that stand behind another one that was pushed or waits.
+    folded: u64,
     /// Events that no route took.
     pub unrouted: u64,
     /// Failures.
@@ -60,8 +84,12 @@ pub struct SinkBooks {
     pub commits: u64,
     /// The last failure, while it lasts.
     pub last_error: Option<String>,
-    /// Events made, routed or not, in the order of [`Class::ALL`].
-    by_class: [u64; Class::ALL.len()],
+    /// Events made, routed or not.
+    by_class: ByClass,
+    /// What each rule of `reduce` did, by stage and name.
+    pub rules: BTreeMap<(Stage, String), RuleCount>,
+    /// Events that came to the rules, and that went on from them.
+    pub reduced: (u64, u64),
     /// The reader told since the last frame that something is missing.
     missing: Option<LossReason>,
     /// A commit at this cut was begun and its end is not known.
@@ -85,11 +113,13 @@ impl SinkBooks {
 
     /// Entries of the equation of events.
     #[must_use]
-    pub fn events(&self) -> [(&'static str, u64); 5] {
+    pub fn events(&self) -> [(&'static str, u64); 7] {
         [
             ("made", self.made),
+            ("not_for_this_sink", self.not_for_this_sink),
+            ("dropped", self.dropped),
             ("delivered", self.delivered),
-            ("rejected", 0),
+            ("rejected", self.rejected),
             ("undone", self.undone),
             ("pending", self.pending),
         ]
@@ -97,7 +127,7 @@ impl SinkBooks {
 
     /// Events made, by name of their class.
     pub fn by_class(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        Class::ALL.iter().zip(self.by_class).map(|(class, count)| (class.name(), count)).filter(|(_, n)| *n > 0)
+        Class::ALL.iter().zip(self.by_class.0).map(|(class, count)| (class.name(), count)).filter(|(_, n)| *n > 0)
     }
 }
 
@@ -105,23 +135,64 @@ impl SinkBooks {
 #[derive(Default)]
 pub(super) struct Tally {
     made: u64,
+    elsewhere: u64,
+    dropped: u64,
+    waiting: u64,
+    left: u64,
     pushed: u64,
+    folded: u64,
     refused: u64,
     unrouted: u64,
-    by_class: [u64; Class::ALL.len()],
+    by_class: ByClass,
 }
 
 impl Tally {
-    pub(super) fn made(&mut self, class: Class, routed: bool) {
-        *(if routed { &mut self.made } else { &mut self.unrouted }) += 1;
-        let at = Class::ALL.iter().position(|known| *known == class);
-        if let Some(count) = at.and_then(|at| self.by_class.get_mut(at)) {
+    /// An event was made, and no route takes it.
+    pub(super) fn unrouted(&mut self, class: Class) {
+        self.unrouted += 1;
+        self.class(class);
+    }
+
+    /// An event was made.
+    pub(super) fn made(&mut self, class: Class) {
+        self.made += 1;
+        self.class(class);
+    }
+
+    fn class(&mut self, class: Class) {
+        if let Some(count) = self.by_class.0.get_mut(class as usize) {
             *count += 1;
         }
     }
 
-    pub(super) fn pushed(&mut self, taken: bool) {
-        *(if taken { &mut self.pushed } else { &mut self.refused }) += 1;
+    /// A rule dropped it.
+    pub(super) fn dropped(&mut self) {
+        self.dropped += 1;
+    }
+
+    /// It only goes to others.
+    pub(super) fn elsewhere(&mut self) {
+        self.elsewhere += 1;
+    }
+
+    /// It waits for others of its kind.
+    pub(super) fn waits(&mut self) {
+        self.waiting += 1;
+    }
+
+    /// Events that waited leave as one.
+    pub(super) fn leaves(&mut self, weight: u64) {
+        self.left += weight;
+    }
+
+    /// It was pushed, and stands for so many.
+    pub(super) fn pushed(&mut self, taken: bool, weight: u64) {
+        if taken {
+            self.pushed += weight;
+            self.folded += weight.saturating_sub(1);
+        } else {
+            self.refused += weight;
+        }
     }
 }
 
@@ -139,10 +210,11 @@ impl SinkCounters {
     /// The sink was opened, and gets again what lies behind its cursor.
     pub(super) fn opened(&self, cursor: u64, behind: Behind) {
         let mut books = self.lock();
-        let uncommitted = std::mem::take(&mut books.pending);
+        let (uncommitted, folded) = (std::mem::take(&mut books.pending), std::mem::take(&mut books.folded));
         if books.committing.take() == Some(cursor) {
             // It failed after the commit was durable.
             books.delivered += uncommitted;
+            books.written += uncommitted.saturating_sub(folded);
             books.commits += 1;
         } else {
             books.undone += uncommitted;
@@ -175,7 +247,7 @@ impl SinkCounters {
         enter(&mut books, tally);
     }
 
-    /// The sink refused an event of a frame: the frame is read again once the sink is open again.
+    /// The sink refused an event of a frame or of a cut: the frame is read again once the sink is open again.
     pub(super) fn refused(&self, tally: &Tally) {
         enter(&mut self.lock(), tally);
     }
@@ -187,16 +259,38 @@ impl SinkCounters {
         books.missing = Some(reason);
     }
 
+    /// What waited for the end of the block left.
+    pub(super) fn left(&self, tally: &Tally) {
+        enter(&mut self.lock(), tally);
+    }
+
+    /// What the rules did since the last call.
+    pub(super) fn reduced(&self, (names, counts): (Vec<(Stage, String)>, Counts)) {
+        let mut books = self.lock();
+        books.reduced.0 += counts.events_in;
+        books.reduced.1 += counts.events_out;
+        for (name, count) in names.into_iter().zip(counts.rules) {
+            let sum = books.rules.entry(name).or_default();
+            sum.taken += count.taken;
+            sum.reduced += count.reduced;
+            sum.overflowed += count.overflowed;
+        }
+    }
+
     /// A commit at `cut` begins.
     pub(super) fn committing(&self, cut: u64) {
         self.lock().committing = Some(cut);
     }
 
-    /// Everything up to `cut` is committed: `events` of them, as the sink says.
-    pub(super) fn committed(&self, cut: u64, events: u64) {
+    /// Everything up to `cut` is committed: so many events, as the sink says.
+    pub(super) fn committed(&self, cut: u64, events: Committed) {
         let mut books = self.lock();
+        // What another event stands for is not in the sink's count.
+        let folded = std::mem::take(&mut books.folded);
         (books.pending, books.committing, books.cursor) = (0, None, cut);
-        books.delivered += events;
+        books.delivered += events.delivered + folded;
+        books.written += events.delivered;
+        books.rejected += events.rejected;
         books.commits += 1;
     }
 
@@ -209,10 +303,13 @@ impl SinkCounters {
 
 fn enter(books: &mut SinkBooks, tally: &Tally) {
     books.made += tally.made;
-    books.pending += tally.pushed;
+    books.not_for_this_sink += tally.elsewhere;
+    books.dropped += tally.dropped;
+    books.pending = (books.pending + tally.pushed + tally.waiting).saturating_sub(tally.left);
+    books.folded += tally.folded;
     books.undone += tally.refused;
     books.unrouted += tally.unrouted;
-    for (sum, count) in books.by_class.iter_mut().zip(tally.by_class) {
+    for (sum, count) in books.by_class.0.iter_mut().zip(tally.by_class.0) {
         *sum += count;
     }
 }
@@ -226,8 +323,8 @@ mod tests {
     fn tally(pushed: u64, refused: u64) -> Tally {
         let mut tally = Tally::default();
         (0..pushed + refused).for_each(|event| {
-            tally.made(Class::ALL[0], true);
-            tally.pushed(event < pushed);
+            tally.made(Class::ALL[0]);
+            tally.pushed(event < pushed, 1);
         });
         tally
     }
@@ -261,9 +358,9 @@ mod tests {
         assert_books(&counters, 9);
         assert_eq!(counters.books().records(9)[6], ("pending", 1));
         counters.committing(6);
-        counters.committed(6, 4);
+        counters.committed(6, Committed { delivered: 3, rejected: 1 });
         assert_books(&counters, 9);
-        assert_eq!((counters.books().delivered, counters.books().pending), (4, 0));
+        assert_eq!((counters.books().delivered, counters.books().rejected, counters.books().pending), (3, 1, 0));
     }
 
     #[test]
@@ -321,17 +418,40 @@ mod tests {
     }
 
     #[test]
+    fn events_that_are_dropped_go_elsewhere_wait_and_leave_as_one_are_in_the_books() {
+        let counters = opened(1, 0);
+        let mut tally = Tally::default();
+        (0..6).for_each(|_| tally.made(Class::ALL[0]));
+        tally.dropped();
+        tally.elsewhere();
+        (0..4).for_each(|_| tally.waits());
+        counters.read((0, 2), TWO, &tally);
+        assert_books(&counters, 9);
+        assert_eq!(counters.books().pending, 4);
+        let mut cut = Tally::default();
+        cut.leaves(4);
+        cut.pushed(true, 4);
+        counters.left(&cut);
+        assert_books(&counters, 9);
+        counters.committing(6);
+        counters.committed(6, Committed::all(1));
+        assert_books(&counters, 9);
+        let books = counters.books();
+        assert_eq!((books.delivered, books.written, books.dropped, books.not_for_this_sink), (4, 1, 1, 1));
+    }
+
+    #[test]
     fn event_that_the_sink_lost_or_doubled_shows() {
         for committed in [1, 3] {
             let counters = opened(1, 0);
             counters.read((0, 2), TWO, &tally(2, 0));
             counters.committing(6);
-            counters.committed(6, committed);
+            counters.committed(6, Committed::all(committed));
             assert!(!adds_up(counters.books().events()));
         }
         let made_and_not_pushed = opened(1, 0);
         let mut tally = tally(1, 0);
-        tally.made(Class::ALL[0], true);
+        tally.made(Class::ALL[0]);
         made_and_not_pushed.read((0, 2), TWO, &tally);
         assert!(!adds_up(made_and_not_pushed.books().events()));
     }

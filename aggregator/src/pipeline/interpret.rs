@@ -1,25 +1,29 @@
-//! A journaled frame becomes events: opened, its records normalized one by one, its losses said.
+//! A journaled frame becomes events: opened, its records normalized one by one, its losses said. Records of one audit event
+//! are one event: they may stand in several frames of one block, and wait for the rest of theirs until the cut at most.
 //!
 //! The device and the ids of every event come from the frame's header, whose agent id the session's certificate
 //! proved; host name and time zone are what the host says of itself.
 
 use std::sync::Arc;
 
-use shared::batch::{BatchView, Body, Context, FLAG_TRUNCATED, RecordView};
+use shared::batch::{BatchView, Body, Context, FLAG_REDACTED, FLAG_TRUNCATED, RecordView};
 use shared::frame::{Frame, FrameKind, Opener};
 use shared::identity::{AgentId, ChainId, Epoch, EventId, Lane};
 use shared::record::{LossReason, Value};
 use shared::time::Timestamp;
 
+use crate::directory::{Directory, Facts};
 use crate::event::{Event, Field, loss};
 use crate::journal::Wrap;
+use crate::normalize::audit::join::{Group, Joiner, Part};
+use crate::normalize::custom::Parsers;
 use crate::normalize::record::{self, Loss};
 use crate::normalize::{self, Format, Line, Origin};
 
 /// What became of the records of a frame, counted one by one.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Passed {
-    /// Became events, or are for the aggregator itself.
+    /// Became events or part of one, wait to, or are for the aggregator itself.
     pub normalized: u64,
     /// Do not open, alone or with their frame; an event says so.
     pub unreadable: u64,
@@ -33,15 +37,65 @@ enum Unopened<E> {
     Refused(E),
 }
 
+/// The sources of a frame, and what all events of each have in common.
+struct Sources {
+    chain: ChainId,
+    origins: Vec<Origin>,
+    shared: Vec<Vec<Field<'static>>>,
+    /// [`Event::run`] of the first.
+    first_run: u64,
+}
+
+/// Which source of which frame.
+#[derive(Clone)]
+struct SourceOf {
+    sources: Arc<Sources>,
+    at: usize,
+}
+
+impl SourceOf {
+    /// What tells a source from the agent's others.
+    fn names(&self) -> Option<(&str, &str, Option<&str>, Option<&str>)> {
+        let origin = self.sources.origins.get(self.at)?;
+        let container = origin.container.as_ref().map(|container| container.uid.as_str());
+        Some((&origin.source_name, &origin.source_type, origin.log_name.as_deref(), container))
+    }
+
+    fn parts(&self) -> Option<(&Origin, &[Field<'static>], u64)> {
+        let fields = self.sources.shared.get(self.at)?;
+        Some((self.sources.origins.get(self.at)?, fields, self.sources.first_run + self.at as u64))
+    }
+}
+
+impl PartialEq for SourceOf {
+    /// The same source of the same agent, in whichever frames.
+    fn eq(&self, other: &Self) -> bool {
+        // Names are only looked at where frames differ.
+        (Arc::ptr_eq(&self.sources, &other.sources) && self.at == other.at)
+            || (self.sources.chain == other.sources.chain && self.names() == other.names())
+    }
+}
+
 /// Opens frames and normalizes their records; keeps its buffers from frame to frame.
 #[derive(Default)]
 pub struct Interpreter {
     opener: Opener,
+    /// Records of audit events that wait for the rest of theirs, until the cut at most.
+    joiner: Joiner<SourceOf>,
+    /// The parsers that users wrote.
+    parsers: Arc<Parsers>,
     /// [`Event::run`] that was given last.
     runs: u64,
+    /// What is known of the agents.
+    directory: Directory,
 }
 
-fn origin_of(agent: AgentId, context: &Context<'_>, origin: &shared::batch::Origin) -> Origin {
+fn origin_of(
+    agent: AgentId,
+    context: &Context<'_>,
+    origin: &shared::batch::Origin,
+    (parsers, known): (&Parsers, &Facts),
+) -> Origin {
     let host = &context.host;
     Origin {
         agent,
@@ -51,18 +105,32 @@ fn origin_of(agent: AgentId, context: &Context<'_>, origin: &shared::batch::Orig
         utc_offset_minutes: host.utc_offset_minutes,
         source_name: origin.source.clone(),
         source_type: origin.kind.clone(),
-        // A format of a later version's frame that this one does not know is recognized line by line.
-        format: origin.format.parse().unwrap_or(Format::AUTO),
+        // A format that this version does not know, or a parser that is gone: lines are recognized one by one.
+        format: parsers.format(&origin.format).unwrap_or(Format::AUTO),
         log_name: (!origin.log_name.is_empty()).then(|| origin.log_name.clone()),
         container: origin.container.clone().map(|uid| normalize::Container { uid, name: None }),
-        tenant: None,
-        zone: None,
+        group: known.group.clone(),
+        labels: known.labels().collect(),
+        tenant: known.tenant.clone(),
+        zone: known.zone.clone(),
     }
 }
 
 impl Interpreter {
-    /// Shows `emit` every event of the frame, in the order of its records. Gives what became of these; of a
-    /// notice there are none. What does not open is an event too: part 1 of the frame's first record.
+    /// One that knows these hosts.
+    #[must_use]
+    pub fn new(directory: Directory) -> Self {
+        Self { directory, ..Self::default() }
+    }
+
+    /// From now on lines are read with these parsers of users too.
+    pub fn read_with(&mut self, parsers: Arc<Parsers>) {
+        self.parsers = parsers;
+    }
+
+    /// Shows `emit` every event of the frame, in the order of its records; an audit event stands where its last record does.
+    /// Behind a cut nothing waits. Gives what became of the records; of a notice there are none. What does not open is an
+    /// event too: part 1 of the frame's first record.
     ///
     /// # Errors
     /// What `emit` refuses with.
@@ -71,7 +139,7 @@ impl Interpreter {
         wrap: &Wrap,
         frame: &Frame,
         now: Timestamp,
-        emit: &mut dyn FnMut(&Event<'_>) -> Result<(), E>,
+        emit: &mut dyn FnMut(&mut Event<'_>) -> Result<(), E>,
     ) -> Result<Passed, E> {
         let header = frame.header();
         let interpreted = match header.kind {
@@ -104,7 +172,23 @@ impl Interpreter {
             };
             say(id, &loss, wrap.received.at, now, emit)?;
         }
+        if wrap.is_cut {
+            self.cut(now, emit)?;
+        }
         Ok(passed)
+    }
+
+    /// A block ends: shows `emit` the audit events that still wait for records. For who passes over the frames of cuts.
+    ///
+    /// # Errors
+    /// What `emit` refuses with.
+    pub fn cut<E>(&mut self, now: Timestamp, emit: &mut dyn FnMut(&mut Event<'_>) -> Result<(), E>) -> Result<(), E> {
+        self.joiner.flush(&mut |group| joined(group, now, emit))
+    }
+
+    /// Drops what waits: whoever takes the events begins again behind a cut, and reads its records again.
+    pub fn restart(&mut self) {
+        self.joiner.forget();
     }
 
     /// Shows `emit` that bytes of the journal do not read back, or went before the sink had them: log offsets
@@ -119,7 +203,7 @@ impl Interpreter {
         records: u64,
         behind: &Wrap,
         now: Timestamp,
-        emit: &mut dyn FnMut(&Event<'_>) -> Result<(), E>,
+        emit: &mut dyn FnMut(&mut Event<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         tracing::error!(
             from,
@@ -147,7 +231,7 @@ impl Interpreter {
         wrap: &Wrap,
         frame: &Frame,
         now: Timestamp,
-        emit: &mut dyn FnMut(&Event<'_>) -> Result<(), E>,
+        emit: &mut dyn FnMut(&mut Event<'_>) -> Result<(), E>,
     ) -> Result<Passed, Unopened<E>> {
         let header = frame.header();
         let columns = frame.open(&mut self.opener).map_err(|error| Unopened::Body(error.to_string()))?;
@@ -156,18 +240,22 @@ impl Interpreter {
         let context = view.context();
         let named = context.origins.iter().map(Arc::as_ref);
         let nameless = shared::batch::Origin::default();
+        let agent = header.chain.agent;
+        let facts = self.directory.of(agent).unwrap_or_default();
+        let known = (self.parsers.as_ref(), facts.as_ref());
         let origins: Vec<Origin> =
-            named.chain([&nameless]).map(|origin| origin_of(header.chain.agent, context, origin)).collect();
+            named.chain([&nameless]).map(|origin| origin_of(agent, context, origin, known)).collect();
         let shared: Vec<Vec<Field<'static>>> = origins.iter().map(Origin::fields).collect();
         let first_run = self.runs + 1;
         self.runs += shared.len() as u64;
+        let sources = Arc::new(Sources { chain: header.chain, origins, shared, first_run });
         let id = |record| EventId { chain: header.chain, record, part: 0 };
         let received_at = wrap.received.at;
         let mut event = Event::new(id(header.first_record), received_at, received_at);
         let mut passed = Passed::default();
         for (number, record) in (header.first_record..).zip(view.iter()) {
             let known = record.ok().and_then(|record| {
-                let (origin, fields) = origins.get(record.origin).zip(shared.get(record.origin))?;
+                let (origin, fields) = sources.origins.get(record.origin).zip(sources.shared.get(record.origin))?;
                 Some((record, origin, fields))
             });
             let Some((RecordView { origin: at, read_at, body }, origin, fields)) = known else {
@@ -177,11 +265,22 @@ impl Interpreter {
             let run = first_run + at as u64;
             match body {
                 Body::Line(line) => {
-                    (event.id, event.shared, event.run) = (id(number), fields, run);
                     let full_size = (line.flags & FLAG_TRUNCATED != 0).then_some(line.full_size);
+                    let redacted = line.flags & FLAG_REDACTED != 0;
                     let line = Line { raw: line.bytes, read_at, received_at, full_size };
-                    normalize::line(&line, origin, now, &mut event);
-                    emit(&event).map_err(Unopened::Refused)?;
+                    let part = Part { id: id(number), line };
+                    let source = SourceOf { sources: Arc::clone(&sources), at };
+                    let join = &mut |group: &Group<SourceOf>| joined(group, now, emit);
+                    let joins = origin.format.joins_audit();
+                    if !joins || !self.joiner.offer(&part, &source, join).map_err(Unopened::Refused)? {
+                        (event.id, event.shared, event.run) = (id(number), fields, run);
+                        normalize::line(&line, origin, now, &mut event);
+                        if redacted {
+                            // At the source: not even the journal has it.
+                            event.unmap("picket.redacted", "raw_data");
+                        }
+                        emit(&mut event).map_err(Unopened::Refused)?;
+                    }
                 }
                 Body::Typed(fields_of_record) => {
                     let said = Said { fields: fields_of_record, read_at, received_at };
@@ -198,7 +297,7 @@ impl Interpreter {
         wrap: &Wrap,
         frame: &Frame,
         now: Timestamp,
-        emit: &mut dyn FnMut(&Event<'_>) -> Result<(), E>,
+        emit: &mut dyn FnMut(&mut Event<'_>) -> Result<(), E>,
     ) -> Result<Passed, Unopened<E>> {
         let header = frame.header();
         let notice = frame.loss_notice(&mut self.opener).map_err(|error| Unopened::Body(error.to_string()))?;
@@ -218,20 +317,34 @@ impl Interpreter {
     }
 }
 
+/// Shows `emit` an audit event whose records were lines of their own.
+fn joined<E>(
+    group: &Group<SourceOf>,
+    now: Timestamp,
+    emit: &mut dyn FnMut(&mut Event<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let Some((origin, shared, run)) = group.source.parts() else { return Ok(()) };
+    let (read_at, received_at) = group.at();
+    let mut event = Event::new(group.id, read_at, received_at);
+    (event.shared, event.run) = (shared, run);
+    group.read(origin, now, &mut event);
+    emit(&mut event)
+}
+
 /// Shows `emit` a loss.
 fn say<E>(
     id: EventId,
     loss: &Loss,
     received_at: Timestamp,
     now: Timestamp,
-    emit: &mut dyn FnMut(&Event<'_>) -> Result<(), E>,
+    emit: &mut dyn FnMut(&mut Event<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
     let origin = Origin { agent: id.chain.agent, source_type: "loss".to_owned(), ..Origin::default() };
     let fields = origin.fields();
     let mut event = Event::new(id, loss.last_at, received_at);
     event.shared = &fields;
     record::loss(loss, received_at, &origin, now, &mut event);
-    emit(&event)
+    emit(&mut event)
 }
 
 /// A typed record: something that an agent or this aggregator says of itself.
@@ -266,7 +379,7 @@ impl Said<'_> {
         origin: &Origin,
         (shared, run): (&[Field<'static>], u64),
         now: Timestamp,
-        emit: &mut dyn FnMut(&Event<'_>) -> Result<(), E>,
+        emit: &mut dyn FnMut(&mut Event<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let kind = self.text("picket.record").unwrap_or_default();
         if kind == "cut" {
@@ -291,10 +404,10 @@ impl Said<'_> {
             };
             record::loss(&loss, self.received_at, origin, now, &mut event);
             record::besides(&self.fields, &mut event);
-            return emit(&event);
+            return emit(&mut event);
         }
         record::record(&self.fields, self.read_at, self.received_at, origin, now, &mut event);
-        emit(&event)
+        emit(&mut event)
     }
 }
 
@@ -335,6 +448,65 @@ mod tests {
         });
         assert_eq!(passed.unwrap(), Passed { normalized: 2, unreadable: 1 });
         assert_eq!(events, 3, "two lines, and that a record does not open");
+    }
+
+    /// A frame of one source's lines, whose first record has this number.
+    fn frame_of(first_record: u64, source: &str, lines: &[String]) -> Frame {
+        let mut batch = Batch::default();
+        let origin = shared::batch::Origin { source: source.to_owned(), ..shared::batch::Origin::default() };
+        let origin = batch.origin(&Arc::new(origin));
+        for line in lines {
+            let line = shared::batch::Line { bytes: line.as_bytes(), offset: 0, full_size: 0, flags: 0 };
+            batch.push_line(origin, Timestamp(1), line);
+        }
+        let chain = ChainId { agent: AgentId([1; 16]), lane: Lane::Normal, epoch: Epoch(7) };
+        let place = Place { chain, sequence: 2, first_record, prev: FrameHash::ZERO, sealed_at: Timestamp(1) };
+        let mut sealer = Sealer::new().unwrap();
+        batch.with_columns(&HostContext::default(), |records, columns| sealer.data(&place, records, columns).unwrap())
+    }
+
+    #[test]
+    fn audit_events_are_joined_over_frames_and_end_at_the_cut() {
+        let line = |kind: &str, serial: u64| format!("type={kind} msg=audit(1.000:{serial}): pid=9");
+        let frames = [
+            frame_of(1, "a", &[line("SYSCALL", 7), line("SYSCALL", 8), "text".to_owned()]),
+            frame_of(1, "b", &[line("CWD", 7)]),
+            frame_of(4, "a", &[line("PATH", 7), line("EOE", 7), line("CWD", 8)]),
+        ];
+        let (mut interpreter, mut events, mut passed) = (Interpreter::default(), Vec::new(), 0);
+        let mut emit = |event: &mut Event<'_>| {
+            let raw = event.text(crate::schema::Attribute::RawData).unwrap_or_default().to_owned();
+            events.push((event.id.record, raw));
+            Ok::<_, Infallible>(())
+        };
+        for (position, frame) in (1..).zip(&frames) {
+            let wrap = Wrap { position, records_before: 0, received: Received::own(Timestamp(2)), is_cut: false };
+            passed += interpreter.frame(&wrap, frame, Timestamp(3), &mut emit).unwrap().normalized;
+        }
+        assert_eq!(passed, 7, "every record is counted once, when it is read");
+        interpreter.cut(Timestamp(3), &mut emit).unwrap();
+        interpreter.cut(Timestamp(3), &mut emit).unwrap();
+        let seven = [line("SYSCALL", 7), line("PATH", 7), line("EOE", 7)].join("\n");
+        let eight = [line("SYSCALL", 8), line("CWD", 8)].join("\n");
+        let expected = [(3, "text".to_owned()), (1, seven), (2, eight), (1, line("CWD", 7))];
+        assert_eq!(events, expected);
+    }
+
+    #[test]
+    fn what_waits_is_dropped_where_reading_begins_again() {
+        let frame = frame_of(1, "a", &["type=SYSCALL msg=audit(1.000:7): pid=9".to_owned()]);
+        let wrap = Wrap { position: 1, records_before: 0, received: Received::own(Timestamp(2)), is_cut: false };
+        let (mut interpreter, mut events) = (Interpreter::default(), 0);
+        let mut emit = |_: &mut Event<'_>| {
+            events += 1;
+            Ok::<_, Infallible>(())
+        };
+        for is_cut in [false, true] {
+            interpreter.restart();
+            let wrap = Wrap { is_cut, ..wrap.clone() };
+            interpreter.frame(&wrap, &frame, Timestamp(3), &mut emit).unwrap();
+        }
+        assert_eq!(events, 1);
     }
 
     #[test]

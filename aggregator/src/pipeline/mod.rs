@@ -5,47 +5,55 @@
 //!
 //! Invariants:
 //! - A cursor stands at a cut, and only ever rises.
+//! - Events are reduced and routed under the configuration that was in force when their frame was journaled ([`history`]).
 //! - A sink that fails is opened again and gets everything behind its cursor again, later and later up to 30 s;
 //!   it delays nobody else.
 //! - The books add up ([`counters`]); an event that no route takes is counted as unrouted.
 
 pub mod counters;
+pub mod history;
 pub mod interpret;
+mod outflow;
 pub mod replay;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use shared::backoff::Backoff;
 use shared::frame::{Frame, FrameKind};
+use shared::pulse;
 use shared::record::LossReason;
 use shared::stop::{Stage, Stop};
 use shared::time::Clock;
 use tokio::sync::watch::Receiver;
 
+use crate::config::Downstream;
+use crate::directory::Directory;
 use crate::event::Event;
 use crate::journal::{JournalHandle, JournalReader, JournalStatus, Journaled, Wrap};
-use crate::sink::{AnySink, Sink, SinkError};
+use crate::sink::{AnySink, Sink, SinkError, Target};
 use counters::{SinkCounters, Tally};
+use history::History;
 use interpret::Interpreter;
+use outflow::Outflow;
+
+/// What was in force when, for events behind the journal.
+pub type Configurations = History<Downstream>;
 
 /// How one sink is fed.
 #[derive(Clone, Debug)]
 pub struct SinkSetup {
     /// Its name in aggregator.yaml.
     pub name: String,
-    /// Its type.
-    pub type_name: String,
-    /// Its folder.
-    pub path: PathBuf,
+    /// What it is made of.
+    pub target: Target,
     /// How often it commits, at the next cut.
     pub commit_interval: Duration,
-    /// Some route leads to it.
-    pub routed: bool,
     /// The journal keeps what it does not have yet.
     pub required: bool,
+    /// What is known of the hosts that events come from.
+    pub directory: Directory,
 }
 
 /// A sink's thread.
@@ -61,6 +69,7 @@ impl SinkThread {
     pub fn start(
         setup: SinkSetup,
         journal: JournalHandle,
+        configurations: Arc<Configurations>,
         counters: Arc<SinkCounters>,
         stop: Stop,
         clock: Clock,
@@ -70,9 +79,12 @@ impl SinkThread {
             journal.passed(&setup.name, 0);
         }
         let name = format!("sink-{}", setup.name);
-        let mut feeder =
-            Feeder { setup, journal, counters, stop, clock, interpreter: Interpreter::default(), drained: false };
-        let thread = std::thread::Builder::new().name(name).spawn(move || feeder.run())?;
+        let interpreter = Interpreter::new(setup.directory.clone());
+        let mut feeder = Feeder { setup, journal, configurations, counters, stop, clock, interpreter, drained: false };
+        let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
+            let _watched = pulse::enter(&name);
+            feeder.run();
+        })?;
         Ok(Self { thread })
     }
 
@@ -87,6 +99,7 @@ impl SinkThread {
 struct Feeder {
     setup: SinkSetup,
     journal: JournalHandle,
+    configurations: Arc<Configurations>,
     counters: Arc<SinkCounters>,
     stop: Stop,
     clock: Clock,
@@ -112,6 +125,9 @@ enum FeedError {
     Sink(#[from] SinkError),
     #[error("cannot read the journal: {0}")]
     Journal(#[from] std::io::Error),
+    /// Neither the configuration of that time nor the newest is known.
+    #[error("no configuration of `reduce` and `routes` is known for what comes next")]
+    Configuration,
     /// It would pass over everything up to its cursor.
     #[error(
         "its cursor {cursor} is ahead of the journal, whose next position is {position}: start the aggregator again while \
@@ -140,7 +156,8 @@ impl Feeder {
 
     /// Feeds the sink from its cursor until the program stops (`Ok`) or something fails.
     fn feed(&mut self) -> Result<(), FeedError> {
-        let mut sink = AnySink::open(&self.setup.type_name, &self.setup.path)?;
+        let mut sink = AnySink::open(&self.setup.target)?;
+        self.interpreter.restart();
         let mut status = self.journal.status();
         let (cursor, position) = (sink.cursor(), status.borrow().position);
         if cursor >= position {
@@ -151,7 +168,11 @@ impl Feeder {
         let limit = status.borrow_and_update().offset;
         self.counters.opened(sink.cursor(), reader.skip(limit)?);
         let mut block = Block { pushed: false, cut: None, missing: None, committed_at: self.clock.instant() };
+        let mut outflow = self.outflow(sink.cursor())?;
+        // The cut behind which the next frame begins a block.
+        let mut begins = Some(sink.cursor());
         loop {
+            pulse::beat();
             if self.stop.stage() == Stage::Now {
                 return Ok(());
             }
@@ -167,9 +188,17 @@ impl Feeder {
                     block.missing = Some((reason, (from, to)));
                 }
                 Some(Journaled::Frame(wrap, frame)) => {
+                    // Only now: a change that takes force behind a cut is known before a frame behind it is journaled.
+                    if let Some(cut) = begins.take() {
+                        outflow = self.outflow_behind(cut, outflow)?;
+                    }
                     block.pushed |= !wrap.is_cut || block.missing.is_some();
                     let missing = block.missing.take();
-                    self.push(&mut sink, missing, &wrap, &frame)?;
+                    self.push((&mut sink, &mut outflow), missing, &wrap, &frame)?;
+                    if wrap.is_cut {
+                        self.cut(&mut sink, &mut outflow)?;
+                        begins = Some(wrap.position);
+                    }
                     block.cut = (wrap.is_cut && block.pushed).then_some(wrap.position);
                     self.commit_due(&mut sink, &mut block)?;
                 }
@@ -183,6 +212,28 @@ impl Feeder {
                 }
             }
         }
+    }
+
+    /// The way of events behind the cut `position`.
+    fn outflow(&mut self, position: u64) -> Result<Outflow, FeedError> {
+        let downstream = self.configurations.at(position).ok_or(FeedError::Configuration)?;
+        self.interpreter.read_with(Arc::clone(&downstream.parsers));
+        Ok(Outflow::new(downstream, &self.setup.name))
+    }
+
+    /// The same way, or another one where a configuration takes force behind the cut `position`.
+    fn outflow_behind(&mut self, position: u64, outflow: Outflow) -> Result<Outflow, FeedError> {
+        let downstream = self.configurations.at(position).ok_or(FeedError::Configuration)?;
+        if outflow.is_under(&downstream) { Ok(outflow) } else { self.outflow(position) }
+    }
+
+    /// The block ends: what waited leaves.
+    fn cut(&self, sink: &mut AnySink, outflow: &mut Outflow) -> Result<(), FeedError> {
+        let mut tally = Tally::default();
+        let left = outflow.cut(&mut tally, &mut |event| sink.push(event));
+        self.counters.left(&tally);
+        self.counters.reduced(outflow.take_counts());
+        Ok(left?)
     }
 
     /// The sink has everything up to `position`: the journal need not keep it for this sink.
@@ -207,21 +258,13 @@ impl Feeder {
     /// Normalizes a frame into the sink, and says what is missing in front of it.
     fn push(
         &mut self,
-        sink: &mut AnySink,
+        (sink, outflow): (&mut AnySink, &mut Outflow),
         missing: Option<(LossReason, (u64, u64))>,
         wrap: &Wrap,
         frame: &Frame,
     ) -> Result<(), FeedError> {
-        let (now, routed, mut tally) = (self.clock.now(), self.setup.routed, Tally::default());
-        let mut emit = |event: &Event<'_>| {
-            tally.made(event.class, routed);
-            if !routed {
-                return Ok(());
-            }
-            let taken = sink.push(event);
-            tally.pushed(taken.is_ok());
-            taken.map(|_| ())
-        };
+        let (now, mut tally) = (self.clock.now(), Tally::default());
+        let mut emit = |event: &mut Event<'_>| outflow.event(event, &mut tally, &mut |event| sink.push(event));
         let told = missing.map_or(Ok(()), |missing| {
             let lost = wrap.records_before.saturating_sub(self.counters.books().reached);
             Interpreter::missing(self.journal.aggregator(), missing, lost, wrap, now, &mut emit)
@@ -248,7 +291,8 @@ impl Feeder {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         if let Ok(runtime) = runtime {
-            let _ = runtime.block_on(async { tokio::time::timeout_at(deadline.into(), status.changed()).await });
+            let change = async { tokio::time::timeout_at(deadline.into(), status.changed()).await };
+            let _ = pulse::waiting(|| runtime.block_on(change));
         }
     }
 }

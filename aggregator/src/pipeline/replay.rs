@@ -28,7 +28,7 @@ use shared::identity::AgentId;
 use shared::stop::Stop;
 use shared::time::{Clock, Timestamp};
 
-use super::SinkSetup;
+use super::{Configurations, SinkSetup};
 use crate::journal::JournalHandle;
 
 /// Most states that are kept; the oldest that is over goes first.
@@ -167,6 +167,7 @@ struct Inner {
     writer: Writer,
     journal: JournalHandle,
     sinks: Vec<SinkSetup>,
+    configurations: Arc<Configurations>,
     stop: Stop,
     clock: Clock,
     table: Mutex<Table>,
@@ -194,7 +195,7 @@ impl Replays {
         dir: &Path,
         writer: Writer,
         journal: JournalHandle,
-        sinks: Vec<SinkSetup>,
+        (sinks, configurations): (Vec<SinkSetup>, Arc<Configurations>),
         stop: Stop,
         clock: Clock,
     ) -> Result<Self, ReplayError> {
@@ -203,7 +204,8 @@ impl Replays {
         let unfinished: Vec<Replay> =
             replays.values().filter(|replay| replay.state == State::Running).cloned().collect();
         let table = Mutex::new(Table { replays, running: None });
-        let here = Self(Arc::new(Inner { dir: dir.to_owned(), writer, journal, sinks, stop, clock, table }));
+        let dir = dir.to_owned();
+        let here = Self(Arc::new(Inner { dir, writer, journal, sinks, configurations, stop, clock, table }));
         for replay in unfinished {
             let mut table = here.0.lock();
             match here.0.sink(&replay.plan.sink) {
@@ -240,7 +242,7 @@ impl Replays {
         let now = self.0.clock.now();
         let id = free_id(&table.replays, now);
         let replay = Replay {
-            store: crate::sink::AnySink::replay_path(&sink.path, &id),
+            store: sink.target.of_replay(&id).place(),
             id: id.clone(),
             plan,
             through,

@@ -33,7 +33,7 @@ fn change(dice: &mut Dice) -> Change {
         1 => Change::Renewed { agent, at, given },
         _ => {
             let (hostname, token) = (text(dice, 200), TokenId([n; 8]));
-            Change::Enrolled { agent, at, hostname, group: Some(text(dice, 600)), token, given }
+            Change::Enrolled { agent, at, hostname, facts: Facts::of_group(&text(dice, 600)), token, given }
         }
     }
 }

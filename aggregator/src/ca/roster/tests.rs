@@ -18,7 +18,7 @@ fn enrolled(n: u64) -> Change {
         agent: agent(n),
         at: NOW,
         hostname: format!("web-{n}"),
-        group: Some("web".to_owned()),
+        facts: Facts::of_group("web"),
         token: TokenId([1; 8]),
         given: given(1),
     }

@@ -17,7 +17,7 @@ fn tokens(name: &str) -> (PathBuf, Tokens) {
 }
 
 fn spec(uses: u32) -> TokenSpec {
-    TokenSpec { group: Some("web".to_owned()), ttl: Duration::from_secs(3_600), uses }
+    TokenSpec { facts: Facts::of_group("web"), ttl: Duration::from_secs(3_600), uses }
 }
 
 fn key(n: u8) -> KeyHash {
@@ -52,10 +52,10 @@ fn lost_reply_is_repeated_with_the_same_id_although_used_up_or_just_expired() {
     let token = tokens.create(&spec(1), NOW).unwrap();
     let agent = new_id(NOW).unwrap();
     let first = tokens.claim(&token, key(1), agent, NOW.plus(Duration::from_secs(3_500))).unwrap();
-    assert_eq!(first, Claim { agent, group: Some("web".to_owned()), repeated: false });
+    assert_eq!(first, Claim { agent, facts: Facts::of_group("web"), repeated: false });
     let later = NOW.plus(Duration::from_secs(4_000));
     let again = tokens.claim(&token, key(1), new_id(NOW).unwrap(), later).unwrap();
-    assert_eq!(again, Claim { agent, group: Some("web".to_owned()), repeated: true });
+    assert_eq!(again, Claim { agent, facts: Facts::of_group("web"), repeated: true });
     let another = tokens.claim(&token, key(2), new_id(NOW).unwrap(), NOW).unwrap_err();
     assert!(another.to_string().contains("used up (1 of 1)"), "{another}");
     let too_late = NOW.plus(Duration::from_secs(9_000));
@@ -154,7 +154,7 @@ fn tokens_out_of_bounds_are_refused_and_those_long_ended_removed() {
     assert!(matches!(with(|s| s.uses = 0), Err(TokenError::Uses(0))));
     assert!(matches!(with(|s| s.uses = USES_MAX + 1), Err(TokenError::Uses(_))));
     assert!(matches!(with(|s| s.ttl = Duration::ZERO), Err(TokenError::Ttl(_))));
-    assert!(matches!(with(|s| s.group = Some("a\nb".to_owned())), Err(TokenError::Group)));
+    assert!(matches!(with(|s| s.facts.group = Some("a\nb".to_owned())), Err(TokenError::Group)));
     let old = with(|_| {}).unwrap();
     tokens.create(&spec(1), NOW.plus(KEPT_AFTER_END * 2)).unwrap();
     let (left, _) = tokens.list(NOW).unwrap();

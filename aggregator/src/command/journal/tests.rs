@@ -7,6 +7,7 @@ use shared::exit::Reason;
 use super::*;
 use crate::command::scratch::Scratch;
 use crate::journal::offline::testing::{AGENT, CHAIN, Maker, flip};
+use crate::sink::{AnySink, Target};
 
 fn journal(name: &str) -> (Scratch, Maker) {
     let scratch = Scratch::initialized(name);
@@ -20,7 +21,7 @@ fn stat_counts_segments_positions_records_and_how_far_each_sink_is() {
     maker.lines(&["one", "two"]);
     maker.journal().cut("config").unwrap();
     maker.journal().commit().unwrap();
-    let mut lake = AnySink::open("parquet", &scratch.dir.join("lake")).unwrap();
+    let mut lake = AnySink::open(&Target::Parquet { path: scratch.dir.join("lake") }).unwrap();
     crate::sink::Sink::commit(&mut lake, 2).unwrap();
     let rows = scratch.rows("journal stat");
     let [row] = &rows[..] else { panic!("{rows:?}") };

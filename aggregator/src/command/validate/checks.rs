@@ -17,18 +17,33 @@ use crate::admin::socket::{Request, ask};
 use crate::ca::roster::Roster;
 use crate::ca::token::Tokens;
 use crate::ca::{Authority, CaError, Server};
-use crate::config::{Config, SinkKind};
+use crate::config::{Config, ParsersConfig};
 use crate::journal::offline::{JournalFiles, OfflineError, Rate, span_text};
-use crate::sink::AnySink;
+use crate::sink::Target;
 
 type LookAt = fn(&Config, Timestamp, &mut Checks);
 
 /// What is looked at once the configuration reads, in this order.
-pub(super) const CHECKS: [LookAt; 10] =
-    [state_dir, owner, authority, server, tokens, roster, journal, sinks, socket, addresses];
+pub(super) const CHECKS: [LookAt; 11] =
+    [parsers, state_dir, owner, authority, server, tokens, roster, journal, sinks, socket, addresses];
 
 /// Longest path of a unix socket: `sun_path` with its zero byte, unix(7).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// Users' parsers read, and their own lines come to what they say.
+fn parsers(config: &Config, _: Timestamp, checks: &mut Checks) {
+    if config.parsers == ParsersConfig::default() {
+        return;
+    }
+    match config.parsers.load() {
+        Ok(parsers) => {
+            let (problems, lines) = parsers.trials();
+            let fine = format!("{} parsers, {lines} lines of their tests as they should be", parsers.names().count());
+            checks.push_all("parsers", Outcome::Fail, &problems, &fine);
+        }
+        Err(problems) => checks.push_all("parsers", Outcome::Fail, &problems, ""),
+    }
+}
 
 fn state_dir(config: &Config, _: Timestamp, checks: &mut Checks) {
     private_folder(checks, "state_dir", &config.state_dir);
@@ -214,15 +229,21 @@ fn bytes_text(bytes: u64) -> String {
 
 fn sinks(config: &Config, _: Timestamp, checks: &mut Checks) {
     for sink in &config.sinks {
-        let SinkKind::Parquet(lake) = &sink.kind;
-        let (name, path) = (&sink.name, lake.path.display());
-        if lake.path.exists() && !lake.path.is_dir() {
-            checks.push("sinks", Outcome::Fail, format!("{name}: {path} is not a folder; move it away or set another"));
+        let (name, place) = (&sink.name, sink.target.place());
+        if let Target::Parquet { path } = &sink.target
+            && path.exists()
+            && !path.is_dir()
+        {
+            let detail = format!("{name}: {} is not a folder; move it away or set another", path.display());
+            checks.push("sinks", Outcome::Fail, detail);
             continue;
         }
-        match AnySink::peek("parquet", &lake.path) {
-            Ok(0) => checks.push("sinks", Outcome::Ok, format!("{name}: {path}, empty")),
-            Ok(cursor) => checks.push("sinks", Outcome::Ok, format!("{name}: {path}, through position {cursor}")),
+        match sink.target.peek() {
+            Ok(0) => checks.push("sinks", Outcome::Ok, format!("{name}: {}, empty", place.display())),
+            Ok(cursor) => {
+                let detail = format!("{name}: {}, through position {cursor}", place.display());
+                checks.push("sinks", Outcome::Ok, detail);
+            }
             Err(error) => checks.push("sinks", Outcome::Fail, format!("{name}: {error}")),
         }
     }

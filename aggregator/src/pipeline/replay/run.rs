@@ -1,5 +1,6 @@
 //! One replay: reads, normalizes, pushes, commits at cuts, until its end.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,9 @@ use shared::stop::Stage;
 use super::{Inner, Replay, State, Tally};
 use crate::event::Event;
 use crate::journal::{JournalReader, Journaled, Wrap};
+use crate::pipeline::counters::Tally as Counted;
 use crate::pipeline::interpret::Interpreter;
+use crate::pipeline::outflow::Outflow;
 use crate::sink::{AnySink, Sink, SinkError};
 
 /// The journal's end is looked at again after this.
@@ -26,6 +29,8 @@ enum RunError {
     Journal(#[from] std::io::Error),
     #[error(transparent)]
     State(#[from] DurableError),
+    #[error("no configuration of `reduce` and `routes` is known")]
+    Configuration,
 }
 
 pub(super) struct Run<'a> {
@@ -78,7 +83,7 @@ impl Run<'_> {
     /// From what was last counted to the end; false when somebody ended it before.
     fn attempt(&mut self) -> Result<bool, RunError> {
         let Some(setup) = self.inner.sink(&self.replay.plan.sink) else { return Ok(true) };
-        let mut sink = AnySink::open(&setup.type_name, &self.replay.store)?;
+        let mut sink = AnySink::open(&setup.target.of_replay(&self.replay.id))?;
         let dir = self.inner.journal.dir();
         // What is behind the count is counted; what is at or before the store's own cursor is not pushed again.
         let mut after = self.replay.tally.position;
@@ -88,7 +93,11 @@ impl Run<'_> {
         let mut reader = JournalReader::after(dir, after)?;
         let mut progress =
             Progress { tally: self.replay.tally, pushed: false, committed_at: self.inner.clock.instant() };
-        let (mut status, mut interpreter) = (self.inner.journal.status(), Interpreter::default());
+        let (mut status, mut interpreter) = (self.inner.journal.status(), Interpreter::new(setup.directory.clone()));
+        // History goes by the rules of today: that is what a replay is for.
+        let Some(downstream) = self.inner.configurations.at(u64::MAX) else { return Err(RunError::Configuration) };
+        interpreter.read_with(Arc::clone(&downstream.parsers));
+        let mut outflow = Outflow::new(downstream, &setup.name);
         self.inner.trouble(&self.replay.id, None);
         loop {
             if self.over() {
@@ -102,9 +111,10 @@ impl Run<'_> {
                 Some(Journaled::Frame(wrap, frame)) => {
                     progress.reach(&wrap, &frame);
                     if !wrap.is_cut {
-                        self.push(&mut sink, &mut interpreter, &wrap, &frame, &mut progress)?;
+                        self.push((&mut sink, &mut outflow), &mut interpreter, &wrap, &frame, &mut progress)?;
                         continue;
                     }
+                    self.cut((&mut sink, &mut outflow), &mut interpreter, &wrap, &mut progress)?;
                     let last = wrap.position >= self.replay.through;
                     let due =
                         progress.pushed && self.inner.clock.instant() >= progress.committed_at + setup.commit_interval;
@@ -128,7 +138,7 @@ impl Run<'_> {
 
     fn push(
         &self,
-        sink: &mut AnySink,
+        (sink, outflow): (&mut AnySink, &mut Outflow),
         interpreter: &mut Interpreter,
         wrap: &Wrap,
         frame: &Frame,
@@ -139,14 +149,26 @@ impl Run<'_> {
         }
         progress.tally.frames += 1;
         let fresh = wrap.position > sink.cursor();
-        let tally = &mut progress.tally;
-        let passed = interpreter.frame(wrap, frame, self.inner.clock.now(), &mut |event: &Event<'_>| {
-            tally.events += 1;
-            progress.pushed |= fresh;
-            if fresh { sink.push(event) } else { Ok(()) }
+        let passed = interpreter.frame(wrap, frame, self.inner.clock.now(), &mut |event: &mut Event<'_>| {
+            outflow.event(event, &mut Counted::default(), &mut |event| progress.push(sink, fresh, event))
         })?;
         progress.tally.unreadable += passed.unreadable;
         Ok(())
+    }
+
+    /// A block ends: what waited for more of it is pushed.
+    fn cut(
+        &self,
+        (sink, outflow): (&mut AnySink, &mut Outflow),
+        interpreter: &mut Interpreter,
+        wrap: &Wrap,
+        progress: &mut Progress,
+    ) -> Result<(), RunError> {
+        let (now, fresh) = (self.inner.clock.now(), wrap.position > sink.cursor());
+        interpreter.cut(now, &mut |event| {
+            outflow.event(event, &mut Counted::default(), &mut |event| progress.push(sink, fresh, event))
+        })?;
+        Ok(outflow.cut(&mut Counted::default(), &mut |event| progress.push(sink, fresh, event))?)
     }
 
     /// The store first, then the count: what is counted again after a crash is not pushed again.
@@ -163,6 +185,13 @@ impl Run<'_> {
 }
 
 impl Progress {
+    /// An event for the store; one that it has already is only counted.
+    fn push(&mut self, sink: &mut AnySink, fresh: bool, event: &Event<'_>) -> Result<(), SinkError> {
+        self.tally.events += 1;
+        self.pushed |= fresh;
+        if fresh { sink.push(event) } else { Ok(()) }
+    }
+
     /// Holds the number of records before a frame against what was read.
     fn reach(&mut self, wrap: &Wrap, frame: &Frame) {
         let expected = self.tally.next_record.unwrap_or(wrap.records_before);

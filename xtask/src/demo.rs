@@ -28,6 +28,10 @@ const REDRAW: Duration = Duration::from_secs(1);
 const OWN_LINES_PER_SECOND: usize = 5;
 /// The source of packets.
 const NETWORK: &str = "network";
+/// The source of host state.
+const HOST: &str = "host";
+/// What has to reach the lake: sources, and what their records are of.
+const NEEDED: [(&str, &str); 3] = [("demo", "files"), (NETWORK, "packets"), (HOST, "host state")];
 /// What to ask of classes that packets become.
 const QUERIES: [(&str, &str); 2] = [
     ("network_activity", "time, src_endpoint.ip, dst_endpoint.ip, dst_endpoint.port, app_protocol_name, traffic.bytes"),
@@ -170,7 +174,7 @@ impl Demo {
         // Home, clear: the only escape sequences that a screen of plain text needs.
         print!("\x1b[H\x1b[2J");
         println!(
-            "Picket demo, {seconds} s: this machine's logs and packets, one agent, one aggregator. Ctrl-C ends it.\n"
+            "Picket demo, {seconds} s: this machine's logs, packets and state, one agent, one aggregator. Ctrl-C ends it.\n"
         );
         println!("{}", self.seen.as_table());
         println!("http://{}/metrics", self.aggregator.http());
@@ -205,6 +209,7 @@ impl Demo {
         println!("\nthe lake: {} ({} Parquet files)", lake.display(), parquet_files(&lake).len());
         println!("try:      duckdb -c \"{}\"", query(&lake, &self.seen));
         println!("{}", self.seen.packets(&lake));
+        println!("{}", self.seen.host(&lake));
         println!("logs:     {}", self.logs());
     }
 
@@ -242,6 +247,26 @@ impl Sight {
             let files = lake.join(format!("class={class}/**/*.parquet"));
             text += &format!(
                 "\n          duckdb -c \"select {columns} from '{}' order by time desc limit 10\"",
+                files.display()
+            );
+        }
+        text
+    }
+
+    /// Records of a source.
+    fn records_of(&self, source: &str) -> u64 {
+        self.agent.count("picket_agent_source_records_total", &[("source", source)])
+    }
+
+    /// What was told of this machine's state, with a query for what runs on it.
+    fn host(&self, lake: &Path) -> String {
+        let records = self.records_of(HOST);
+        let mut text = format!("host:     {records} records of its state");
+        if self.by_class().contains_key("evidence_info") {
+            let files = lake.join("class=evidence_info/**/*.parquet");
+            let columns = "query_evidence.process.pid, query_evidence.process.cmd_line";
+            text += &format!(
+                "\n          duckdb -c \"select {columns} from '{}' where query_evidence.query_type = 'Process' limit 10\"",
                 files.display()
             );
         }
@@ -299,16 +324,21 @@ impl Sight {
         rows + &format!("  {:<28}  {}\n", "ack latency", self.latency())
     }
 
-    /// Whether events of files reached the lake.
+    /// Whether events of files, of packets and of host state reached the lake.
     fn verdict(&self) -> Result<()> {
-        let demo = self.agent.count("picket_agent_source_records_total", &[("source", "demo")]);
-        if self.all_delivered() && demo > 0 {
+        let none: Vec<&str> =
+            NEEDED.iter().filter(|(source, _)| self.records_of(source) == 0).map(|(_, what)| *what).collect();
+        if !none.is_empty() {
+            let none = none.join(" and none of ");
+            return Err(Failure::new(format!("there are no events of {none}; what stands above says why")));
+        }
+        if self.all_delivered() {
             return Ok(());
         }
         let (records, delivered, files) = (self.records(), self.delivered(), self.parquet_files);
         Err(Failure::new(format!(
-            "not all events of files reached the lake: {records} records read ({demo} of the demo's own), {delivered} events delivered, \
-             {files} Parquet files; the logs above say why"
+            "not all events reached the lake: {records} records read, {delivered} events delivered, {files} Parquet files; \
+             the logs above say why"
         )))
     }
 }
@@ -323,12 +353,12 @@ fn ask_for_a_name() {
     }
 }
 
-/// This machine's logs, the file that the demo writes, and this machine's packets.
+/// This machine's logs, the file that the demo writes, this machine's packets and its state.
 fn fleet(own: &Path) -> String {
     let own = own.display();
     format!(
         "version: 1\ndefaults:\n  sources:\n    demo: {{ type: file, include: [\"{own}\"], lane: high }}\n    \
-         {NETWORK}: {{ type: packet, interface: any, update_interval: 10s }}\n    machine:\n      type: file\n      include:\n        - /var/log/auth.log\n        - /var/log/secure\n        \
+         {NETWORK}: {{ type: packet, interface: any, update_interval: 10s }}\n    {HOST}: {{ type: host, interval: 10s }}\n    machine:\n      type: file\n      include:\n        - /var/log/auth.log\n        - /var/log/secure\n        \
          - /var/log/syslog\n        - /var/log/messages\n        - /var/log/cron\n        - /var/log/maillog\n        \
          - \"/var/log/*.log\"\n        - \"/var/log/*/*.log\"\n        - \"/var/log/*/*_log\"\n"
     )
@@ -369,7 +399,11 @@ mod tests {
 
     fn sight(records: u64, delivered: u64) -> Sight {
         Sight {
-            agent: Metrics::parse(&format!("picket_agent_source_records_total{{source=\"demo\"}} {records}\n")),
+            agent: Metrics::parse(&format!(
+                "picket_agent_source_records_total{{source=\"demo\"}} {}\npicket_agent_source_records_total{{source=\"network\"}} 1\n\
+                 picket_agent_source_records_total{{source=\"host\"}} 1\n",
+                records - 2
+            )),
             aggregator: Metrics::parse(&format!(
                 "picket_aggregator_sink_delivered_events_total{{sink=\"lake\"}} {delivered}\n\
                  picket_aggregator_events_total{{class=\"authentication\"}} 7\npicket_aggregator_events_total{{class=\"base_event\"}} 2\n"
@@ -383,7 +417,12 @@ mod tests {
     fn the_demo_succeeds_only_when_all_that_was_read_is_in_the_lake() {
         assert!(sight(5, 5).verdict().is_ok());
         assert!(sight(5, 4).verdict().is_err());
-        assert!(sight(0, 0).verdict().is_err());
+        for source in ["demo", "network", "host"] {
+            let page = ["demo", "network", "host"]
+                .map(|of| format!("picket_agent_source_records_total{{source=\"{of}\"}} {}\n", u8::from(of != source)));
+            let without = Sight { agent: Metrics::parse(&page.concat()), ..sight(5, 5) };
+            assert!(without.verdict().is_err(), "without {source}");
+        }
         assert!(Sight { target: Some(4), ..sight(5, 4) }.verdict().is_ok(), "what came after the time was over");
         assert!(Sight { parquet_files: 0, ..sight(5, 5) }.verdict().is_err());
     }
@@ -407,7 +446,7 @@ mod tests {
 
     #[test]
     fn the_query_asks_for_the_class_with_the_most_events() {
-        assert!(query(Path::new("/l"), &sight(1, 1)).contains("'/l/class=authentication/**/*.parquet'"));
+        assert!(query(Path::new("/l"), &sight(5, 5)).contains("'/l/class=authentication/**/*.parquet'"));
     }
 
     #[test]
@@ -415,7 +454,7 @@ mod tests {
         let fleet = fleet(Path::new("/t/demo.log"));
         assert!(
             fleet.contains(
-                "\n    demo: { type: file, include: [\"/t/demo.log\"], lane: high }\n    network: { type: packet, interface: any, update_interval: 10s }\n    machine:\n"
+                "\n    demo: { type: file, include: [\"/t/demo.log\"], lane: high }\n    network: { type: packet, interface: any, update_interval: 10s }\n    host: { type: host, interval: 10s }\n    machine:\n"
             ),
             "{fleet}"
         );

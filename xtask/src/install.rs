@@ -92,6 +92,66 @@ pub fn network_programs() -> Result<()> {
     install_packages("clients and servers for captures", &apt, &dnf)
 }
 
+/// Tools that say of a host what the agent says of it, with their packages for apt and dnf.
+const HOST: [(&str, &str, &str); 7] = [
+    ("ps", "procps", "procps-ng"),
+    ("ss", "iproute2", "iproute"),
+    ("lsmod", "kmod", "kmod"),
+    ("findmnt", "util-linux", "util-linux"),
+    ("getent", "libc-bin", "glibc-common"),
+    ("useradd", "passwd", "shadow-utils"),
+    ("ssh-keygen", "openssh-client", "openssh"),
+];
+
+/// The system's own tools, for the tests that compare.
+///
+/// # Errors
+/// They cannot be installed; the tests then say `skipped: no lsmod`.
+pub fn host_programs() -> Result<()> {
+    let lacking: Vec<_> = HOST.iter().filter(|(name, ..)| !is_program(name)).collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let apt: Vec<&str> = lacking.iter().map(|(_, apt, _)| *apt).collect();
+    let dnf: Vec<&str> = lacking.iter().map(|(.., dnf)| *dnf).collect();
+    install_packages("tools that a host is compared by", &apt, &dnf)
+}
+
+/// What packages are made and looked at with.
+const PACKAGING: [(&str, &str, &str); 7] = [
+    ("dpkg-deb", "dpkg", "dpkg"),
+    ("rpmbuild", "rpm", "rpm-build"),
+    ("objdump", "binutils", "binutils"),
+    ("gzip", "gzip", "gzip"),
+    ("lintian", "lintian", ""),
+    ("rpmlint", "rpmlint", "rpmlint"),
+    ("debootstrap", "debootstrap", "debootstrap"),
+];
+
+/// Tools that make packages. What only checks them, and cannot be installed, is left out.
+///
+/// # Errors
+/// One that makes packages cannot be installed.
+pub fn packaging_programs() -> Result<()> {
+    let checks = |name: &str| matches!(name, "lintian" | "rpmlint" | "debootstrap");
+    let lacking = |checking: bool| {
+        let of_kind = PACKAGING.iter().filter(move |(name, ..)| checks(name) == checking && !is_program(name));
+        let (apt, dnf): (Vec<&str>, Vec<&str>) = of_kind.map(|(_, apt, dnf)| (*apt, *dnf)).unzip();
+        (apt, dnf.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>())
+    };
+    let (apt, dnf) = lacking(false);
+    if !apt.is_empty() {
+        install_packages("tools that make packages", &apt, &dnf)?;
+    }
+    let (apt, dnf) = lacking(true);
+    if !apt.is_empty()
+        && let Err(failure) = install_packages("checkers of packages", &apt, &dnf)
+    {
+        println!("not checked by all tools: {failure}");
+    }
+    Ok(())
+}
+
 /// What sends a capture, for `bench packets --live`.
 ///
 /// # Errors

@@ -2,12 +2,14 @@
 //!
 //! - [`corpus`]: log lines of real shapes from a seed
 //! - [`loopback`]: both programs as processes on this machine
+//! - [`packing`]: both programs as .deb and .rpm
 //! - [`scrape`]: what the programs say of themselves over HTTP
 
 use std::fmt;
 
 pub mod corpus;
 pub mod loopback;
+pub mod packing;
 pub mod scrape;
 
 /// Why a step could not be done: a sentence for the person at the terminal.

@@ -5,6 +5,7 @@ mod demo;
 mod fuzz;
 mod install;
 mod mutate;
+mod package;
 mod test;
 
 use std::fs::File;
@@ -18,7 +19,7 @@ use xtask::{Failure, Naming, Result};
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  demo [--seconds N]       both programs on this machine: its logs and packets, live, into a Parquet lake; Ctrl-C ends it
+  demo [--seconds N]       both programs on this machine: its logs, packets and state, live, into a Parquet lake; Ctrl-C ends it
   test                     installs what is missing, then formats, lints, docs and all tests; what .ci/run calls
   bench [end-to-end] [--mib N] [--runs N] [--seed S]
                            one agent and one aggregator at full speed, beside zstd and rsyslog
@@ -29,11 +30,17 @@ cargo xtask COMMAND
                            packets of a file beside tshark: decoding, tables of flows
   bench packets --live [--mib N] [--seconds S]
                            packets of an interface at 300 Mbit/s, and a flood; installs tcpreplay
+  bench host [--seconds S] [--files N]
+                           the state of this host at an interval of a minute, and the integrity of 100,000 files
+  bench matcher [--runs N] [--seed S]
+                           1,000 predicates beside 10; all of SigmaHQ's rules on the golden events
   corpus --seed S --mib N [--out FILE]
                            log lines of real shapes, the same for the same seed; to stdout unless told
   fuzz [TARGET] [--seconds N]
                            hostile bytes for every decoder, or for one, N seconds each; needs cargo-fuzz (docs/FUZZING.md)
   mutate [--fault TEXT]    breaks one promise of durability at a time in a copy, and asks whether a test notices
+  package [--out DIR] [--programs DIR] [--version V]
+                           both programs as .deb and .rpm in target/package, built as they are shipped; sizes, symbols, lints
   --help                   this
 ";
 
@@ -47,6 +54,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run(rest),
         ["corpus", rest @ ..] => corpus(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
+        ["package", rest @ ..] => package::run(rest),
         ["mutate", rest @ ..] => mutate::run(rest),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");

@@ -11,7 +11,7 @@ use std::time::Instant;
 use xtask::loopback::build_folder;
 use xtask::{Failure, Naming, Result};
 
-use crate::install::{duckdb_python, libpcap, network_programs, succeeds};
+use crate::install::{duckdb_python, host_programs, libpcap, network_programs, packaging_programs, succeeds};
 use crate::{cargo, show};
 
 /// What ended how.
@@ -29,6 +29,12 @@ pub fn run() -> Result<()> {
     libpcap()?;
     if let Err(failure) = network_programs() {
         println!("no clients for captures: {failure}");
+    }
+    if let Err(failure) = host_programs() {
+        println!("no tools to compare a host by: {failure}");
+    }
+    if let Err(failure) = packaging_programs() {
+        println!("no tools to make packages with: {failure}");
     }
     let python = duckdb_python();
     if let Err(failure) = &python {

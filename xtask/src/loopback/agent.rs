@@ -12,9 +12,9 @@ use crate::{Failure, Naming, Result};
 
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 
-/// As its unit is to set them: glibc raises both by itself when a large buffer is freed (mallopt(3)), and then keeps a MiB and
+/// As its unit sets them: glibc raises both by itself when a large buffer is freed (mallopt(3)), and then keeps a MiB and
 /// more that an idle agent does not need.
-const MALLOC: [(&str, &str); 2] = [("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_TRIM_THRESHOLD_", "131072")];
+pub const MALLOC: [(&str, &str); 2] = [("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_TRIM_THRESHOLD_", "131072")];
 
 /// An agent that `picket-agent enroll` gave a certificate, running or not.
 #[derive(Debug)]
@@ -37,17 +37,55 @@ impl Agent {
         hostname: &str,
         fleet: &str,
     ) -> Result<Self> {
+        Self::enroll_with(programs, folder, aggregator, &aggregator.token("default")?, (hostname, fleet))
+    }
+
+    /// As [`enroll`](Self::enroll), with a token of the caller's.
+    ///
+    /// # Errors
+    /// The enrollment failed.
+    pub fn enroll_with(
+        programs: &Programs,
+        folder: &Path,
+        aggregator: &Aggregator,
+        secret: &str,
+        (hostname, fleet): (&str, &str),
+    ) -> Result<Self> {
+        std::fs::create_dir_all(folder).naming(folder.display())?;
+        std::fs::write(folder.join("fleet.yaml"), fleet).naming(folder.display())?;
+        Self::enroll_as(programs, folder, aggregator, secret, (hostname, "fleet: fleet.yaml\n"))
+    }
+
+    /// As [`enroll`](Self::enroll), without a fleet file: the aggregator says what is read. `keys` are more lines of
+    /// `agent.yaml`.
+    ///
+    /// # Errors
+    /// As [`enroll`](Self::enroll).
+    pub fn enroll_steered(
+        programs: &Programs,
+        folder: &Path,
+        aggregator: &Aggregator,
+        hostname: &str,
+        keys: &str,
+    ) -> Result<Self> {
+        Self::enroll_as(programs, folder, aggregator, &aggregator.token("default")?, (hostname, keys))
+    }
+
+    fn enroll_as(
+        programs: &Programs,
+        folder: &Path,
+        aggregator: &Aggregator,
+        secret: &str,
+        (hostname, keys): (&str, &str),
+    ) -> Result<Self> {
         std::fs::create_dir_all(folder).naming(folder.display())?;
         let this =
             Self { program: programs.agent.clone(), folder: folder.to_path_buf(), env: Vec::new(), process: None };
         let address = aggregator.listen();
-        let yaml = format!(
-            "version: 1\naggregators: [\"{address}\"]\nstate_dir: state\nfleet: fleet.yaml\nhostname: {hostname}\n"
-        );
+        let yaml = format!("version: 1\naggregators: [\"{address}\"]\nstate_dir: state\n{keys}hostname: {hostname}\n");
         std::fs::write(this.config(), yaml).naming(this.config().display())?;
-        this.set_fleet(fleet)?;
         let token = folder.join("token");
-        std::fs::write(&token, aggregator.token("default")?).naming(token.display())?;
+        std::fs::write(&token, secret).naming(token.display())?;
         let mut enroll = Command::new(&this.program);
         enroll.arg("enroll").args(["--aggregator", &address.to_string()]).arg("--token-file").arg(&token);
         run(enroll.arg("-c").arg(this.config()))?;

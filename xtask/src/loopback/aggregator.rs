@@ -109,6 +109,14 @@ impl Aggregator {
         }
     }
 
+    /// Its process id.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn id(&self) -> Result<u32> {
+        Ok(self.process.as_ref().ok_or_else(not_running)?.id())
+    }
+
     /// Stops it by SIGTERM and waits for its clean end.
     ///
     /// # Errors
@@ -157,6 +165,16 @@ impl Aggregator {
     /// The command ends with anything but 0; its stderr is in the message.
     pub fn command(&self, arguments: &[&str]) -> Result<String> {
         run(Command::new(&self.program).args(arguments).arg("-c").arg(self.config()))
+    }
+
+    /// Replaces its fleet file, as an editor does: whole, under its name.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn set_fleet(&self, fleet: &str) -> Result<()> {
+        let (path, new) = (self.folder.join("fleet.yaml"), self.folder.join("fleet.yaml.new"));
+        std::fs::write(&new, fleet).naming(new.display())?;
+        std::fs::rename(&new, &path).naming(path.display())
     }
 
     /// A token for one more agent of `group`.

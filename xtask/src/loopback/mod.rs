@@ -8,7 +8,7 @@ mod agent;
 mod aggregator;
 mod process;
 
-pub use agent::Agent;
+pub use agent::{Agent, MALLOC};
 pub use aggregator::{Aggregator, Pace};
 pub use process::{Process, Usage};
 

@@ -45,7 +45,7 @@ const EXPECTED: &[(u64, &str, &str)] = &[
 pub(crate) struct Bench {
     pub(crate) schema: Schema,
     corpus: PathBuf,
-    origin: Origin,
+    pub(crate) origin: Origin,
 }
 
 impl Bench {

@@ -138,6 +138,16 @@ fn any_line_read_as_plain_becomes_a_valid_event() {
 }
 
 #[test]
+fn any_line_read_as_any_format_becomes_a_valid_event() {
+    holds("line_format");
+}
+
+#[test]
+fn any_records_are_joined_or_read_alone_and_none_is_lost() {
+    holds("audit_joiner");
+}
+
+#[test]
 fn a_fleet_file_of_any_bytes_is_one_or_says_what_is_wrong() {
     holds("fleet_yaml");
 }
@@ -150,6 +160,21 @@ fn an_agent_file_of_any_bytes_is_one_or_says_what_is_wrong() {
 #[test]
 fn an_aggregator_file_of_any_bytes_is_one_or_says_what_is_wrong() {
     holds("aggregator_yaml");
+}
+
+#[test]
+fn a_rule_of_any_bytes_is_one_or_says_what_is_wrong() {
+    holds("rule");
+}
+
+#[test]
+fn an_event_of_any_values_is_held_against_rules() {
+    holds("match_event");
+}
+
+#[test]
+fn a_file_of_parsers_of_any_bytes_is_one_or_says_what_is_wrong() {
+    holds("parsers_yaml");
 }
 
 #[test]
@@ -240,6 +265,11 @@ fn an_answer_about_sockets_of_any_bytes_is_read() {
 #[test]
 fn a_listing_of_any_bytes_is_read() {
     holds("packet_listings");
+}
+
+#[test]
+fn events_of_processes_of_any_bytes_are_read_once() {
+    holds("host_events");
 }
 
 #[test]

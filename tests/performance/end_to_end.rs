@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use picket_tests::harness::{Agent, Aggregator, Corpus, Metrics, Pace, Programs, Usage, await_until};
 
+use shared::time::Clock;
+
 use crate::report::{Report, median};
 use crate::yardstick::{Pass, zstd_blocks};
 use crate::{folder, known, option, rsyslog};
@@ -95,7 +97,10 @@ fn measure(plan: &Plan, programs: Option<&Programs>) -> anyhow::Result<()> {
 fn input(here: &Path, plan: &Plan) -> anyhow::Result<Input> {
     let path = here.join("corpus.log");
     let mut file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
-    let (bytes, lines) = Corpus::new(plan.seed).write(&mut file, plan.mib << 20).context("write the corpus")?;
+    // Lines of an hour ago: nothing is flagged for a time that cannot be right.
+    let now = u64::try_from(Clock::System.now().as_ms() / 1_000).context("read the clock")?;
+    let (bytes, lines) =
+        Corpus::starting(plan.seed, now - 3_600).write(&mut file, plan.mib << 20).context("write the corpus")?;
     Ok(Input { path, bytes, lines })
 }
 

@@ -5,8 +5,10 @@
 //! same minutes for that reason.
 
 mod end_to_end;
+mod host;
 mod layout;
 mod log;
+mod matcher;
 mod packets;
 mod report;
 mod rsyslog;
@@ -18,7 +20,8 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 
 const USAGE: &str = "picket-bench [end-to-end | yardsticks] [--mib N] [--runs N] [--seed S] | layout | log [--mib N] [--runs N] | \
-     packets [--mib N] [--runs N] | packets --live [--mib N] [--seconds S]";
+     packets [--mib N] [--runs N] | packets --live [--mib N] [--seconds S] | host [--seconds S] [--files N] | \
+     matcher [--runs N] [--seed S]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,8 +31,10 @@ fn main() -> ExitCode {
         [layout::CHILD, name, folder] => layout::measure(name, Path::new(folder)),
         ["log", rest @ ..] => log::Plan::parse(rest).and_then(|plan| log::run(&plan)),
         [log::CHILD, name, folder, numbers @ ..] => log::work(name, Path::new(folder), numbers),
+        ["matcher", rest @ ..] => matcher::Plan::parse(rest).and_then(|plan| matcher::run(&plan)),
         ["packets", "--live", rest @ ..] => packets::live::Plan::parse(rest).and_then(|plan| packets::live::run(&plan)),
         ["packets", rest @ ..] => packets::Plan::parse(rest).and_then(|plan| packets::run(&plan)),
+        ["host", rest @ ..] => host::Plan::parse(rest).and_then(|plan| host::run(&plan)),
         [packets::CHILD, name] => packets::fill(name),
         ["yardsticks", rest @ ..] => end_to_end::Plan::parse(rest).and_then(|plan| end_to_end::yardsticks(&plan)),
         ["end-to-end", rest @ ..] | rest => end_to_end::Plan::parse(rest).and_then(|plan| end_to_end::run(&plan)),

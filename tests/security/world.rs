@@ -74,7 +74,9 @@ impl World {
     }
 
     pub fn token(&self, uses: u32) -> Token {
-        self.tokens.create(&TokenSpec { group: None, ttl: DAY, uses }, self.now()).unwrap()
+        self.tokens
+            .create(&TokenSpec { facts: aggregator::directory::Facts::default(), ttl: DAY, uses }, self.now())
+            .unwrap()
     }
 
     /// Where agent `name` keeps its identity.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -15,7 +16,8 @@ use aggregator::ca::enrollment::Enrollment;
 use aggregator::ca::lock::StateLock;
 use aggregator::ca::roster::Roster;
 use aggregator::ca::token::Tokens;
-use aggregator::ingest::{Arrival, Ingest, IngestConfig, IngestHandle, Journal, JournalClosed, Notice};
+use aggregator::fleet::FleetFile;
+use aggregator::ingest::{Arrival, Ingest, IngestConfig, IngestHandle, Journal, JournalClosed, Notice, Steering};
 use picket_tests::harness::Place;
 use shared::durable::Writer;
 use shared::enroll::{Der, RenewRequest, Reply, TrustBundle};
@@ -178,6 +180,8 @@ pub struct FixedIdentity {
     pub renewal: Arc<Mutex<Option<RenewRequest>>>,
     /// What came back.
     pub reply: Arc<Mutex<Option<Reply>>>,
+    /// What the fleet said.
+    pub configured: Arc<Mutex<Vec<serde_json::Value>>>,
 }
 
 impl Identity for FixedIdentity {
@@ -198,6 +202,11 @@ impl Identity for FixedIdentity {
     fn trust(&mut self, bundle: TrustBundle) -> Result<(), String> {
         assert_eq!(bundle.authorities.len(), 1);
         self.trusted.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn configured(&mut self, config: serde_json::Value) -> Result<(), String> {
+        self.configured.lock().unwrap().push(config);
         Ok(())
     }
 
@@ -293,13 +302,14 @@ impl Journal for MemoryJournal {
 
 /// An authority on disk and what an aggregator makes of it.
 pub struct Home {
-    _place: Place,
+    place: Place,
     pub enrollment: Arc<Enrollment>,
     pub tokens: Tokens,
     pub revocations: Revocations,
     server: Credentials,
     pub journal: MemoryJournal,
     pub notices: Arc<Mutex<Vec<Notice>>>,
+    steering: Option<Steering>,
 }
 
 /// A running aggregator's mouth.
@@ -323,7 +333,7 @@ impl Home {
         let roster = Roster::open(&dir, writer, revocations.clone(), &lock).unwrap();
         let enrollment = Arc::new(Enrollment::new(authority, tokens.clone(), roster));
         let (journal, notices) = (MemoryJournal::default(), Arc::default());
-        Self { _place: place, enrollment, tokens, revocations, server, journal, notices }
+        Self { place, enrollment, tokens, revocations, server, journal, notices, steering: None }
     }
 
     /// The identity of a new agent.
@@ -342,7 +352,19 @@ impl Home {
             trusted: Arc::default(),
             renewal: Arc::default(),
             reply: Arc::default(),
+            configured: Arc::default(),
         }
+    }
+
+    /// A fleet file, watched, that steers whoever connects to what is opened from now on.
+    pub fn steer(&mut self, fleet: &str) -> PathBuf {
+        let path = self.place.at("fleet.yaml");
+        std::fs::write(&path, fleet).unwrap();
+        let signer = self.enrollment.authority().signer().unwrap();
+        let file = FleetFile::open(&path, signer, Arc::clone(&self.enrollment), Clock::System);
+        self.steering = Some(file.steering());
+        tokio::spawn(async move { file.run().await });
+        path
     }
 
     /// Listens on any port until stopped.
@@ -360,7 +382,8 @@ impl Home {
             clock: Clock::System,
         };
         let listen = SocketAddr::from(([127, 0, 0, 1], port));
-        let config = IngestConfig::new(listen, AgentId([0xa0; 16]), server_config(settings).unwrap());
+        let mut config = IngestConfig::new(listen, AgentId([0xa0; 16]), server_config(settings).unwrap());
+        config.steering.clone_from(&self.steering);
         let notices = Arc::clone(&self.notices);
         let notify = Arc::new(move |notice| notices.lock().unwrap().push(notice));
         let (journal, enrollment) = (self.journal.clone(), Arc::clone(&self.enrollment));
@@ -398,6 +421,10 @@ impl Up {
             hostname: "web-1".to_owned(),
             boot_id: "boot".to_owned(),
             own: OwnTraffic::default(),
+            labels: BTreeMap::new(),
+            local_fleet: false,
+            running: watch::channel(String::new()).1,
+            told: watch::channel(serde_json::Value::Null).1,
         };
         let (for_task, until) = (Arc::clone(&status), stop.clone());
         let task = tokio::spawn(async move { agent::uplink::run(config, spool, identity, &for_task, until).await });

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod ends;
 #[cfg(test)]
+mod fleet;
+#[cfg(test)]
 mod lanes;
 #[cfg(test)]
 mod slow;
@@ -184,7 +186,7 @@ async fn certificate_is_renewed_while_frames_flow() {
 async fn host_is_enrolled_by_a_token_and_by_nothing_else() {
     let home = Home::new("wire-enroll");
     let mouth = home.open();
-    let spec = TokenSpec { group: None, ttl: Duration::from_secs(60), uses: 1 };
+    let spec = TokenSpec { facts: aggregator::directory::Facts::default(), ttl: Duration::from_secs(60), uses: 1 };
     let token = home.tokens.create(&spec, Clock::System.now()).unwrap();
     let proven = ProvenTime::new(Timestamp(0), Instant::now());
     let tls = enroll_client(token.authority, proven).unwrap();

@@ -1,12 +1,13 @@
 //! Baselines of file integrity that somebody wrote to, with checksums that are right.
 
+use agent::source::integrity::attributes::{Attributes, Extended};
 use agent::source::integrity::baseline;
 use agent::source::integrity::entry::{Content, Entry, FileKind, Unhashed, decode, encode, order};
 
 use super::Input;
 use super::input::piece;
 
-const MAGIC: &[u8] = b"PKTFIM01";
+const MAGIC: &[u8] = b"PKTFIM02";
 
 /// A file of pieces: tag and payload of each, checksums right.
 fn file(pieces: &[(u8, Vec<u8>)]) -> Vec<u8> {
@@ -74,6 +75,7 @@ fn entry(inode: u64, content: Content) -> Entry {
         device: 4,
         inode,
         content,
+        extended: Extended { guard: Attributes::Sha256([1; 32]), user: Attributes::Unreadable },
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use aggregator::normalize::custom;
 use shared::fleet::{Fleet, HostFacts};
 use shared::yaml::Problems;
 
@@ -99,6 +100,19 @@ pub fn aggregator(bytes: &[u8]) {
     }
 }
 
+/// A file of users' parsers; those that are right read the file's own lines.
+pub fn parsers(bytes: &[u8]) {
+    match custom::file(Path::new("/etc/picket/parsers.yaml"), bytes) {
+        Err(problems) => assert_said(&problems),
+        Ok(read) => {
+            let mut parsers = custom::Parsers::default();
+            parsers.add(read);
+            let (problems, _) = parsers.trials();
+            assert!(problems.iter().all(|problem| !problem.to_string().contains('\n')), "{problems:?}");
+        }
+    }
+}
+
 /// A fleet with groups.
 #[must_use]
 pub fn fleet_seeds() -> Vec<Vec<u8>> {
@@ -138,6 +152,31 @@ socket: agent.sock
 labels: { role: web }
 fleet: /etc/picket/fleet.yaml
 hostname: web-1
+"
+        .to_vec(),
+    ]
+}
+
+/// A file of parsers that uses every key.
+#[must_use]
+pub fn parsers_seeds() -> Vec<Vec<u8>> {
+    vec![
+        b"patterns: { ORDER: '[A-Z]{2}-[0-9]+' }
+parsers:
+  - name: shop
+    grok: '^%{NOTSPACE:at} %{WORD:level} login %{WORD:how} user=%{USER:who}( order=%{ORDER:order})?$'
+    regex: ['^logout (?<who>\\S+)$']
+    class: authentication
+    activity: Logon
+    static: { service.name: shop, is_remote: true }
+    fields:
+      at: { path: time, type: timestamp, format: '%Y-%m-%dT%H:%M:%S.%f%z' }
+      level: severity_id
+      who: user.name
+      how: { path: status_id, values: { ok: 1, failed: 2 } }
+    tests:
+      - { line: '2026-03-16T09:00:00.5Z WARN login failed user=bob order=AB-7', expect: { user.name: bob, status_id: 2 } }
+      - { line: x, matches: false }
 "
         .to_vec(),
     ]

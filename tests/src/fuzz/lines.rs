@@ -38,6 +38,16 @@ pub const WORDS: &[&[u8]] = &[
     b"[a b=\"c\\\"d\"]",
     b"\"GET / HTTP/1.1\" 200 12 \"-\" \"-\"",
     b"{\"time\":\"2026-03-16T09:30:00Z\",\"level\":\"error\",\"msg\":\"x\"}",
+    b"type=SYSCALL msg=audit(1773653400.123:4): ",
+    b" msg='op=PAM:session_open acct=\"root\" res=success'",
+    b"CEF:0|a|b|1|c|d|5|",
+    b"%ASA-6-302013: ",
+    b"date=2026-03-16 time=10:00:00 devid=a type=traffic ",
+    b" src=192.0.2.7 spt=4711",
+    b" from 192.0.2.66 port 22",
+    b"16-Mar-2026 10:00:00.123 ",
+    b"\t",
+    b"=",
     b"\\u0000",
     b"\\ud800",
     b"1e999",
@@ -65,7 +75,8 @@ pub(super) fn assert_valid(event: &Event<'_>) -> Value {
     value
 }
 
-fn normalize(format: &str, raw: &[u8]) {
+/// Panics unless the line, read by this format, becomes a valid event that holds it.
+pub(super) fn normalize(format: &str, raw: &[u8]) {
     let origin = Origin {
         agent: AGENT,
         hostname: "web-1".to_owned(),

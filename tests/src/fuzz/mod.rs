@@ -10,10 +10,12 @@
 
 pub mod baselines;
 pub mod configs;
+pub mod formats;
 pub mod frames;
 mod input;
 pub mod lines;
 pub mod logs;
+pub mod matching;
 pub mod mutate;
 pub mod packets;
 pub mod sessions;
@@ -62,9 +64,14 @@ pub static TARGETS: &[Target] = &[
     worded(target("line_combined", lines::combined, lines::seeds), lines::WORDS),
     worded(target("line_web_error", lines::web_error, lines::seeds), lines::WORDS),
     worded(target("line_plain", lines::plain, lines::seeds), lines::WORDS),
+    worded(target("line_format", formats::format, formats::seeds), lines::WORDS),
+    worded(target("audit_joiner", formats::joiner, formats::joiner_seeds), lines::WORDS),
     worded(target("fleet_yaml", configs::fleet, configs::fleet_seeds), configs::WORDS),
     worded(target("agent_yaml", configs::agent, configs::agent_seeds), configs::WORDS),
     worded(target("aggregator_yaml", configs::aggregator, configs::aggregator_seeds), configs::WORDS),
+    worded(target("rule", matching::rule, matching::rule_seeds), matching::RULE_WORDS),
+    worded(target("match_event", matching::event, matching::event_seeds), texts::JSON_WORDS),
+    worded(target("parsers_yaml", configs::parsers, configs::parsers_seeds), configs::WORDS),
     worded(target("admin_request", texts::request, texts::request_seeds), texts::JSON_WORDS),
     worded(target("commit_log", states::commit_log, states::commit_log_seeds), texts::JSON_WORDS),
     worded(target("roster", states::roster, states::roster_seeds), texts::JSON_WORDS),
@@ -84,6 +91,7 @@ pub static TARGETS: &[Target] = &[
     target("packet_names", packets::names, packets::names_seeds),
     target("packet_sockets", packets::sockets, packets::sockets_seeds),
     target("packet_listings", packets::listings, packets::listings_seeds),
+    target("host_events", packets::events, packets::events_seeds),
 ];
 
 /// The target of this name.

@@ -1,5 +1,6 @@
-//! Packets: capture files, frames, tables of flows, each dissector, and what the kernel says of sockets.
+//! Packets: capture files, frames, tables of flows, each dissector, and what the kernel says of sockets and processes.
 
+use agent::source::host::connector::message;
 use agent::source::packet::decode::{self, LinkType};
 use agent::source::packet::dissect::{ALL, Carrier, First, HELD_BYTES_MAX, Side, Told, Want, named};
 use agent::source::packet::flow::Settings;
@@ -171,6 +172,11 @@ pub fn sockets(bytes: &[u8]) {
     diag::fuzz(bytes);
 }
 
+/// Messages of the proc connector.
+pub fn events(bytes: &[u8]) {
+    message::fuzz(bytes);
+}
+
 /// Listings of `/proc` and `/etc/passwd`.
 pub fn listings(bytes: &[u8]) {
     listing::fuzz(bytes);
@@ -264,6 +270,21 @@ pub fn sockets_seeds() -> Vec<Vec<u8>> {
     row.resize(88, 1);
     let refused = [20_u32.to_ne_bytes(), 2_u32.to_ne_bytes(), [0; 4], [0; 4], (-2_i32).to_ne_bytes()].concat();
     vec![row, refused]
+}
+
+/// A fork, a program, an end, an answer, and two of them in one datagram.
+#[must_use]
+pub fn events_seeds() -> Vec<Vec<u8>> {
+    let event = |sequence: u32, what: u32, data: [u32; 6]| {
+        let head = [76_u32.to_ne_bytes().to_vec(), 3_u16.to_ne_bytes().to_vec(), vec![0; 10]].concat();
+        let words = [message::PROC, message::PROC, sequence, 0, 40, what, 0, 5, 0];
+        let words = words.iter().chain(&data).flat_map(|word| word.to_ne_bytes());
+        head.into_iter().chain(words).collect::<Vec<u8>>()
+    };
+    let fork = event(1, 1, [10, 10, 20, 20, 0, 0]);
+    let exec = event(2, 2, [20, 20, 0, 0, 0, 0]);
+    let both = [fork.clone(), exec.clone()].concat();
+    vec![fork, exec, both, event(9, 0x8000_0000, [20, 20, 256, 17, 10, 10]), event(1, 0, [0; 6])]
 }
 
 /// A line of each.

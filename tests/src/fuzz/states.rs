@@ -220,7 +220,7 @@ pub fn roster_seeds() -> Vec<Vec<u8>> {
             agent: AGENT,
             at: NOW,
             hostname: "web-1".to_owned(),
-            group: Some("web".to_owned()),
+            facts: aggregator::directory::Facts::of_group("web"),
             token: TokenId([3; 8]),
             given,
         },

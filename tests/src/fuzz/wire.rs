@@ -104,6 +104,9 @@ pub(super) fn hello() -> AgentHello {
         agent_version: "0.1.0".to_owned(),
         hostname: "web-1".to_owned(),
         boot_id: "boot".to_owned(),
+        labels: std::collections::BTreeMap::new(),
+        config: String::new(),
+        local_fleet: false,
         chains: vec![summary],
     }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, Row as ParquetRow};
 use parquet::schema::types::Type;
+use serde_json::Value;
 
 /// What is asked of each event: top-level columns, and those below `metadata`.
 const COLUMNS: [&str; 4] = ["raw_data", "metadata", "unmapped", "status_detail"];
@@ -63,6 +64,41 @@ pub fn rows_of(lake: &Path, path: &Path) -> anyhow::Result<Vec<Row>> {
         found.push(event(&class, &row?).with_context(|| format!("an event of {}", path.display()))?);
     }
     Ok(found)
+}
+
+/// Every event of a class, whole, as JSON, in the order of their records: of one agent, epoch and lane, the order in which it
+/// made them.
+///
+/// # Errors
+/// As [`rows`].
+pub fn events(lake: &Path, class: &str) -> anyhow::Result<Vec<Value>> {
+    let mut found = Vec::new();
+    for path in parquet_files(&lake.join(format!("class={class}")))? {
+        let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
+        let reader = SerializedFileReader::new(file).with_context(|| format!("read {}", path.display()))?;
+        for row in reader.get_row_iter(None)? {
+            found.push(object(&row?));
+        }
+    }
+    found.sort_by_key(|event| event.pointer("/metadata/sequence").and_then(Value::as_i64));
+    Ok(found)
+}
+
+fn object(row: &ParquetRow) -> Value {
+    let entries = row.get_column_iter().filter(|(_, field)| !matches!(field, Field::Null));
+    Value::Object(entries.map(|(name, field)| (name.clone(), json(field))).collect())
+}
+
+fn json(field: &Field) -> Value {
+    match field {
+        Field::Group(row) => object(row),
+        Field::ListInternal(list) => list.elements().iter().map(json).collect(),
+        Field::Bool(truth) => (*truth).into(),
+        Field::Double(number) => (*number).into(),
+        Field::Str(_) | Field::Bytes(_) => text(field).into(),
+        Field::TimestampMillis(at) | Field::TimestampMicros(at) => (*at).into(),
+        number => self::number(number).into(),
+    }
 }
 
 /// The lines of each file in the order of their record numbers: the order in which the agent read them.

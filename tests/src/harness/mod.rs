@@ -11,12 +11,13 @@ mod namespace;
 mod pair;
 mod place;
 mod seed;
+pub mod sigma;
 mod writer;
 
 pub use books::assert_books;
 pub use data::{corpus, lines_of, numbered};
 pub use duckdb::DuckDb;
-pub use lake::{Row, by_file, parquet_files, rows, rows_of};
+pub use lake::{Row, by_file, events, parquet_files, rows, rows_of};
 pub use namespace::Namespace;
 pub use pair::{Pair, fleet};
 pub use place::{Place, copy_folder};

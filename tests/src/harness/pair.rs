@@ -57,6 +57,32 @@ impl Pair {
         Ok(Self { agent, aggregator, place })
     }
 
+    /// As [`start`](Self::start), but the agent has no fleet file of its own: the aggregator's is `fleet`. The host claims
+    /// the label `role: web`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_steered(mut place: Place, fleet: &str) -> anyhow::Result<Self> {
+        place.keep_as_evidence(true);
+        let programs = Programs::of_this_build()?;
+        let logs = place.at("logs");
+        std::fs::create_dir_all(&logs).with_context(|| format!("create {}", logs.display()))?;
+        let mut aggregator = Aggregator::init(&programs, &place.at("aggregator"), Pace::BRISK)?;
+        aggregator.set_fleet(fleet)?;
+        aggregator.start()?;
+        let labels = "labels: { role: web }\n";
+        let mut agent = Agent::enroll_steered(&programs, &place.at("agent"), &aggregator, "web-1", labels)?;
+        agent.start()?;
+        Ok(Self { agent, aggregator, place })
+    }
+
+    /// Two programs that run already, in their place.
+    #[must_use]
+    pub fn of(mut place: Place, agent: Agent, aggregator: Aggregator) -> Self {
+        place.keep_as_evidence(true);
+        Self { agent, aggregator, place }
+    }
+
     /// How every test ends: when all is quiet the books add up, and both programs stop cleanly.
     ///
     /// # Errors

@@ -1,0 +1,203 @@
+//! Every format by its name, and the joiner of audit records: any line becomes a valid event that holds the line, and no
+//! record is lost on the way through the joiner.
+
+use std::convert::Infallible;
+
+use aggregator::event::Event;
+use aggregator::normalize::audit::join::{GROUPS_MAX, Group, Joiner, Part};
+use aggregator::normalize::{Format, Line, Origin};
+use shared::identity::EventId;
+
+use super::Input;
+use super::frames::{AGENT, NOW, chain};
+use super::lines::{assert_valid, normalize};
+
+/// Lines of each format; the test that draws seeds from them fails for a format that has none.
+const LINES: &[(&str, &str)] = &[
+    ("auto", "Mar 16 10:00:00 h sshd[7]: Accepted password for bob from 192.0.2.7 port 4711 ssh2"),
+    ("raw", "text"),
+    (
+        "audit",
+        "type=SYSCALL msg=audit(1773653400.123:4): arch=c000003e syscall=59 success=yes exit=0 pid=7 comm=\"sh\" exe=\"/bin/sh\"\ntype=EXECVE msg=audit(1773653400.123:4): argc=2 a0=\"sh\" a1=2D63",
+    ),
+    (
+        "audit",
+        "type=USER_LOGIN msg=audit(1773653400.123:5): pid=7 uid=0 auid=1 ses=2 msg='op=login acct=\"bob\" exe=\"/bin/login\" hostname=h addr=192.0.2.7 terminal=tty1 res=failed'",
+    ),
+    ("audit", "type=SOCKADDR msg=audit(1773653400.123:6): saddr=02000016C00002070000000000000000"),
+    (
+        "laurel",
+        r#"{"ID":"1773653400.123:4","SYSCALL":{"arch":"0xc000003e","syscall":59,"pid":7,"comm":"sh"},"EXECVE":{"ARGV":["sh","-c"]}}"#,
+    ),
+    (
+        "journald",
+        r#"{"__REALTIME_TIMESTAMP":"1773653400123456","MESSAGE":"Invalid user x from 192.0.2.7 port 9","SYSLOG_IDENTIFIER":"sshd","_PID":"7","PRIORITY":"6"}"#,
+    ),
+    (
+        "json",
+        r#"{"timestamp":"2026-03-16T10:00:00.000000+0000","event_type":"alert","src_ip":"192.0.2.7","src_port":1,"dest_ip":"192.0.2.8","dest_port":80,"proto":"TCP","alert":{"signature":"s","signature_id":1,"severity":1}}"#,
+    ),
+    (
+        "json",
+        r#"{"@timestamp":"2026-03-16T10:00:00Z","event":{"category":["authentication"],"outcome":"failure"},"user":{"name":"bob"},"source":{"ip":"192.0.2.7"}}"#,
+    ),
+    (
+        "json",
+        r#"{"class_uid":3002,"activity_id":1,"category_uid":3,"type_uid":300201,"severity_id":1,"time":1773653400000,"user":{"name":"bob"},"metadata":{"version":"1.8.0","product":{"name":"p"}}}"#,
+    ),
+    (
+        "json",
+        r#"{"rule":"r","priority":"Warning","output":"o","time":"2026-03-16T10:00:00Z","output_fields":{"proc.pid":7,"user.name":"bob"}}"#,
+    ),
+    (
+        "zeek",
+        "1773653400.123456\tCabc\t192.0.2.7\t4711\t198.51.100.2\t80\ttcp\thttp\t0.1\t1\t2\tSF\t-\t-\t0\tShADadFf\t1\t2\t3\t4\t-",
+    ),
+    ("zeek", "#fields\tts\tuid\tid.orig_h"),
+    ("cri", "2026-03-16T10:00:00.123456789+01:00 stdout F {\"level\":\"error\",\"msg\":\"x\"}"),
+    ("combined", "192.0.2.7 - bob [16/Mar/2026:10:00:00 +0100] \"GET /a?b HTTP/1.1\" 200 5 \"-\" \"curl\""),
+    (
+        "elb",
+        "https 2026-03-16T10:00:00.1Z app/a/b 192.0.2.7:4711 10.0.0.1:80 0.1 0.1 0.1 200 200 1 2 \"GET https://example.com:443/ HTTP/2.0\" \"curl\" - -",
+    ),
+    ("w3c", "2026-03-16 10:00:00 192.0.2.9 GET /a x=1 443 bob 192.0.2.7 Mozilla/5.0+(X) - 200 0 0 15"),
+    ("glog", "E0316 10:00:00.123456 7 a.go:12] \"Failed\" err=\"x\""),
+    ("falco", "10:00:00.123456789: Warning Shell (user=root shell=bash)"),
+    ("redis", "7:M 16 Mar 2026 10:00:00.123 - Accepted 192.0.2.7:4711"),
+    (
+        "mongodb",
+        "2026-03-16T10:00:00.123+0100 I ACCESS [conn1] SCRAM-SHA-1 authentication failed for bob on admin from client 192.0.2.7:4711 ; UserNotFound",
+    ),
+    ("lighttpd", "2026-03-16 10:00:00: (mod_auth.c.875) password doesn't match for /a username: bob, IP: 192.0.2.7"),
+    ("cef", r"CEF:0|a|b|1|c|d\||5|src=192.0.2.7 spt=4711 suser=bob act=blocked msg=a\=b end=1773653400000"),
+    ("cef", "LEEF:2.0|a|b|1|c|^|src=192.0.2.7^usrName=bob^sev=5"),
+    (
+        "modsecurity",
+        "[client 192.0.2.7] ModSecurity: Access denied with code 403 (phase 2). Matched \"x\" at ARGS. [file \"a\"] [line \"1\"] [id \"942100\"] [msg \"SQL\"] [severity \"CRITICAL\"] [uri \"/\"] [unique_id \"u\"]",
+    ),
+    ("postgresql", "2026-03-16 10:00:00.123 CET [7] bob@db FATAL:  password authentication failed for user \"bob\""),
+    ("fail2ban", "2026-03-16 10:00:00,123 fail2ban.actions [7]: NOTICE [sshd] Ban 192.0.2.7"),
+    ("dpkg", "2026-03-16 10:00:00 install curl:amd64 <none> 8.5.0-2"),
+    ("apt", "Commandline: apt install curl"),
+    ("apt", "Install: curl:amd64 (8.5.0-2), libcurl4:amd64 (8.5.0-2, automatic)"),
+    ("yum", "Mar 16 10:00:00 Installed: curl-7.29.0-59.el7.x86_64"),
+    ("dnf", "2026-03-16T10:00:00+0100 SUBDEBUG Installed: curl-8.5.0-2.fc39.x86_64"),
+    ("pacman", "[2026-03-16T10:00:00+0100] [ALPM] upgraded curl (8.5.0-1 -> 8.5.0-2)"),
+    ("zypper", "2026-03-16 10:00:00|install|curl|8.5.0-2|x86_64|root@h|repo|abc|"),
+    (
+        "cisco",
+        "<166>Mar 16 2026 10:00:00 fw : %ASA-6-302013: Built inbound TCP connection 7 for outside:192.0.2.7/4711 (192.0.2.7/4711) to inside:10.0.0.1/80 (10.0.0.1/80)",
+    ),
+    (
+        "cisco",
+        "Mar 16 10:00:00.123: %SEC_LOGIN-4-LOGIN_FAILED: Login failed [user: bob] [Source: 192.0.2.7] [localport: 22] [Reason: x] at 10:00:00",
+    ),
+    (
+        "bind",
+        "16-Mar-2026 10:00:00.123 queries: info: client @0x7f 192.0.2.7#4711 (example.com): query: example.com IN A +E(0)K (10.0.0.1)",
+    ),
+    ("unbound", "[1773653400] unbound[7:0] info: 192.0.2.7 example.com. A IN"),
+    (
+        "kea",
+        "2026-03-16 10:00:00.123 INFO  [kea-dhcp4.leases/7.1] DHCP4_LEASE_ALLOC [hwtype=1 00:00:5e:00:53:01], cid=[no info], tid=0x1: lease 192.0.2.7 has been allocated for 3600 seconds",
+    ),
+    (
+        "fortigate",
+        "date=2026-03-16 time=10:00:00 devname=\"fw\" devid=\"F\" logid=\"0000000013\" type=\"traffic\" subtype=\"forward\" level=\"notice\" srcip=192.0.2.7 srcport=4711 dstip=198.51.100.2 dstport=443 action=\"deny\" proto=6",
+    ),
+    (
+        "squid",
+        "1773653400.123    231 192.0.2.7 TCP_MISS/200 1536 GET http://example.com/a?b bob HIER_DIRECT/198.51.100.2 text/html",
+    ),
+    (
+        "haproxy",
+        "192.0.2.7:4711 [16/Mar/2026:10:00:00.123] f b/s 0/0/1/2/3 200 5 - - ---- 1/1/0/0/0 0/0 \"GET / HTTP/1.1\"",
+    ),
+    ("vsftpd", "Mon Mar 16 10:00:00 2026 [pid 7] [bob] FAIL LOGIN: Client \"192.0.2.7\""),
+    ("openvpn", "2026-03-16 10:00:00 192.0.2.7:4711 TLS Error: TLS handshake failed"),
+    (
+        "mysql",
+        "2026-03-16T10:00:00.123456Z 7 [Note] [MY-010926] [Server] Access denied for user 'bob'@'192.0.2.7' (using password: YES)",
+    ),
+    (
+        "logfmt",
+        "time=2026-03-16T10:00:00Z level=error msg=\"Invalid username or password\" uname=bob remote_addr=192.0.2.7",
+    ),
+    ("syslog", "<34>1 2026-03-16T10:00:00Z h app 7 ID [a@1 b=\"c\\\"\"] text"),
+    ("exim", "2026-03-16 10:00:00 1tXXXX-000001-2b <= bob@example.com H=h [192.0.2.7]:4711 P=esmtp S=100"),
+    (
+        "dovecot",
+        "2026-03-16 10:00:00 imap-login: Info: Login: user=<bob>, method=PLAIN, rip=192.0.2.7, lip=10.0.0.1, mpid=7, session=<a>",
+    ),
+    ("kernel", "[  11.123456] DROP IN=eth0 OUT= MAC= SRC=192.0.2.7 DST=10.0.0.1 LEN=60 PROTO=TCP SPT=4711 DPT=22 SYN"),
+    (
+        "web_error",
+        "2026/03/16 10:00:00 [error] 7#7: *1 open() \"/a\" failed (2: No such file or directory), client: 192.0.2.7, server: _, request: \"GET /a HTTP/1.1\", host: \"h\"",
+    ),
+    ("plain", "2026-03-16 10:00:00,123 ERROR [main] x"),
+];
+
+/// The first byte chooses the format by which the rest is read.
+pub fn format(bytes: &[u8]) {
+    let mut input = Input(bytes);
+    let at = input.below(Format::names().count());
+    let name = Format::names().nth(at).unwrap_or("auto");
+    normalize(name, input.0);
+}
+
+/// Each line by its format, and by `auto`.
+///
+/// # Panics
+/// Where a format has no line here.
+#[must_use]
+pub fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for (at, name) in (0_u8..).zip(Format::names()) {
+        let lines: Vec<_> =
+            LINES.iter().filter(|(format, _)| *format == name).map(|(_, line)| line.as_bytes()).collect();
+        assert!(!lines.is_empty(), "format {name} has a line to begin with");
+        seeds.extend(lines.iter().flat_map(|line| [[&[at], *line].concat(), [&[0], *line].concat()]));
+    }
+    seeds
+}
+
+/// Lines of two sources go through the joiner: each is in one group or read on its own, and every group becomes a valid event.
+pub fn joiner(bytes: &[u8]) {
+    let origin = Origin { agent: AGENT, hostname: "web-1".to_owned(), ..Origin::default() };
+    let fields = origin.fields();
+    let mut joiner = Joiner::<bool>::default();
+    let (mut offered, mut alone, mut joined) = (0, 0, 0);
+    let mut emit = |group: &Group<bool>| -> Result<(), Infallible> {
+        joined += group.lines();
+        let mut event = Event::new(group.id, NOW, NOW);
+        event.shared = &fields;
+        let _ = group.read(&origin, NOW, &mut event);
+        assert_valid(&event);
+        Ok(())
+    };
+    for (record, raw) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
+        let part = Part {
+            id: EventId { chain: chain(), record, part: 0 },
+            line: Line { raw, read_at: NOW, received_at: NOW, full_size: None },
+        };
+        offered += 1;
+        let Ok(taken) = joiner.offer(&part, &(record % 8 == 0), &mut emit);
+        alone += usize::from(!taken);
+        assert!(joiner.waiting() <= GROUPS_MAX, "no more wait than may");
+    }
+    let Ok(()) = joiner.flush(&mut emit);
+    assert_eq!(alone + joined, offered, "every line is in one group or read on its own");
+    assert_eq!(joiner.waiting(), 0);
+}
+
+/// The records of the lines above, and of two events in between each other.
+#[must_use]
+pub fn joiner_seeds() -> Vec<Vec<u8>> {
+    let audit: Vec<&str> = LINES.iter().filter(|(format, _)| *format == "audit").map(|(_, line)| *line).collect();
+    let other = audit.join("\n").replace(":4)", ":7)");
+    let ended = "type=EOE msg=audit(1773653400.123:4): ";
+    let titled = "type=PROCTITLE msg=audit(1773653400.123:7): proctitle=7368002D63";
+    let mixed: Vec<&str> =
+        audit.iter().flat_map(|line| line.lines()).zip(other.lines()).flat_map(|(one, two)| [one, two]).collect();
+    vec![audit.join("\n").into_bytes(), [mixed.join("\n").as_str(), ended, titled, ended].join("\n").into_bytes()]
+}

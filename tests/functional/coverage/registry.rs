@@ -29,7 +29,7 @@ impl Registry {
     /// Reads the tables of a room.
     pub fn read(room: &Path) -> Self {
         let read = |path: &str| std::fs::read_to_string(room.join(path)).unwrap();
-        let (formats, programs) = (read("mod.rs"), read("program/mod.rs"));
+        let (formats, programs) = (read("formats.rs"), read("program/mod.rs"));
         let table = between(&formats, "static FORMATS", "\n];");
         let formats = table.split("name: \"").skip(1).map(|entry| {
             let name = entry.split('"').next().unwrap().to_owned();

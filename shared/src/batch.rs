@@ -33,6 +33,7 @@ use crate::limits::{CHUNK_BYTES_MAX, FRAME_ORIGINS_MAX, FRAME_RAW_BYTES_MAX, FRA
 use crate::record::Value;
 use crate::time::Timestamp;
 
+pub mod front;
 mod typed;
 mod varint;
 

@@ -27,11 +27,15 @@ impl AgentId {
 
 impl fmt::Display for AgentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
         for (i, byte) in self.0.iter().enumerate() {
             if matches!(i, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
+                f.write_char('-')?;
             }
-            write!(f, "{byte:02x}")?;
+            for nibble in [byte >> 4, byte & 0xf] {
+                f.write_char(DIGITS.get(usize::from(nibble)).copied().unwrap_or('0'))?;
+            }
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ pub mod protocol;
 pub mod pulse;
 pub mod record;
 pub mod redact;
+pub mod remark;
 pub mod signature;
 pub mod stop;
 pub mod supervisor;

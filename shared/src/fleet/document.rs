@@ -1,7 +1,8 @@
 //! What one host gets, on its way from the aggregator to the agent: a document, its name, and a signature beside it.
 //!
 //! ```text
-//! message Config   {"document": "<text>", "signature": "<base64 of DER>", "key": "<base64 of SubjectPublicKeyInfo>"}
+//! message Config   {"document": "<text>", "challenge": u64, "signature": "<base64 of DER>", "key": "<base64 of SubjectPublicKeyInfo>"}
+//! signed           "picket config" · 0 · challenge u64, little-endian · document
 //! document         {"agent":"0190…","groups":["web"],"layer":{"sources":{…},"spool":{…},…},"version":1}
 //! ```
 //!
@@ -11,6 +12,16 @@
 //!
 //! The document is the same for the same layer, whatever the order of the file: its SHA-256 is its name. It carries
 //! the agent's id, so that what was signed for one host is of no use for another.
+//!
+//! **No document is played again.** An agent draws 64 random bits for every session, its challenge, says them in its Hello and takes
+//! only what was signed over them. So somebody who kept signed bytes and speaks for an aggregator (with a stolen server key, say,
+//! but not the authority's) cannot take a host back to what it did before, nor to something that was meant for it and never came;
+//! that is refused as [`NotTaken::Replayed`], and counted. What was thought of and left: a number or a time under the signature,
+//! which the agent remembers and below which it takes nothing. It needs a number that several aggregators with one fleet file draw
+//! in common, or clocks: one that ran a year ahead, once, would lock the fleet out for a year. A challenge needs neither clock nor
+//! memory: each aggregator that has the authority's key steers every agent, in any order; a restored or cloned agent is as safe as
+//! any; an operator who writes the old file again is obeyed, since it is signed anew. What is on the agent's disk was checked when
+//! it came.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +29,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{AgentConfig, Fleet, HostFacts, Strictness, Unavailable, merge};
+use super::{AgentConfig, Fleet, HostFacts, Strictness, UNTYPED, Unavailable, merge};
 use crate::enroll::Der;
 use crate::identity::AgentId;
 use crate::limits::MESSAGE_BYTES_MAX;
@@ -52,6 +63,9 @@ pub struct Document {
 pub struct Signed {
     /// The text of a [`Document`], byte for byte as it was signed.
     pub document: String,
+    /// Of the session for which it was signed.
+    #[serde(default)]
+    pub challenge: u64,
     /// The signature.
     pub signature: Der,
     /// The key that checks it.
@@ -64,6 +78,11 @@ pub enum NotTaken {
     /// Nobody whom this agent trusts signed it.
     #[error("the configuration is not signed by an authority that this agent trusts")]
     Signature,
+    /// It was signed for another session.
+    #[error(
+        "the configuration was signed for another session: an old one is played again; the aggregator of this session may not be trusted"
+    )]
+    Replayed,
     /// It is for another host.
     #[error("the configuration is for agent {0}")]
     Foreign(AgentId),
@@ -91,7 +110,7 @@ impl Document {
         for (name, source) in sources {
             let unavailable = |reason| Unavailable { name: name.clone(), place: Place::START, reason };
             if source.get("type").is_none() {
-                config.unavailable.push(unavailable("no group that holds for this host gives it a type".to_owned()));
+                config.unavailable.push(unavailable(UNTYPED.to_owned()));
                 continue;
             }
             let alone = Value::Object(Map::from_iter([(name.clone(), source)]));
@@ -114,30 +133,34 @@ impl Signed {
         hash(&self.document)
     }
 
-    /// A document with its signature by `sign`, which gets the message to be signed.
+    /// A document with its signature by `sign`, which gets the message to be signed, for the session of `challenge`.
     ///
     /// # Errors
     /// The signer's, and a document that no message carries.
     pub fn new<E: From<TooLong>>(
         document: &Document,
+        challenge: u64,
         sign: impl FnOnce(&[u8]) -> Result<Signature, E>,
     ) -> Result<Self, E> {
         let document = document.text();
         if document.len() > DOCUMENT_BYTES_MAX {
             return Err(TooLong(document.len()).into());
         }
-        let Signature { der, key } = sign(&message(&document))?;
-        Ok(Self { document, signature: Der(der), key: Der(key) })
+        let Signature { der, key } = sign(&message(challenge, &document))?;
+        Ok(Self { document, challenge, signature: Der(der), key: Der(key) })
     }
 
-    /// The document, if an authority with one of these keys signed it for `agent`.
+    /// The document, if an authority with one of these keys signed it for `agent` in the session of `challenge`.
     ///
     /// # Errors
     /// [`NotTaken`].
-    pub fn open(&self, agent: AgentId, trusted: &[KeyHash]) -> Result<Document, NotTaken> {
+    pub fn open(&self, agent: AgentId, challenge: u64, trusted: &[KeyHash]) -> Result<Document, NotTaken> {
         let signature = Signature { der: self.signature.0.clone(), key: self.key.0.clone() };
-        if !trusted.contains(&signature.key_hash()) || !signature.holds(&message(&self.document)) {
+        if !trusted.contains(&signature.key_hash()) || !signature.holds(&message(self.challenge, &self.document)) {
             return Err(NotTaken::Signature);
+        }
+        if self.challenge != challenge {
+            return Err(NotTaken::Replayed);
         }
         let document: Document =
             serde_json::from_str(&self.document).map_err(|error| NotTaken::Content(error.to_string()))?;
@@ -166,8 +189,8 @@ pub fn hash(document: &str) -> String {
     })
 }
 
-fn message(document: &str) -> Vec<u8> {
-    [SIGNED_KIND, document.as_bytes()].concat()
+fn message(challenge: u64, document: &str) -> Vec<u8> {
+    [SIGNED_KIND, &challenge.to_le_bytes(), document.as_bytes()].concat()
 }
 
 impl Fleet {

@@ -31,6 +31,9 @@ use selector::Selector;
 /// The largest spool.
 pub const SPOOL_BYTES_MAX: u64 = 16 << 40;
 
+/// Why a source is not run that a group changes and none gives: harmless, and told all the same.
+pub const UNTYPED: &str = "no group that holds for this host gives it a type";
+
 /// The keys of a layer: of `defaults` and of each group.
 const SECTIONS: [&str; 3] = ["spool", "limits", "sources"];
 

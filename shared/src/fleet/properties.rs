@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use super::*;
 use crate::enroll::Der;
-use crate::fleet::document::{Document, NotTaken, Signed};
+use crate::fleet::document::{Document, NotTaken, Signed, TooLong};
 use crate::identity::AgentId;
+use crate::signature::Signature;
 use crate::yaml::mutation::Random;
 
 const SEEDS: u64 = 300;
@@ -152,10 +153,37 @@ fn a_source_that_this_version_cannot_read_is_named_and_stops_no_other() {
 #[test]
 fn document_that_nobody_trusted_signed_is_not_taken() {
     let document = Document { agent: AGENT, groups: vec![], layer: serde_json::json!({}), version: 1 }.text();
-    let signed = Signed { document, signature: Der(vec![1; 70]), key: Der(vec![2; 91]) };
+    let signed = Signed { document, challenge: 7, signature: Der(vec![1; 70]), key: Der(vec![2; 91]) };
     let trusted = [crate::tls::KeyHash::of(&[2; 91])];
-    assert_eq!(signed.open(AGENT, &[]), Err(NotTaken::Signature));
-    assert_eq!(signed.open(AGENT, &trusted), Err(NotTaken::Signature));
+    assert_eq!(signed.open(AGENT, 7, &[]), Err(NotTaken::Signature));
+    assert_eq!(signed.open(AGENT, 7, &trusted), Err(NotTaken::Signature));
+}
+
+#[test]
+fn document_holds_in_the_session_that_it_was_signed_for_and_in_no_other() {
+    use ring::rand::SystemRandom;
+    use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+
+    let random = SystemRandom::new();
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
+    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8.as_ref(), &random).unwrap();
+    let key = [&crate::signature::P256_INFO[..], pair.public_key().as_ref()].concat();
+    let trusted = [crate::tls::KeyHash::of(&key)];
+    let document = Document { agent: AGENT, groups: vec![], layer: serde_json::json!({}), version: 1 };
+    let sign = |message: &[u8]| -> Result<_, TooLong> {
+        let der = pair.sign(&random, message).unwrap().as_ref().to_vec();
+        Ok(Signature { der, key: key.clone() })
+    };
+    let old = Signed::new(&document, 7, sign).unwrap();
+    assert_eq!(old.open(AGENT, 7, &trusted), Ok(document.clone()));
+    assert_eq!(old.open(AGENT, 8, &trusted), Err(NotTaken::Replayed));
+    // Its bytes say another session, which nobody signed for.
+    assert_eq!(Signed { challenge: 8, ..old.clone() }.open(AGENT, 8, &trusted), Err(NotTaken::Signature));
+    let other = AgentId([9; 16]);
+    assert_eq!(old.open(other, 7, &trusted), Err(NotTaken::Foreign(AGENT)));
+    // The same document, said again, is another message under the same name.
+    let new = Signed::new(&document, 8, sign).unwrap();
+    assert_eq!((new.open(AGENT, 8, &trusted), new.hash()), (Ok(document), old.hash()));
 }
 
 /// The bound is for a release build; the others are some ten times slower.

@@ -8,7 +8,7 @@ use crate::printable::Excerpt;
 use crate::redact::Detector;
 use crate::yaml::{Fields, Place, Read, rule};
 
-use super::Strictness;
+use super::{Strictness, UNTYPED};
 
 /// The shortest `max_line_bytes`: below it nothing is left of a line but its header.
 const LINE_BYTES_MIN: u64 = 256;
@@ -310,7 +310,7 @@ pub(super) fn read(
 
 /// What a source comes to that only another group gives a type.
 fn untyped(name: &str, place: Place, strictness: Strictness) -> Outcome {
-    let reason = "no group that holds for this host gives it a type".to_owned();
+    let reason = UNTYPED.to_owned();
     match strictness {
         Strictness::Host => Outcome::Unavailable(Unavailable { name: name.to_owned(), place, reason }),
         Strictness::Layer => Outcome::Off,

@@ -182,6 +182,18 @@ fn groups_merge_in_file_order_lists_replace_and_null_deletes() {
 }
 
 #[test]
+fn a_group_switches_off_what_it_inherits_and_a_later_one_on_again() {
+    let text = "version: 1\ndefaults: { sources: { a: { type: file, include: [/a] }, b: { type: host } } }\ngroups:\n  \
+                - { name: quiet, match: { labels: { tier: test } }, sources: { a: { enabled: false }, b: { enabled: false } } }\n  \
+                - { name: loud, match: { hostname: web-1 }, sources: { a: { enabled: true } } }\n";
+    assert_eq!(names(&resolved(text, &host("x", &[])).config), ["a", "b"]);
+    assert!(resolved(text, &host("x", &[("tier", "test")])).config.sources.is_empty());
+    let both = resolved(text, &host("web-1", &[("tier", "test")]));
+    assert_eq!(names(&both.config), ["a"]);
+    assert!(both.config.unavailable.is_empty() && both.warnings.is_empty(), "what is off is no trouble");
+}
+
+#[test]
 fn a_list_of_maps_is_or_and_globs_are_anchored() {
     assert_eq!(resolved(LAYERS, &host("x", &[("x", "2")])).config.groups, ["second"]);
     assert_eq!(resolved(LAYERS, &host("twofold", &[])).config.groups, Vec::<String>::new());

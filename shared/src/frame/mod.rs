@@ -33,8 +33,10 @@ mod header;
 mod notice;
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
+use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 
 use crate::identity::{ChainId, FrameHash};
 use crate::limits::{FRAME_COLUMNS_MAX, FRAME_RAW_BYTES_MAX};
@@ -47,16 +49,25 @@ pub use notice::{GenesisNotice, GenesisReason, LossNotice, PreviousEpoch};
 const COLUMN_NOTICE: u16 = 1;
 
 /// A whole frame whose checksums are right. Cheap to clone is not promised: it owns its bytes.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Frame {
     header: Header,
     bytes: Vec<u8>,
-    hash: FrameHash,
+    /// Made when somebody asks: who reads a log for what it says does not.
+    hash: OnceLock<FrameHash>,
 }
+
+impl PartialEq for Frame {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Frame {}
 
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Frame").field("header", &self.header).field("hash", &self.hash).finish_non_exhaustive()
+        f.debug_struct("Frame").field("header", &self.header).field("hash", &self.hash()).finish_non_exhaustive()
     }
 }
 
@@ -177,8 +188,7 @@ impl Sealer {
         };
         header.check()?;
         head.copy_from_slice(&header.encode());
-        let hash = FrameHash(*blake3::hash(&bytes).as_bytes());
-        Ok(Frame { header, bytes, hash })
+        Ok(Frame { header, bytes, hash: OnceLock::new() })
     }
 }
 
@@ -204,6 +214,8 @@ const BINCODE: bincode::config::Configuration<
 #[derive(Default)]
 pub struct Opener {
     decompressor: Option<zstd::bulk::Decompressor<'static>>,
+    /// For the front of a body alone.
+    decoder: Option<Decoder<'static>>,
     raw: Vec<u8>,
 }
 
@@ -224,8 +236,7 @@ impl Frame {
         if crc32c::crc32c(bytes.get(HEADER_LEN..).unwrap_or_default()) != header.body_crc {
             return Err(FrameError::Checksum { part: "body" });
         }
-        let hash = FrameHash(*blake3::hash(&bytes).as_bytes());
-        Ok(Self { header, bytes, hash })
+        Ok(Self { header, bytes, hash: OnceLock::new() })
     }
 
     /// The header.
@@ -249,7 +260,7 @@ impl Frame {
     /// BLAKE3 of header and body: `prev` of the next frame.
     #[must_use]
     pub fn hash(&self) -> FrameHash {
-        self.hash
+        *self.hash.get_or_init(|| FrameHash(*blake3::hash(&self.bytes).as_bytes()))
     }
 
     /// The head of the chain once this frame is in it: its hash or, behind a hole, the hash that its loss
@@ -260,7 +271,7 @@ impl Frame {
     pub fn head_after(&self, opener: &mut Opener) -> Result<FrameHash, FrameError> {
         match self.header.kind {
             FrameKind::Loss => Ok(self.loss_notice(opener)?.last_hash),
-            FrameKind::Data | FrameKind::Genesis => Ok(self.hash),
+            FrameKind::Data | FrameKind::Genesis => Ok(self.hash()),
         }
     }
 
@@ -278,8 +289,7 @@ impl Frame {
         header.check()?;
         let mut bytes = header.encode().to_vec();
         bytes.extend_from_slice(self.bytes.get(HEADER_LEN..).unwrap_or_default());
-        let hash = FrameHash(*blake3::hash(&bytes).as_bytes());
-        Ok(Self { header, bytes, hash })
+        Ok(Self { header, bytes, hash: OnceLock::new() })
     }
 
     /// Decompresses the body and finds its columns.
@@ -315,6 +325,35 @@ impl Frame {
         Ok(columns)
     }
 
+    /// The first column of the body. Of a body of several blocks of zstd (128 KiB each) only those are decompressed that
+    /// it stands in, which for the context of a batch is one.
+    ///
+    /// # Errors
+    /// [`FrameError::Body`] when the body does not begin with a column. What is behind it is not looked at.
+    pub fn open_first<'o>(&self, opener: &'o mut Opener) -> Result<Column<'o>, FrameError> {
+        const BROKEN: FrameError = FrameError::Body { what: "it does not begin with a column" };
+        let body = self.bytes.get(HEADER_LEN..).unwrap_or_default();
+        let raw_len = usize::try_from(self.header.raw_len).map_err(|_| FrameError::Bounds { field: "raw_len" })?;
+        opener.raw.clear();
+        match self.header.codec {
+            Codec::Stored => opener.raw.extend_from_slice(body),
+            Codec::Zstd => {
+                match &mut opener.decoder {
+                    Some(decoder) => decoder.reinit().map_err(|_| BROKEN)?,
+                    none => *none = Some(front_decoder().map_err(|_| FrameError::Body { what: "no memory for zstd" })?),
+                }
+                let decoder = opener.decoder.as_mut().ok_or(BROKEN)?;
+                let mut input = InBuffer::around(body);
+                fill(decoder, &mut input, &mut opener.raw, COLUMN_HEAD_LEN.min(raw_len))?;
+                let (.., len): ColumnHead = bincode::decode_from_slice(&opener.raw, BINCODE).map_err(|_| BROKEN)?.0;
+                let need = usize::try_from(len).ok().and_then(|len| len.checked_add(COLUMN_HEAD_LEN));
+                fill(decoder, &mut input, &mut opener.raw, need.filter(|need| *need <= raw_len).ok_or(BROKEN)?)?;
+            }
+        }
+        let first: Result<((u64, Column<'o>), usize), _> = bincode::borrow_decode_from_slice(&opener.raw, BINCODE);
+        first.map(|((_, column), _)| column).map_err(|_| BROKEN)
+    }
+
     fn notice<T: for<'de> Deserialize<'de>>(&self, opener: &mut Opener, what: &'static str) -> Result<T, FrameError> {
         let columns = self.open(opener)?;
         let notice = columns.iter().find(|(id, ..)| *id == COLUMN_NOTICE);
@@ -336,6 +375,40 @@ impl Frame {
     pub fn genesis_notice(&self, opener: &mut Opener) -> Result<GenesisNotice, FrameError> {
         self.notice(opener, "it is not a genesis notice")
     }
+}
+
+/// What stands before the bytes of the first column: how many columns there are, its id, its type, how many bytes.
+type ColumnHead = (u64, u16, u8, u64);
+
+/// Bytes of a [`ColumnHead`].
+const COLUMN_HEAD_LEN: usize = 19;
+
+/// A decoder that makes room for no window that is larger than a body may be, whatever the body asks for.
+fn front_decoder() -> std::io::Result<Decoder<'static>> {
+    let mut decoder = Decoder::new()?;
+    decoder.set_parameter(DParameter::WindowLogMax(FRAME_RAW_BYTES_MAX.ilog2()))?;
+    Ok(decoder)
+}
+
+/// Decompresses on until `raw` holds `need` bytes.
+fn fill(
+    decoder: &mut Decoder<'static>,
+    input: &mut InBuffer<'_>,
+    raw: &mut Vec<u8>,
+    need: usize,
+) -> Result<(), FrameError> {
+    let mut filled = raw.len();
+    raw.resize(need.max(filled), 0);
+    while filled < need {
+        let mut output = OutBuffer::around_pos(raw.as_mut_slice(), filled);
+        decoder.run(input, &mut output).map_err(|_| FrameError::Body { what: "zstd refuses it" })?;
+        let now = output.pos();
+        if now == filled {
+            return Err(FrameError::Body { what: "its length is not raw_len" });
+        }
+        filled = now;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -7,9 +7,14 @@
 
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 /// Bytes that sled may cache.
 const CACHE_BYTES: u64 = 1 << 20;
+
+/// The lock of an index that was just closed is waited for this often, and this long each time.
+const LOCK_WAITS: usize = 100;
+const LOCK_WAIT: Duration = Duration::from_millis(10);
 
 /// Which of several logs that share an index: a lane's number, 0 for the journal.
 pub type LogNumber = u8;
@@ -18,6 +23,13 @@ pub type LogNumber = u8;
 #[derive(Debug, thiserror::Error)]
 #[error("index: {0}")]
 pub struct IndexError(#[from] sled::Error);
+
+impl IndexError {
+    /// Somebody holds the lock: sled has no error of its own for it.
+    fn is_locked(&self) -> bool {
+        matches!(&self.0, sled::Error::Io(error) if error.to_string().starts_with("could not acquire lock"))
+    }
+}
 
 /// Open index. Two tables: `places` finds a frame's neighborhood in a log, `table` keeps the owner's small
 /// values by key.
@@ -65,13 +77,26 @@ impl Index {
         Ok(Self { places: db.open_tree("places")?, table: db.open_tree("table")?, db })
     }
 
+    /// As `open_raw`, once nobody holds sled's lock any more. The owner's own lock keeps other programs out, but a lock of
+    /// `flock` lives as long as its last descriptor, and a program that another thread is about to start has a copy of
+    /// each until it runs: that is no reason to throw an index away.
+    fn open_unlocked(dir: &Path) -> Result<Self, IndexError> {
+        let mut waits = std::iter::repeat_n(LOCK_WAIT, LOCK_WAITS);
+        loop {
+            match (Self::open_raw(dir), waits.next()) {
+                (Err(error), Some(wait)) if error.is_locked() => std::thread::park_timeout(wait),
+                (opened, _) => return opened,
+            }
+        }
+    }
+
     /// An index that was closed cleanly; from here on it counts as unclean until it is closed again.
     fn open_clean(dir: &Path) -> Option<Self> {
         if !dir.exists() {
             return None;
         }
         // sled can panic on files that it did not write; that too is an index that does not open.
-        let index = std::panic::catch_unwind(|| Self::open_raw(dir).ok()).ok().flatten()?;
+        let index = std::panic::catch_unwind(|| Self::open_unlocked(dir).ok()).ok().flatten()?;
         let clean = index.db.remove(CLEAN).ok()??;
         index.db.flush().ok()?;
         (&*clean == CLEAN).then_some(index)
@@ -190,6 +215,28 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn index_whose_lock_is_let_go_a_little_later_is_trusted() {
+        let dir = std::env::temp_dir().join(format!("picket-index-locked-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        Index::open(&dir).unwrap().0.close().unwrap();
+        let held = std::fs::File::open(dir.join("db")).unwrap();
+        held.lock().unwrap();
+        assert!(Index::open_raw(&dir).is_err_and(|error| error.is_locked()));
+        let (begun, begins) = std::sync::mpsc::sync_channel(1);
+        let opening = std::thread::spawn({
+            let dir = dir.clone();
+            move || {
+                begun.send(()).unwrap();
+                Index::open(&dir).unwrap().1
+            }
+        });
+        begins.recv().unwrap();
+        drop(held);
+        assert!(opening.join().unwrap());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 
     #[test]
     fn closed_index_is_trusted_and_an_unclean_one_is_not() {

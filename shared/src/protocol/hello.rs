@@ -110,6 +110,9 @@ pub struct AgentHello {
     /// It takes no configuration: it has a fleet file of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub local_fleet: bool,
+    /// Random for each session: what the fleet says is signed over it.
+    #[serde(default)]
+    pub challenge: u64,
     /// Every chain with something unacked and the current one of each lane; per lane oldest first.
     pub chains: Vec<ChainSummary>,
 }

@@ -19,7 +19,7 @@
 //!    5  Reject            aggregator  epoch u64, lane u8, sequence u64, reason u8
 //!    6  Credit            aggregator  limit u64
 //!    7  Want              agent       known u64, limit u64
-//!    8  Config            aggregator  JSON
+//!    8  Config            aggregator  JSON, fleet::document::Signed over the challenge in the AgentHello
 //!    9  Status            agent       JSON
 //!   10  Renew             agent       JSON, enroll::RenewRequest
 //!   11  Renewed           aggregator  JSON, enroll::Reply
@@ -78,3 +78,4 @@ pub use lane::{LaneError, LaneItem, LaneReader, PerLane, RESEND_MARKER};
 pub use message::{
     Ack, Credit, MESSAGE_HEAD_LEN, Message, MessageError, MessageReader, Reject, RejectReason, Resume, Want,
 };
+pub use turns::{Claim, Turns};

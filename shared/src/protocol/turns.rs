@@ -16,7 +16,7 @@ const SHARE: u64 = 8;
 
 /// What a lane wants.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub(super) enum Claim {
+pub enum Claim {
     /// Nothing to write.
     #[default]
     None,
@@ -28,14 +28,15 @@ pub(super) enum Claim {
 
 /// Whose turn it is.
 #[derive(Default, Debug)]
-pub(super) struct Turns {
+pub struct Turns {
     /// Bytes that a lane wrote while less urgent ones had frames, less [`SHARE`] times what these wrote.
     ahead: PerLane<u64>,
 }
 
 impl Turns {
     /// The lane that writes next.
-    pub(super) fn next(&self, claims: &PerLane<Claim>) -> Option<Lane> {
+    #[must_use]
+    pub fn next(&self, claims: &PerLane<Claim>) -> Option<Lane> {
         let mut turn: Option<(Lane, u64)> = None;
         for lane in Lane::ALL.into_iter().rev() {
             let claim = *claims.of(lane);
@@ -50,7 +51,7 @@ impl Turns {
     }
 
     /// `lane` writes a frame of `length` bytes; `claims` are those of before.
-    pub(super) fn wrote(&mut self, lane: Lane, length: u64, claims: &PerLane<Claim>) {
+    pub fn wrote(&mut self, lane: Lane, length: u64, claims: &PerLane<Claim>) {
         let others = || Lane::ALL.into_iter().filter(|other| *other != lane);
         if others().any(|other| other.index() > lane.index() && *claims.of(other) != Claim::None) {
             let ahead = self.ahead.of_mut(lane);

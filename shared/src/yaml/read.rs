@@ -106,16 +106,8 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// An item breaks the rule, or there are too many.
     pub fn list<T>(&mut self, key: &'static str, rule: impl Fn(&str) -> Result<T, String>) -> Read<Option<Vec<T>>> {
-        let Some(entry) = self.take(key) else { return Ok(None) };
-        let path = self.path_of(key);
-        let items = match &entry.value.kind {
-            Kind::List(items) if items.len() > LIST_ITEMS_MAX => {
-                let message = format!("{path}: the list has {} items; at most {LIST_ITEMS_MAX} are read", items.len());
-                return Err(self.report.problem(entry.value.place, message));
-            }
-            Kind::List(items) => items.as_slice(),
-            _ => std::slice::from_ref(&entry.value),
-        };
+        let Some(items) = self.items(key)? else { return Ok(None) };
+        let (path, place) = (self.path_of(key), self.place_of(key));
         let read: Vec<Read<(T, &str)>> = items
             .iter()
             .map(|item| {
@@ -124,7 +116,7 @@ impl<'a> Fields<'a> {
             })
             .collect();
         let (values, texts): (Vec<T>, Vec<&str>) = read.into_iter().collect::<Read<Vec<_>>>()?.into_iter().unzip();
-        self.report.setting(path, format!("[{}]", texts.join(", ")), self.report.origin(entry.value.place));
+        self.report.setting(path, format!("[{}]", texts.join(", ")), self.report.origin(place));
         Ok(Some(values))
     }
 
@@ -194,16 +186,8 @@ impl<'a> Fields<'a> {
         key: &'static str,
         mut read: impl FnMut(&mut Fields<'_>) -> Read<T>,
     ) -> Read<Option<Vec<T>>> {
-        let Some(entry) = self.take(key) else { return Ok(None) };
+        let Some(items) = self.items(key)? else { return Ok(None) };
         let path = self.path_of(key);
-        let items = match &entry.value.kind {
-            Kind::List(items) => items.as_slice(),
-            _ => std::slice::from_ref(&entry.value),
-        };
-        if items.len() > LIST_ITEMS_MAX {
-            let message = format!("{path}: the list has {} items; at most {LIST_ITEMS_MAX} are read", items.len());
-            return Err(self.report.problem(entry.value.place, message));
-        }
         let all: Vec<Read<T>> = items
             .iter()
             .enumerate()
@@ -223,16 +207,8 @@ impl<'a> Fields<'a> {
         plain: impl Fn(&str) -> Result<T, String>,
         mut read: impl FnMut(&mut Fields<'_>) -> Read<T>,
     ) -> Read<Option<Vec<T>>> {
-        let Some(entry) = self.take(key) else { return Ok(None) };
+        let Some(items) = self.items(key)? else { return Ok(None) };
         let path = self.path_of(key);
-        let items = match &entry.value.kind {
-            Kind::List(items) => items.as_slice(),
-            _ => std::slice::from_ref(&entry.value),
-        };
-        if items.len() > LIST_ITEMS_MAX {
-            let message = format!("{path}: the list has {} items; at most {LIST_ITEMS_MAX} are read", items.len());
-            return Err(self.report.problem(entry.value.place, message));
-        }
         let item = |(i, item): (usize, &Node)| match item.scalar() {
             Some(text) => self.check(item, &format!("{path}[{i}]"), text, &plain),
             None => self.report.map(Some(item), item.place, format!("{path}[{i}]"), &mut read),
@@ -312,6 +288,20 @@ impl<'a> Fields<'a> {
     fn take(&mut self, key: &'static str) -> Option<&'a Entry> {
         self.valid.push(key);
         self.entries.iter().find(|entry| entry.key == key).filter(|entry| entry.value.kind != Kind::Null)
+    }
+
+    /// The items of a list, or a single one.
+    fn items(&mut self, key: &'static str) -> Read<Option<&'a [Node]>> {
+        let Some(entry) = self.take(key) else { return Ok(None) };
+        match &entry.value.kind {
+            Kind::List(items) if items.len() > LIST_ITEMS_MAX => {
+                let (path, count) = (self.path_of(key), items.len());
+                let message = format!("{path}: the list has {count} items; at most {LIST_ITEMS_MAX} are read");
+                Err(self.report.problem(entry.value.place, message))
+            }
+            Kind::List(items) => Ok(Some(items.as_slice())),
+            _ => Ok(Some(std::slice::from_ref(&entry.value))),
+        }
     }
 
     fn entries_of(&mut self, key: &'static str) -> Read<&'a [Entry]> {

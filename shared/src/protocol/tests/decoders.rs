@@ -32,6 +32,7 @@ pub fn hello() -> AgentHello {
         labels: std::collections::BTreeMap::new(),
         config: String::new(),
         local_fleet: false,
+        challenge: u64::MAX,
         chains: vec![summary],
     }
 }
@@ -55,7 +56,8 @@ fn every_message() -> Vec<(Message, Vec<u8>)> {
                 1,
                 concat!(
                     r#"{"protocol":{"min":1,"max":1},"frame_versions":[1],"capabilities":[],"agent_version":"0.1.0","#,
-                    r#""hostname":"web-1","boot_id":"boot","chains":[{"epoch":72623859790382856,"lane":"normal","#,
+                    r#""hostname":"web-1","boot_id":"boot","challenge":18446744073709551615,"#,
+                    r#""chains":[{"epoch":72623859790382856,"lane":"normal","#,
                     r#""oldest":5,"prev_of_oldest":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","#,
                     r#""oldest_record":40,"next":7,"next_record":60,"#,
                     r#""head":"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb","#,

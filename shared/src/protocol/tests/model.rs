@@ -193,6 +193,7 @@ impl ModelSpool {
             labels: BTreeMap::new(),
             config: String::new(),
             local_fleet: false,
+            challenge: u64::MAX,
             chains,
         }
     }

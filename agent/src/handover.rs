@@ -9,6 +9,7 @@ use shared::redact::{Detector, redact};
 use shared::time::Timestamp;
 
 use crate::fingerprint::{FileId, Fingerprint};
+use crate::limits::{Deferred, Governor};
 
 /// Position of a source in the table of configured sources; frames carry that table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -348,6 +349,23 @@ pub trait Outlet: Send {
     /// # Errors
     /// [`Stopped`] when the program ends; the loss was not taken.
     fn loss(&mut self, loss: Loss) -> Result<(), Stopped>;
+
+    /// Who holds the program within its limits; none: there are no limits.
+    fn governor(&self) -> Option<&Governor> {
+        None
+    }
+
+    /// Whether a source is to leave this for later.
+    fn defers(&self, what: Deferred) -> bool {
+        self.governor().is_some_and(|governor| governor.defers(what))
+    }
+
+    /// A source left this for later, or out, so often.
+    fn deferred(&self, what: Deferred, count: u64) {
+        if let Some(governor) = self.governor() {
+            governor.deferred(what, count);
+        }
+    }
 }
 
 /// What is known of files from before. One row per [`FileId`]: a later checkpoint of the same device and inode

@@ -201,6 +201,15 @@ impl Worker {
         taken
     }
 
+    /// A record of the program's own, on lane high.
+    pub(super) fn take_own(&mut self, kind: &str, fields: &[(String, Value)], now: Instant) {
+        let origin = Origin { source: "picket".to_owned(), kind: kind.to_owned(), ..Origin::default() };
+        if let Some(filling) = self.filling(Lane::High) {
+            filling.said += 1;
+        }
+        self.take_typed(Lane::High, origin, fields, now);
+    }
+
     /// Records that were refused and of which nobody was told, lane by lane.
     pub(super) fn take_refused(&mut self, now: Instant) {
         for lane in Lane::ALL {

@@ -4,7 +4,7 @@
 //! that its sources wait. That is all the backpressure there is. Typed records wait for a moment; those that then find
 //! no room are refused: counted here, and in the lane's books as soon as the thread comes round.
 //!
-//! Bound: [`QUEUE_BYTES_MAX`] per lane and one item more.
+//! Bound: [`QUEUE_BYTES_MAX`] per lane and one item more, or less where [`Inbox::bound`] says so.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -49,10 +49,10 @@ impl Item {
     }
 }
 
-#[derive(Default)]
 struct Queue {
     items: VecDeque<Item>,
     bytes: usize,
+    bytes_max: usize,
     records: u64,
     /// Records ever pushed or refused.
     pushed: u64,
@@ -60,6 +60,13 @@ struct Queue {
     refused: u64,
     /// The lane stands at its level: nothing is taken.
     blocked: bool,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        let (items, bytes_max) = (VecDeque::new(), QUEUE_BYTES_MAX);
+        Self { items, bytes: 0, bytes_max, records: 0, pushed: 0, refused: 0, blocked: false }
+    }
 }
 
 #[derive(Default)]
@@ -103,10 +110,10 @@ impl Inbox {
             // What can be read again is not taken any more; the rest as long as there is room.
             let (closed, shut) = (state.closed, state.shut);
             let Some(queue) = state.queues.get_mut(lane) else { return Err(Stopped) };
-            if closed || (shut && (matches!(item, Item::Lines(_)) || queue.bytes >= QUEUE_BYTES_MAX)) {
+            if closed || (shut && (matches!(item, Item::Lines(_)) || queue.bytes >= queue.bytes_max)) {
                 return Err(Stopped);
             }
-            if queue.bytes < QUEUE_BYTES_MAX {
+            if queue.bytes < queue.bytes_max {
                 queue.items.push_back(item);
                 queue.bytes += bytes;
                 queue.records += records;
@@ -133,7 +140,7 @@ impl Inbox {
             let Some(queue) = state.queues.get_mut(lane).filter(|_| !closed) else {
                 return Err(Untaken::Stopped(Stopped));
             };
-            if queue.bytes < QUEUE_BYTES_MAX {
+            if queue.bytes < queue.bytes_max {
                 queue.items.push_back(item);
                 queue.bytes += bytes;
                 queue.records += count;
@@ -196,6 +203,14 @@ impl Inbox {
     /// Stops or starts taking from a lane; says whether it stood still before.
     pub(super) fn block(&self, lane: Lane, blocked: bool) -> bool {
         self.lock().queues.get_mut(lane.index()).is_some_and(|queue| std::mem::replace(&mut queue.blocked, blocked))
+    }
+
+    /// A source waits from now on while a lane's queue holds this much; one item is always taken.
+    pub(super) fn bound(&self, lane: Lane, bytes_max: usize) {
+        if let Some(queue) = self.lock().queues.get_mut(lane.index()) {
+            queue.bytes_max = bytes_max.clamp(1, QUEUE_BYTES_MAX);
+        }
+        self.room.notify_all();
     }
 
     /// Records ever handed over to a lane, and those that wait in its queue or to be counted as refused.

@@ -42,7 +42,7 @@ use shared::time::{Clock, Timestamp};
 use tokio::sync::watch;
 
 pub use checkpoints::Table;
-pub use inbox::{Inbox, SpoolOutlet};
+pub use inbox::{Inbox, QUEUE_BYTES_MAX, SpoolOutlet};
 pub use port::{After, LaneStatus, Reconfigure, SpoolPort, SpoolStatus};
 pub use repair::{Rebuilt, rebuild_index};
 

@@ -8,6 +8,7 @@ use shared::batch::Origin;
 use shared::frame::Frame;
 use shared::identity::{AgentId, Epoch, FrameHash, Lane};
 use shared::protocol::ChainSummary;
+use shared::record::Value;
 use tokio::sync::{oneshot, watch};
 
 use super::OnFull;
@@ -56,6 +57,8 @@ pub(super) enum Request {
         reply: oneshot::Sender<bool>,
     },
     Status(oneshot::Sender<SpoolStatus>),
+    /// A record of the program's own, on lane high.
+    Say(&'static str, Vec<(String, Value)>),
     /// What was handed over by now is sealed, and what comes is under another configuration.
     Reconfigure(Reconfigure, oneshot::Sender<()>),
 }
@@ -196,6 +199,17 @@ impl SpoolPort {
             }
         }
         true
+    }
+
+    /// Takes a record of the program's own, of this kind, on lane high.
+    pub fn say(&self, kind: &'static str, fields: Vec<(String, Value)>) {
+        self.inbox.request(Request::Say(kind, fields));
+    }
+
+    /// A source waits from now on while a lane's queue holds this many bytes, [`QUEUE_BYTES_MAX`](super::QUEUE_BYTES_MAX) at
+    /// most.
+    pub fn bound(&self, lane: Lane, bytes_max: usize) {
+        self.inbox.bound(lane, bytes_max);
     }
 
     /// Bytes, books, and what is wrong.

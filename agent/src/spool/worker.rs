@@ -398,6 +398,10 @@ impl Worker {
             Request::Status(reply) => {
                 let _ = reply.send(self.status());
             }
+            Request::Say(kind, fields) => {
+                let now = self.clock.instant();
+                self.take_own(kind, &fields, now);
+            }
             Request::Reconfigure(to, reply) => {
                 (self.config.sources, self.config.max_bytes) = (to.sources, to.max_bytes);
                 self.config.host.config_hash = to.config_hash;

@@ -23,7 +23,7 @@ use serde_json::Value;
 use shared::backoff::Backoff;
 use shared::enroll::{RenewRequest, Reply, TrustBundle};
 use shared::frame::Frame;
-use shared::identity::{AgentId, Epoch, FrameHash, Lane};
+use shared::identity::{AgentId, Epoch, FrameHash, Lane, fill_random};
 use shared::protocol::{After, AgentHello, ChainSummary, RejectReason, VersionRange, frame_versions};
 use shared::stop::{Stage, Stop};
 use shared::time::Timestamp;
@@ -35,6 +35,7 @@ use self::quic::{Link, LinkError};
 use self::session::{Around, Outcome};
 pub use self::status::{UplinkSnapshot, UplinkStatus};
 use crate::config::Endpoint;
+use crate::limits::Governor;
 use crate::own_traffic::OwnTraffic;
 
 /// Bytes that the transport holds until they are acknowledged. 512 KiB carry 40 Mbit/s over 100 ms.
@@ -104,18 +105,18 @@ pub trait Identity: Send {
     /// In words, when they are refused or cannot be stored.
     fn trust(&mut self, bundle: TrustBundle) -> Result<(), String>;
 
-    /// What the fleet says that this agent is to do.
+    /// What the fleet says that this agent is to do, in the session of `challenge`.
     ///
     /// # Errors
     /// In words, when it is not taken.
-    fn configured(&mut self, config: Value) -> Result<(), String>;
+    fn configured(&mut self, config: Value, challenge: u64) -> Result<(), String>;
 
     /// An authenticated aggregator says what time it is.
     fn proven(&mut self, time: Timestamp);
 }
 
 /// What the uplink is told.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct UplinkConfig {
     /// Where aggregators are.
     pub aggregators: Vec<Endpoint>,
@@ -133,6 +134,8 @@ pub struct UplinkConfig {
     pub running: watch::Receiver<String>,
     /// What the agent says of itself; empty until it does.
     pub told: watch::Receiver<Value>,
+    /// Who holds what is sent within a rate.
+    pub governor: Governor,
 }
 
 /// One aggregator and what is known of it.
@@ -160,7 +163,7 @@ fn shuffled(count: usize) -> Vec<usize> {
 pub async fn run<S: Spool, I: Identity>(
     config: UplinkConfig,
     spool: S,
-    mut identity: I,
+    identity: &mut I,
     status: &UplinkStatus,
     stop: Stop,
 ) {
@@ -169,7 +172,8 @@ pub async fn run<S: Spool, I: Identity>(
     let mut targets: Vec<Target> = config.aggregators.iter().map(target).collect();
     let mut backoff = Backoff::new(BACKOFF_BASE, BACKOFF_CAP);
     let told = config.told.clone();
-    let mut around = Around { spool: &spool, identity: &mut identity, status, stop: &stop, told };
+    let governor = config.governor.clone();
+    let mut around = Around { spool: &spool, identity, status, stop: &stop, told, governor };
     let mut at_once = 0;
     let mut wait = Duration::ZERO;
     while !stop.requested() {
@@ -287,6 +291,8 @@ async fn attempt<S: Spool, I: Identity>(
 }
 
 fn hello(config: &UplinkConfig, chains: Vec<ChainSummary>) -> AgentHello {
+    let mut challenge = [0; 8];
+    fill_random(&mut challenge);
     AgentHello {
         protocol: VersionRange::OURS,
         frame_versions: frame_versions(),
@@ -297,6 +303,7 @@ fn hello(config: &UplinkConfig, chains: Vec<ChainSummary>) -> AgentHello {
         labels: config.labels.clone(),
         config: config.running.borrow().clone(),
         local_fleet: config.local_fleet,
+        challenge: u64::from_le_bytes(challenge),
         chains,
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
@@ -12,6 +13,7 @@ use shared::identity::Lane;
 use shared::protocol::{GoAway, GoAwayReason, RESEND_MARKER};
 use shared::tls::{Alert, ClientTls, Side};
 
+use crate::limits::{Governor, Pacer};
 use crate::own_traffic::{OwnEnds, OwnTraffic, UDP};
 use tokio::sync::mpsc;
 
@@ -110,6 +112,36 @@ pub(super) struct Link {
     pub(super) state: LinkState,
     pub(super) reader: ControlReader,
     pub(super) writer: ControlWriter,
+    charged: Arc<Charged>,
+}
+
+/// Bytes of a connection that were charged to the rate.
+#[derive(Default)]
+struct Charged(AtomicU64);
+
+impl Charged {
+    /// Writes bytes in pieces as the rate allows. Before each, what the connection sent besides is charged: what left it
+    /// is more than what was written only by that.
+    async fn write(
+        &self,
+        stream: &mut SendStream,
+        connection: &Connection,
+        pacer: &Pacer,
+        lane: Lane,
+        bytes: &[u8],
+    ) -> bool {
+        for piece in bytes.chunks(pacer.piece_bytes()) {
+            let left = connection.stats().udp_tx.bytes;
+            let charged = self.0.fetch_max(left, Ordering::Relaxed);
+            pacer.charge(left.saturating_sub(charged));
+            pacer.take(lane, piece.len()).await;
+            self.0.fetch_add(u64::try_from(piece.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            if stream.write_all(piece).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 /// The connection itself.
@@ -161,14 +193,15 @@ impl Link {
         let (send, receive) = connection.open_bi().await?;
         // Before every lane: acks of credit and renewals must not wait for frames.
         send.set_priority(i32::from(u8::MAX)).unwrap_or_default();
-        Ok(Self { endpoint, state: LinkState(connection), reader: ControlReader(receive), writer: ControlWriter(send) })
+        let (reader, writer) = (ControlReader(receive), ControlWriter(send));
+        Ok(Self { endpoint, state: LinkState(connection), reader, writer, charged: Arc::default() })
     }
 
-    /// A task that writes one lane's stream; opened with its first frame. `written` hears of each frame that the
-    /// transport took. It ends when the sender is dropped or the connection is gone.
-    pub(super) fn lane(&self, lane: Lane, written: mpsc::Sender<Lane>) -> mpsc::Sender<LaneWrite> {
+    /// A task that writes one lane's stream, as fast as the rate allows; opened with its first frame. `written` hears of
+    /// each frame that the transport took. It ends when the sender is dropped or the connection is gone.
+    pub(super) fn lane(&self, lane: Lane, written: mpsc::Sender<Lane>, governor: Governor) -> mpsc::Sender<LaneWrite> {
         let (sender, mut frames) = mpsc::channel::<LaneWrite>(1);
-        let connection = self.state.0.clone();
+        let (connection, charged) = (self.state.0.clone(), Arc::clone(&self.charged));
         tokio::spawn(async move {
             let Ok(mut stream) = connection.open_uni().await else { return };
             let mut head = vec![lane as u8];
@@ -178,7 +211,8 @@ impl Link {
                 }
                 let bytes = frame.bytes();
                 head.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
-                if stream.write_all(&head).await.is_err() || stream.write_all(bytes).await.is_err() {
+                let is_begun = stream.write_all(&head).await.is_ok();
+                if !is_begun || !charged.write(&mut stream, &connection, governor.pacer(), lane, bytes).await {
                     return;
                 }
                 head.clear();

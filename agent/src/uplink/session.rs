@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::quic::{LaneWrite, Link, LinkError};
 use super::{Identity, Spool, UplinkStatus};
+use crate::limits::Governor;
 
 /// How often the certificate is looked at.
 const RENEWAL_CHECK: Duration = Duration::from_secs(60);
@@ -70,6 +71,7 @@ pub(super) struct Around<'a, S, I> {
     pub(super) status: &'a UplinkStatus,
     pub(super) stop: &'a Stop,
     pub(super) told: watch::Receiver<Value>,
+    pub(super) governor: Governor,
 }
 
 struct Running<'a, 'b, S, I> {
@@ -80,6 +82,8 @@ struct Running<'a, 'b, S, I> {
     written: mpsc::Sender<Lane>,
     around: &'b mut Around<'a, S, I>,
     at: &'b str,
+    /// What this session's Hello asks to be signed over.
+    challenge: u64,
     worked: bool,
 }
 
@@ -97,9 +101,10 @@ pub(super) async fn run<S: Spool, I: Identity>(
     around: &mut Around<'_, S, I>,
 ) -> Outcome {
     let (written, mut taken) = mpsc::channel(Lane::ALL.len());
+    let challenge = hello.challenge;
     let machine = AgentSession::new(hello, Instant::now());
     let (messages, lanes) = (MessageReader::default(), PerLane::default());
-    let mut running = Running { link, machine, messages, lanes, written, around, at, worked: false };
+    let mut running = Running { link, machine, messages, lanes, written, around, at, challenge, worked: false };
     let end = running.drive(&mut taken).await;
     let Running { link, worked, .. } = running;
     match end {
@@ -213,7 +218,7 @@ impl<S: Spool, I: Identity> Running<'_, '_, S, I> {
                 self.around.spool.fork(lane, epoch).await;
             }
             AgentOutput::Config(config) => {
-                if let Err(error) = self.around.identity.configured(config) {
+                if let Err(error) = self.around.identity.configured(config, self.challenge) {
                     tracing::error!(%error, "the fleet's configuration is not taken; what is in force stays");
                 }
             }
@@ -248,8 +253,9 @@ impl<S: Spool, I: Identity> Running<'_, '_, S, I> {
         let header = write.frame.header();
         let place = (lane, header.chain.epoch, header.next_sequence().saturating_sub(1));
         self.around.status.sent(place, write.frame.bytes().len(), Instant::now());
-        let (link, written) = (&self.link, &self.written);
-        let sender = self.lanes.of_mut(lane).get_or_insert_with(|| link.lane(lane, written.clone()));
+        let (link, written, governor) = (&self.link, &self.written, &self.around.governor);
+        let open = || link.lane(lane, written.clone(), governor.clone());
+        let sender = self.lanes.of_mut(lane).get_or_insert_with(open);
         // The machine gives a lane one frame at a time: there is room. A task that is gone means that the
         // connection is, which the loop hears of.
         let _ = sender.send(write).await;

@@ -10,20 +10,21 @@ use std::time::{Duration, Instant};
 use shared::batch::{HostContext, Origin};
 use shared::durable::Writer;
 use shared::exit::{Exit, Reason};
-use shared::fleet::document::Document;
+use shared::fleet::document::{Document, Signed};
 use shared::fleet::{AgentConfig, From, OnFull as FleetOnFull, SourceKind, Unavailable};
 use shared::identity::Lane;
 use shared::record::LossReason;
 use shared::stop::{Stage, Stop};
 use shared::supervisor::Supervisor;
 use shared::time::Clock;
-use shared::yaml::Place;
+use shared::yaml::{LoadError, Place};
 use tokio::sync::watch;
 
 use crate::admin;
 use crate::config::{self, Config};
 use crate::enroll::IdentityStore;
 use crate::handover::{Checkpoints, Loss, LossUnit, Outlet, SourceIndex};
+use crate::limits::Governor;
 use crate::own_traffic::OwnTraffic;
 use crate::source::file::{FileConfig, StartAt};
 use crate::source::host::{HostConfig, Table};
@@ -31,16 +32,18 @@ use crate::source::integrity::IntegrityConfig;
 use crate::source::packet::capture::PacketConfig;
 use crate::source::{Kind, SourceConfig, Sources};
 use crate::spool::{OnFull, Spool, SpoolConfig, SpoolPort};
-use crate::steering::{ConfigStatus, Kept};
-use crate::uplink::{self, UplinkConfig, UplinkStatus};
+use crate::steering::{ConfigStatus, Kept, Refused};
+use crate::uplink::{UplinkConfig, UplinkStatus};
 
+mod governing;
 mod identity;
 mod port;
+mod reload;
 mod steer;
 mod teller;
 
 use identity::AgentIdentity;
-use steer::Steersman;
+use steer::{SharedSources, Steersman};
 use teller::Teller;
 
 /// A spool that cannot be opened (a full disk, no permission) is tried again this often.
@@ -202,12 +205,21 @@ pub(crate) fn lock(state_dir: &Path, writer: &Writer) -> Result<std::fs::File, E
     Ok(file)
 }
 
-/// Runs until a signal.
+/// What the fleet file of the host's own says of it, and the file's SHA-256.
+fn local_fleet(path: &Path, config: &Config) -> Result<(AgentConfig, String), LoadError> {
+    let loaded = config::load_fleet(path, config)?;
+    loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let hash = shared::tls::sha256(&bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    Ok((loaded.config, hash))
+}
+
+/// Runs until a signal, by the agent.yaml at `path`.
 ///
 /// # Errors
 /// What keeps the program from starting, with its exit code.
-pub fn run(config: &Config) -> Result<(), Exit> {
-    let clock = Clock::System;
+pub fn run(path: &Path) -> Result<(), Exit> {
+    let config = &config::load(path)?.config;
     let store_error = |error: &dyn std::fmt::Display| Exit::new(Reason::Config, error.to_string());
     let writer = Writer::for_owner_of(&config.state_dir).map_err(|error| {
         Exit::new(Reason::CannotCreate, format!("{error}; enroll this host first: picket-agent enroll"))
@@ -220,14 +232,7 @@ pub fn run(config: &Config) -> Result<(), Exit> {
     })?;
     let mut kept = Kept::load(&config.state_dir, writer);
     let (fleet, config_hash) = match &config.fleet {
-        Some(path) => {
-            let loaded = config::load_fleet(path, config)?;
-            loaded.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-            let bytes = std::fs::read(path).unwrap_or_default();
-            let hash =
-                shared::tls::sha256(&bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-            (loaded.config, hash)
-        }
+        Some(path) => local_fleet(path, config)?,
         None => steered(&mut kept),
     };
     for source in &fleet.unavailable {
@@ -242,7 +247,9 @@ pub fn run(config: &Config) -> Result<(), Exit> {
     let identity = AgentIdentity::new(identity, store, writer, Instant::now());
     runtime.block_on(async {
         watch_signals(stop.clone()).map_err(|error| Exit::new(Reason::Internal, error.to_string()))?;
-        agent(config, (&fleet, &config_hash), kept, identity, &stop, &clock).await
+        let hangup = reload::hangup().map_err(|error| Exit::new(Reason::Internal, error.to_string()))?;
+        let reloads = Reloads { path, hangup };
+        agent(config, reloads, (&fleet, &config_hash), kept, identity, &stop).await
     })
 }
 
@@ -255,36 +262,69 @@ fn steered(kept: &mut Kept) -> (AgentConfig, String) {
     if kept.on_trial() {
         shared::fault::point("fleet.trying");
     }
-    let read = begun.map(|signed| {
-        let document: Result<Document, String> =
-            serde_json::from_str(&signed.document).map_err(|error| error.to_string());
-        (signed.hash(), document.and_then(|document| document.read()))
-    });
-    match read {
-        Some((hash, Ok(config))) => (config, hash),
-        Some((hash, Err(reason))) => {
-            tracing::error!(hash, reason, "the kept configuration cannot be run; the aggregator's next one holds");
-            (AgentConfig::default(), String::new())
-        }
-        None => {
-            tracing::info!("the fleet has not said yet what to read; it is asked for with the first session");
-            (AgentConfig::default(), String::new())
-        }
+    let read = |signed: &Signed| {
+        let document: Document = serde_json::from_str(&signed.document).map_err(|error| error.to_string())?;
+        document.read()
+    };
+    let Some(signed) = begun else {
+        tracing::info!("the fleet has not said yet what to read; it is asked for with the first session");
+        return (AgentConfig::default(), String::new());
+    };
+    let reason = match read(&signed) {
+        Ok(config) => return (config, signed.hash()),
+        Err(reason) => reason,
+    };
+    // Another version of the program kept it.
+    tracing::error!(hash = signed.hash(), reason, "the kept configuration cannot be run");
+    if kept.on_trial() {
+        kept.give_up(Refused { hash: signed.hash(), reason });
     }
+    let good = kept.good().and_then(|good| Some((read(good).ok()?, good.hash())));
+    good.unwrap_or_else(|| {
+        tracing::error!("no kept configuration can be run; the aggregator's next one holds");
+        (AgentConfig::default(), String::new())
+    })
+}
+
+/// What the uplink is told; the name of the configuration that runs, and what the agent says of itself, as they change.
+fn uplink_config(
+    config: &Config,
+    (running, told): (watch::Receiver<String>, watch::Receiver<serde_json::Value>),
+    own: OwnTraffic,
+    governor: Governor,
+) -> UplinkConfig {
+    UplinkConfig {
+        labels: config.labels.clone(),
+        local_fleet: config.fleet.is_some(),
+        running,
+        told,
+        aggregators: config.aggregators.clone(),
+        hostname: config.hostname.clone(),
+        boot_id: read_word("/proc/sys/kernel/random/boot_id"),
+        own,
+        governor,
+    }
+}
+
+/// How the program hears that agent.yaml is to be read again.
+struct Reloads<'a> {
+    path: &'a Path,
+    hangup: tokio::signal::unix::Signal,
 }
 
 async fn agent(
     config: &Config,
+    reloads: Reloads<'_>,
     (fleet, config_hash): (&AgentConfig, &str),
     kept: Kept,
     identity: AgentIdentity,
     stop: &Stop,
-    clock: &Clock,
 ) -> Result<(), Exit> {
+    let clock = &Clock::System;
     let supervisor = Arc::new(Supervisor::of_this_process());
     let status = Arc::new(UplinkStatus::new(clock.clone()));
     let keeper = tokio::spawn(keep_supervisor(Arc::clone(&supervisor), Arc::clone(&status), stop.clone()));
-    let (table, unavailable) = runnable(config, fleet);
+    let (table, mut unavailable) = runnable(config, fleet);
     let spool_config = spool_config(config, fleet, &identity, &table, config_hash);
     let opening = (spool_config, stop.clone());
     let opened = tokio::task::spawn_blocking(move || open_spool(&opening.0, &opening.1)).await;
@@ -292,8 +332,14 @@ async fn agent(
     let checkpoints: Arc<dyn Checkpoints> = spool.checkpoints();
     say_crash(&spool, &table, clock);
     let own = OwnTraffic::default();
-    let started = Sources::start(&table, &checkpoints, clock, &own, |_| spool.outlet())
+    let governor = Governor::new(clock.clone());
+    governor.limit(&fleet.limits);
+    let (started, failed) = Sources::start(&table, &checkpoints, clock, &own, &governor, |_| spool.outlet())
         .map_err(|error| Exit::new(Reason::Config, error.to_string()))?;
+    unavailable.extend(failed.into_iter().map(|(name, reason)| {
+        tracing::error!(source = name, reason, "this source does not run");
+        Unavailable { name, place: Place::START, reason }
+    }));
     let started = Arc::new(Mutex::new(Some(started)));
     let port = spool.port();
     let in_force = watch::Sender::new(ConfigStatus {
@@ -305,16 +351,7 @@ async fn agent(
     });
     let (say_running, running) = watch::channel(in_force.borrow().running.clone());
     let (tell, told) = watch::channel(serde_json::Value::Null);
-    let uplink_config = UplinkConfig {
-        labels: config.labels.clone(),
-        local_fleet: config.fleet.is_some(),
-        running,
-        told,
-        aggregators: config.aggregators.clone(),
-        hostname: config.hostname.clone(),
-        boot_id: read_word("/proc/sys/kernel/random/boot_id"),
-        own,
-    };
+    let uplink_config = uplink_config(config, (running, told), own, governor.clone());
     let uplink_stop = Stop::new();
     let teller = Teller {
         port: port.clone(),
@@ -324,6 +361,7 @@ async fn agent(
         config: config.clone(),
         in_force: in_force.subscribe(),
         clock: clock.clone(),
+        governor: governor.clone(),
         began: clock.instant(),
     };
     let socket = admin::bind(&config.socket, identity.writer())
@@ -337,29 +375,31 @@ async fn agent(
         in_force: &in_force,
         kept,
         stop: stop.clone(),
+        governor: governor.clone(),
     };
+    let reloaded = watch::Sender::new(config.clone());
     let steering = async {
-        match config.fleet {
-            Some(_) => {}
+        match &config.fleet {
+            Some(path) => steersman.run_local(path, reloaded.subscribe()).await,
             None => steersman.run(coming).await,
         }
     };
     let telling = keep_telling(&teller, in_force.subscribe(), (&tell, &say_running), &uplink_stop);
-    let uplink = {
-        let (status, stop, port) = (Arc::clone(&status), uplink_stop.clone(), port.clone());
-        async move { uplink::run(uplink_config, port, identity, &status, stop).await }
+    let uplink = async {
+        reload::hold_sessions(uplink_config, &port, identity, &status, &uplink_stop, reloaded.subscribe()).await;
+    };
+    let reloading = async {
+        tokio::select! {
+            () = reload::run(reloads.path, reloads.hangup, &reloaded, &supervisor) => {}
+            _ = stop.reached(Stage::Draining) => {}
+        }
     };
     tracing::info!(host = config.hostname, sources = table.len(), "running");
     supervisor.ready(&format!("{} sources", table.len()));
     let draining = async {
         stop.reached(Stage::Draining).await;
         supervisor.stopping();
-        spool.shut();
-        let sources = started.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let ending = tokio::task::spawn_blocking(move || sources.map(|sources| sources.stop(SOURCES_PATIENCE)));
-        if let Ok(Some(left)) = ending.await {
-            left.iter().for_each(|source| tracing::warn!(source, "the source did not end and is left behind"));
-        }
+        end_sources(&spool, &started).await;
         drain(&port).await;
         uplink_stop.raise(Stage::Draining);
     };
@@ -368,7 +408,8 @@ async fn agent(
             tracing::error!(%error, "`status` is not answered any more");
         }
     };
-    tokio::join!(uplink, draining, admin, steering, telling);
+    let governing = governing::keep(&governor, &port, &uplink_stop);
+    tokio::join!(uplink, draining, admin, steering, telling, reloading, governing);
     keeper.abort();
     let _ = tokio::task::spawn_blocking(move || spool.stop()).await;
     Ok(())
@@ -459,6 +500,16 @@ fn say_crash(spool: &Spool, table: &[SourceConfig], clock: &Clock) {
         };
         // The spool has just begun: it takes it.
         let _ = spool.outlet().loss(loss);
+    }
+}
+
+/// Ends every source; those that do not end are left behind, and named.
+async fn end_sources(spool: &Spool, started: &SharedSources) {
+    spool.shut();
+    let sources = started.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let ending = tokio::task::spawn_blocking(move || sources.map(|sources| sources.stop(SOURCES_PATIENCE)));
+    if let Ok(Some(left)) = ending.await {
+        left.iter().for_each(|source| tracing::warn!(source, "the source did not end and is left behind"));
     }
 }
 

@@ -245,7 +245,7 @@ pub fn run(cli: &Cli) -> Result<(), Exit> {
     let level = if matches!(cli.command, Command::Run) { LevelFilter::INFO } else { LevelFilter::WARN };
     options.start_logging(level).map_err(|error| Exit::new(Reason::Usage, error))?;
     match &cli.command {
-        Command::Run => app::run(&config::load(options.config_path())?.config),
+        Command::Run => app::run(options.config_path()),
         Command::Enroll(arguments) => command::enroll::run(options, arguments, stdout()),
         Command::Validate => command::validate::run(options, stdout()),
         Command::Status => command::status::run(options, stdout()),

@@ -1,7 +1,7 @@
 //! The agent: sees, keeps and streams.
 //!
-//! `source ▶ spool ▶ uplink`; stages import `shared` and the nouns that a source hands over ([`handover`],
-//! [`fingerprint`]), never one another.
+//! `source ▶ spool ▶ uplink`; stages import `shared`, the nouns that a source hands over ([`handover`],
+//! [`fingerprint`]) and what holds them back ([`limits`]), never one another.
 
 pub mod admin;
 pub mod app;
@@ -11,6 +11,7 @@ pub mod config;
 pub mod enroll;
 pub mod fingerprint;
 pub mod handover;
+pub mod limits;
 pub mod own_traffic;
 pub mod source;
 pub mod spool;

@@ -27,7 +27,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 pub(crate) use report::span;
-pub use report::{Remark, SourceStatus, StatusReport, UnavailableSource, UplinkView};
+pub use report::{SourceStatus, StatusReport, UnavailableSource, UplinkView};
 
 /// Largest request, bytes, newline not counted.
 pub const REQUEST_BYTES_MAX: usize = 4 << 10;

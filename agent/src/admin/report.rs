@@ -4,10 +4,13 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shared::fleet::UNTYPED;
 use shared::identity::{AgentId, Lane};
+use shared::remark::{self, Remark};
 use shared::time::Timestamp;
 
-use crate::source::health::{CaptureSnapshot, HealthSnapshot, IntegritySnapshot};
+use crate::limits::{LimitsReport, Step};
+use crate::source::health::{CaptureSnapshot, HealthSnapshot, IntegritySnapshot, Trouble};
 use crate::spool::{LaneStatus, SpoolStatus};
 use crate::steering::ConfigStatus;
 
@@ -40,8 +43,12 @@ pub struct StatusReport {
     pub unavailable: Vec<UnavailableSource>,
     /// What is in force by the fleet.
     pub config: ConfigStatus,
+    /// Configurations that came since the start and were not taken: nobody trusted signed them, or for another session or host.
+    pub configurations_refused: u64,
     /// The spool; none while it cannot be opened, and when it has ended.
     pub spool: Option<SpoolStatus>,
+    /// What the agent may use, what it uses, and how far it gives way.
+    pub limits: LimitsReport,
     /// When the certificate ends.
     pub certificate_end: Option<Timestamp>,
 }
@@ -99,27 +106,6 @@ pub struct UplinkView {
     pub ack_latency_sum: f64,
 }
 
-/// Something that a person should know.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Remark {
-    /// Until it is mended the agent does not do all of its work. Otherwise it has happened, or is meant so.
-    pub is_urgent: bool,
-    /// What it is.
-    pub what: String,
-    /// What to do; empty for nothing.
-    pub advice: String,
-}
-
-impl Remark {
-    fn urgent(what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { is_urgent: true, what: what.into(), advice: advice.into() }
-    }
-
-    fn note(what: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self { is_urgent: false, what: what.into(), advice: advice.into() }
-    }
-}
-
 /// A time span in its two largest units at most: `45s`, `3h12m`, `60d`.
 #[must_use]
 pub(crate) fn span(seconds: u64) -> String {
@@ -151,13 +137,24 @@ impl StatusReport {
     /// What a person should know, the urgent first. None: all is well.
     #[must_use]
     pub fn remarks(&self) -> Vec<Remark> {
+        let mut remarks = self.remarks_in_session();
+        self.uplink_remarks(&mut remarks);
+        remark::sort(&mut remarks);
+        remarks
+    }
+
+    /// The same for who hears it from the agent in a session, and so knows that there is one.
+    #[must_use]
+    pub fn remarks_in_session(&self) -> Vec<Remark> {
         let mut remarks = Vec::new();
         self.spool_remarks(&mut remarks);
-        self.uplink_remarks(&mut remarks);
+        self.config_remarks(&mut remarks);
+        self.certificate_remarks(&mut remarks);
         self.source_remarks(&mut remarks);
+        self.limit_remarks(&mut remarks);
         self.captures().for_each(|(name, capture)| capture_remarks(name, capture, &mut remarks));
         self.integrities().for_each(|(name, integrity)| integrity_remarks(name, integrity, &mut remarks));
-        remarks.sort_by_key(|remark| !remark.is_urgent);
+        remark::sort(&mut remarks);
         remarks
     }
 
@@ -167,7 +164,8 @@ impl StatusReport {
 
     fn spool_remarks(&self, remarks: &mut Vec<Remark>) {
         let Some(spool) = &self.spool else {
-            let advice = "its log says why: the disk is full, or the folder may not be written";
+            let advice =
+                "its log says why (`journalctl -u picket-agent`): the disk is full, or the folder may not be written";
             return remarks.push(Remark::urgent("the spool is not open: nothing is read", advice));
         };
         if let Some(error) = &spool.error {
@@ -192,6 +190,27 @@ impl StatusReport {
         }
     }
 
+    fn config_remarks(&self, remarks: &mut Vec<Remark>) {
+        if let Some(refused) = &self.config.refused {
+            let what = format!("what the fleet asks for is not run ({}): {}", refused.hash, refused.reason);
+            let advice = "what worked before runs on; mend the fleet file at the aggregator: its next change is tried";
+            remarks.push(Remark::urgent(what, advice));
+        }
+        if self.configurations_refused > 0 {
+            let what = format!("{} configurations were not taken since the start", self.configurations_refused);
+            let advice = "its log says why: one that is played again, or signed by a stranger, means that somebody \
+                          speaks for an aggregator; see SECURITY.md";
+            remarks.push(Remark::note(what, advice));
+        }
+        for UnavailableSource { name, reason } in &self.unavailable {
+            let what = format!("source {name} does not run as it should: {reason}");
+            let advice =
+                "mend it in the fleet file, or switch it off for this host with `enabled: false`; the others run";
+            let remark = if reason == UNTYPED { Remark::note } else { Remark::urgent };
+            remarks.push(remark(what, advice));
+        }
+    }
+
     fn uplink_remarks(&self, remarks: &mut Vec<Remark>) {
         let uplink = self.uplink();
         if !uplink.connected {
@@ -202,6 +221,9 @@ impl StatusReport {
                 "records are kept on this host meanwhile; `picket-agent validate` looks at names and certificate";
             remarks.push(Remark::urgent(what, advice));
         }
+    }
+
+    fn certificate_remarks(&self, remarks: &mut Vec<Remark>) {
         match self.certificate_end.map(|end| (end, end.0.saturating_sub(self.at.0))) {
             Some((end, left)) if left <= 0 => {
                 let advice = "a session may still renew it within a year; if the aggregator refuses, enroll again with a new token";
@@ -213,6 +235,18 @@ impl StatusReport {
             }
             _ => {}
         }
+    }
+
+    fn limit_remarks(&self, remarks: &mut Vec<Remark>) {
+        let limits = &self.limits;
+        if limits.step == Step::None {
+            return;
+        }
+        let since = span(self.at.since(limits.since.unwrap_or(self.at)).as_secs());
+        let what = format!("for {since} {}, for want of {}", limits.step.words(), limits.causes());
+        let advice = "nothing is lost by it; `limits` in the fleet file is the bound, docs/fleet.md has the order";
+        let is_urgent = limits.step >= Step::InventoryPaused;
+        remarks.push(if is_urgent { Remark::urgent(what, advice) } else { Remark::note(what, advice) });
     }
 
     fn source_remarks(&self, remarks: &mut Vec<Remark>) {
@@ -240,7 +274,9 @@ impl StatusReport {
                 let last = health.last_error.as_deref().unwrap_or("its log says more");
                 let what =
                     format!("source {name} met troubles since the start ({}); the last: {last}", troubles.join(", "));
-                remarks.push(Remark::note(what, ""));
+                let first = health.troubles.iter().find(|(_, count)| *count > 0);
+                let advice = first.map_or("it was started again by itself", |(trouble, _)| trouble_advice(*trouble));
+                remarks.push(Remark::note(what, advice));
             }
             for missing in &health.missing {
                 let what = format!("source {name} runs without {}: {}", missing.capability, missing.cost);
@@ -252,9 +288,20 @@ impl StatusReport {
                 remarks.push(Remark::note(what, "narrow its globs if that is not meant"));
             }
         }
-        for UnavailableSource { name, reason } in &self.unavailable {
-            remarks.push(Remark::note(format!("source {name} does not run: {reason}"), ""));
-        }
+    }
+}
+
+/// What to do about what a source met.
+fn trouble_advice(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::NotAFile => "narrow `include`, or name it in `exclude`",
+        Trouble::Unreadable => "let the agent's user read it: CAP_DAC_READ_SEARCH in its unit, or the file's rights",
+        Trouble::ReadFailed => "look at its disk (`dmesg`); it is read again by itself",
+        Trouble::Truncated => "what was cut off before it was read is lost: rotate by renaming instead of copytruncate",
+        Trouble::TooMany => "narrow `include`, or `exclude` what is not meant: what is beyond the bound is not read",
+        Trouble::LostTail => "delete rotated files later: the agent had not read all of it",
+        Trouble::CaptureFailed => "the row of its capture says how it is now; it is tried again by itself",
+        Trouble::Baseline => "changes before this one are not told: docs/integrity.md",
     }
 }
 
@@ -305,7 +352,8 @@ fn integrity_remarks(name: &str, integrity: &IntegritySnapshot, remarks: &mut Ve
 mod tests {
     use super::super::tests::report;
     use super::*;
-    use crate::source::health::{Missing, Shadowed, Trouble};
+    use crate::source::health::{Missing, Shadowed};
+    use crate::steering::Refused;
 
     fn whats(report: &StatusReport) -> Vec<(bool, String)> {
         report.remarks().into_iter().map(|remark| (remark.is_urgent, remark.what)).collect()
@@ -319,7 +367,8 @@ mod tests {
     #[test]
     fn each_thing_that_is_wrong_is_said_and_what_to_do() {
         type Spoil = fn(&mut StatusReport);
-        let cases: [(Spoil, &str); 8] = [
+        let cases: [(Spoil, &str); 11] = [
+            (|r| r.limits.step = Step::AllSlowed, "for 0s all reading is slowed, "),
             (|r| r.spool = None, "the spool is not open"),
             (
                 |r| r.spool.as_mut().unwrap().error = Some("No space left".into()),
@@ -333,6 +382,14 @@ mod tests {
             (
                 |r| r.sources[0].health.last_turn = Some(Timestamp(r.at.0 - 31 * SECOND_NS)),
                 "source auth has not come round for 31s",
+            ),
+            (
+                |r| r.unavailable.push(UnavailableSource { name: "net".into(), reason: "no such type".into() }),
+                "source net does not run as it should: no such type",
+            ),
+            (
+                |r| r.config.refused = Some(Refused { hash: "ab".into(), reason: "the agent ended twice".into() }),
+                "what the fleet asks for is not run (ab): the agent ended twice",
             ),
         ];
         for (spoil, begin) in cases {
@@ -348,10 +405,8 @@ mod tests {
     #[test]
     fn what_is_past_or_meant_is_a_note_and_comes_last() {
         let mut report = report();
-        report
-            .unavailable
-            .push(UnavailableSource { name: "net".into(), reason: "type packet is not available".into() });
         report.spool.as_mut().unwrap().lanes.get_mut("bulk").unwrap().lost.insert("drop_oldest".into(), 7);
+        report.unavailable.push(UnavailableSource { name: "net".into(), reason: UNTYPED.into() });
         let health = &mut report.sources[0].health;
         health.troubles = vec![(Trouble::Unreadable, 2), (Trouble::TooMany, 0)];
         health.last_error = Some("/var/log/x: permission denied".into());
@@ -361,8 +416,8 @@ mod tests {
         let whats = whats(&report);
         assert_eq!(whats.iter().map(|(urgent, _)| *urgent).collect::<Vec<_>>(), [true, false, false, false, false]);
         assert_eq!(whats[1].1, "lane bulk lost 7 records (drop_oldest) since the spool was made");
-        assert!(whats[2].1.contains("(unreadable 2); the last: /var/log/x"), "{whats:?}");
-        assert!(whats[3].1.ends_with("leaves 3 paths to others, e.g. /var/log/y to app"), "{whats:?}");
+        assert!(whats[3].1.contains("(unreadable 2); the last: /var/log/x"), "{whats:?}");
+        assert!(whats[4].1.ends_with("leaves 3 paths to others, e.g. /var/log/y to app"), "{whats:?}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use shared::identity::{AgentId, Lane};
 use shared::time::Timestamp;
 
 use super::*;
+use crate::limits::LimitsReport;
 use crate::source::health::HealthSnapshot;
 use crate::spool::{LaneStatus, SpoolStatus};
 use crate::steering::ConfigStatus;
@@ -30,6 +31,8 @@ pub(crate) fn report() -> StatusReport {
         sources: vec![SourceStatus { name: "auth".into(), kind: "file".into(), lane: Lane::High, health }],
         unavailable: Vec::new(),
         config: ConfigStatus::default(),
+        limits: LimitsReport::default(),
+        configurations_refused: 0,
         spool: Some(SpoolStatus { bytes: 4 << 20, max_bytes: 1 << 30, error: None, lanes }),
         certificate_end: Some(Timestamp::from_seconds(1_773_653_400 + 60 * 86_400)),
     }

@@ -1,7 +1,7 @@
 //! The agent's identity as the uplink uses it: settings for sessions, renewals, proofs of time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -27,6 +27,8 @@ pub(super) struct About {
     pub(super) agent: AgentId,
     /// Nanoseconds since the epoch.
     pub(super) certificate_end: Arc<AtomicI64>,
+    /// Configurations that were not taken: signed by somebody else, for another session or another host, or not to be read.
+    pub(super) configurations_refused: Arc<AtomicU64>,
 }
 
 /// Key, certificate and what is under way about them.
@@ -45,7 +47,7 @@ impl AgentIdentity {
     pub(super) fn new(identity: Identity, store: IdentityStore, writer: Writer, now: Instant) -> Self {
         let proven = ProvenTime::new(store.proven(), now);
         let end = Arc::new(AtomicI64::new(identity.certificate().not_after.0));
-        let about = About { agent: identity.agent(), certificate_end: end };
+        let about = About { agent: identity.agent(), certificate_end: end, configurations_refused: Arc::default() };
         Self {
             identity,
             about,
@@ -125,9 +127,14 @@ impl uplink::Identity for AgentIdentity {
         }
     }
 
-    fn configured(&mut self, config: Value) -> Result<(), String> {
-        let signed: Signed = serde_json::from_value(config).map_err(|error| error.to_string())?;
-        let document = signed.open(self.agent(), &self.identity.authority_keys()).map_err(|error| error.to_string())?;
+    fn configured(&mut self, config: Value, challenge: u64) -> Result<(), String> {
+        let opened = serde_json::from_value(config).map_err(|error| error.to_string()).and_then(|signed: Signed| {
+            let document = signed.open(self.agent(), challenge, &self.identity.authority_keys());
+            document.map(|document| (signed, document)).map_err(|error| error.to_string())
+        });
+        let (signed, document) = opened.inspect_err(|_| {
+            self.about.configurations_refused.fetch_add(1, Ordering::Relaxed);
+        })?;
         self.configured.send_replace(Some((signed, document)));
         Ok(())
     }

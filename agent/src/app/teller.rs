@@ -6,12 +6,14 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use shared::fleet::Unavailable;
+use shared::remark::{self, Remark};
 use shared::time::{Clock, Timestamp};
 use tokio::sync::watch;
 
 use super::identity::About;
 use crate::admin::{SourceStatus, StatusReport, UnavailableSource};
 use crate::config::Config;
+use crate::limits::Governor;
 use crate::source::{SourceConfig, Sources};
 use crate::spool::SpoolPort;
 use crate::steering::ConfigStatus;
@@ -19,6 +21,8 @@ use crate::uplink::UplinkStatus;
 
 /// Sources that the aggregator is told of.
 const SOURCES_TOLD_MAX: usize = 100;
+/// Characters of each text that it is told.
+const TEXT_CHARS_MAX: usize = 300;
 
 /// Asks every stage how it is.
 pub(super) struct Teller {
@@ -29,6 +33,7 @@ pub(super) struct Teller {
     pub(super) config: Config,
     pub(super) in_force: watch::Receiver<ConfigStatus>,
     pub(super) clock: Clock,
+    pub(super) governor: Governor,
     pub(super) began: Instant,
 }
 
@@ -45,7 +50,9 @@ impl Teller {
             sources: self.source_status(),
             unavailable: self.in_force.borrow().unavailable.iter().map(unavailable).collect(),
             config: self.in_force.borrow().clone(),
+            configurations_refused: self.about.configurations_refused.load(Ordering::Relaxed),
             spool,
+            limits: self.governor.report(),
             certificate_end: Some(Timestamp(self.about.certificate_end.load(Ordering::Relaxed))),
         }
     }
@@ -58,10 +65,15 @@ impl Teller {
             json!({
                 "name": name, "type": kind, "lane": lane, "lines": health.lines, "lag_bytes": health.lag_bytes,
                 "last_event": health.last_event, "restarts": health.restarts,
-                "last_error": health.last_error.as_deref().map(|error| error.chars().take(300).collect::<String>()),
+                "last_error": health.last_error.as_deref().map(|error| error.chars().take(TEXT_CHARS_MAX).collect::<String>()),
             })
         });
         let sources: Vec<Value> = sources.collect();
+        let remarks = report.remarks_in_session().into_iter().take(remark::SHOWN_MAX).map(|remark| {
+            let cut = |text: String| text.chars().take(TEXT_CHARS_MAX).collect::<String>();
+            Remark { what: cut(remark.what), advice: cut(remark.advice), ..remark }
+        });
+        let remarks: Vec<Remark> = remarks.collect();
         json!({
             "version": report.version,
             "hostname": report.hostname,
@@ -71,7 +83,9 @@ impl Teller {
             "sources": sources,
             "unavailable": report.unavailable.iter().take(SOURCES_TOLD_MAX).collect::<Vec<_>>(),
             "spool": report.spool,
+            "limits": report.limits,
             "certificate_end": report.certificate_end,
+            "remarks": remarks,
         })
     }
 

@@ -224,6 +224,11 @@ impl Health {
         self.files_open.store(files_open, Ordering::Relaxed);
     }
 
+    /// The thread waits for its turn: it is well.
+    pub fn waits(&self, at: Timestamp) {
+        self.last_turn.store(at.0, Ordering::Relaxed);
+    }
+
     /// Something went wrong.
     pub fn trouble(&self, trouble: Trouble, message: String) {
         self.troubles.iter().zip(Trouble::ALL).filter(|(_, kind)| *kind == trouble).for_each(|(count, _)| {

@@ -13,10 +13,11 @@ pub mod file;
 pub mod health;
 pub mod host;
 pub mod integrity;
+mod paced;
 pub mod packet;
 mod running;
 #[cfg(test)]
-mod scratch;
+pub(crate) mod scratch;
 pub mod wake;
 
 use std::io;
@@ -33,7 +34,7 @@ use self::file::{FileConfig, FileSource, Surroundings, Timing};
 use self::health::Health;
 use self::host::{HostConfig, HostSource};
 use self::integrity::{IntegrityConfig, IntegritySource};
-use self::packet::capture::{Around, Live, PacketConfig, PacketSource};
+use self::packet::capture::{Around, Baton, Live, PacketConfig, PacketSource};
 use self::packet::process::Attribution;
 pub use self::running::{Change, Sources, Stopping};
 use self::wake::Wake;
@@ -174,7 +175,8 @@ impl Plan {
         }
     }
 
-    fn build(&self, around: Surroundings) -> Box<dyn Source> {
+    /// `baton`: where a capture lies that the source before it left open.
+    fn build(&self, around: Surroundings, baton: &Arc<Baton>) -> Box<dyn Source> {
         match self {
             Self::File(config, patterns) => {
                 Box::new(FileSource::new(config.clone(), Arc::clone(patterns), Timing::default(), around))
@@ -185,7 +187,7 @@ impl Plan {
             }
             Self::Packet(config, own) => {
                 let Surroundings { index, clock, wake, health, .. } = around;
-                let around = Around { index, clock, wake, health, own: own.clone() };
+                let around = Around { index, clock, wake, health, own: own.clone(), baton: Arc::clone(baton) };
                 Box::new(PacketSource::new(config.clone(), Arc::new(Live), Some(Attribution::new()), around))
             }
             Self::Integrity(config) => Box::new(IntegritySource::new(config.clone(), around)),
@@ -243,6 +245,7 @@ mod tests {
     use super::scratch::Folder;
     use super::*;
     use crate::handover::{Checkpoints, Chunk, Loss, Stopped};
+    use crate::limits::Governor;
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -278,7 +281,12 @@ mod tests {
 
     fn start(table: &[SourceConfig], tell: &SyncSender<(u16, String)>) -> Result<Sources, StartError> {
         let checkpoints: Arc<dyn Checkpoints> = Arc::new(Table::default());
-        Sources::start(table, &checkpoints, &Clock::System, &OwnTraffic::default(), |_| Told(tell.clone()))
+        let (governor, own) = (Governor::new(Clock::System), OwnTraffic::default());
+        let started = Sources::start(table, &checkpoints, &Clock::System, &own, &governor, |_| Told(tell.clone()));
+        started.map(|(sources, failed)| {
+            assert_eq!(failed, []);
+            sources
+        })
     }
 
     #[test]
@@ -307,6 +315,47 @@ mod tests {
         assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (0, "one".to_owned()));
         assert_eq!(sources.stop(Duration::from_millis(500)), ["hangs"]);
         drop(told);
+    }
+
+    /// Goes from one table to another, as the app does; the sources that were left behind.
+    fn change(sources: &mut Sources, table: &[SourceConfig], tell: &SyncSender<(u16, String)>) -> Vec<String> {
+        let change = sources.plan(table);
+        let stopping = sources.take(&change);
+        let hanging = stopping.wait(Duration::from_millis(300));
+        let numbers = sources.numbers(&change, &stopping, &hanging);
+        assert_eq!(sources.begin(change, stopping, &numbers, |_| Told(tell.clone())), []);
+        hanging
+    }
+
+    #[test]
+    fn table_may_become_empty_and_a_source_that_hangs_keeps_its_number_and_its_name() {
+        let folder = Folder::new();
+        fs::write(folder.path("a"), "one\ntwo\n").unwrap();
+        fs::write(folder.path("b"), "three\n").unwrap();
+        let (tell, told) = sync_channel(0);
+        let mut sources = start(&[file("hangs", folder.glob("a")), file("idle", folder.glob("none"))], &tell).unwrap();
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), (0, "one".to_owned()));
+        assert_eq!(change(&mut sources, &[], &tell), ["hangs"]);
+        assert_eq!(sources.health().count(), 0);
+        let named = |sources: &Sources| {
+            sources.numbered().map(|(index, config)| (index.0, config.name.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(named(&sources), [(0, "hangs".to_owned())], "what it still says is its own");
+        // One of the same name is another source, with another number; it gets no file that the first still has.
+        let table = [file("hangs", folder.glob("*")), file("next", folder.glob("b"))];
+        assert_eq!(change(&mut sources, &table, &tell), [""; 0]);
+        assert_eq!(named(&sources), [(1, "hangs".to_owned()), (2, "next".to_owned()), (0, "hangs".to_owned())]);
+        // It has looked: else the first may have let go of its file by then.
+        let (began, looked) = (Instant::now(), |sources: &Sources| sources.health().next().unwrap().1.shadowed_total);
+        while looked(&sources) == 0 {
+            assert!(began.elapsed() < PATIENCE, "{:?}", sources.health().next());
+            std::thread::yield_now();
+        }
+        let mut lines = [told.recv_timeout(PATIENCE).unwrap(), told.recv_timeout(PATIENCE).unwrap()];
+        lines.sort();
+        assert_eq!(lines, [(0, "two".to_owned()), (1, "three".to_owned())]);
+        assert_eq!(change(&mut sources, &[], &tell), [""; 0]);
+        assert_eq!(sources.stop(PATIENCE), [""; 0]);
     }
 
     #[test]

@@ -3,12 +3,12 @@
 //! In: tables of sources. Out: threads that read. A change goes in steps, none of which holds up the sources that it does
 //! not touch: [`Sources::plan`] checks and reads nothing; [`Sources::take`] asks those to end that changed or went;
 //! [`Stopping::wait`]; then whoever owns the outlet commits what they handed over; [`Sources::begin`] starts the new ones,
-//! which go on at their checkpoints.
+//! which go on at their checkpoints, and with the captures that those before them left open.
 //!
 //! Invariants: which source a file belongs to changes only in [`Sources::begin`], when what was read by then is committed;
-//! a number in the table of sources is used again only when its source has ended.
+//! a number in the table of sources is used again only when its source has ended, and says whose it is until then.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
@@ -21,9 +21,12 @@ use super::file::glob::Patterns;
 use super::file::watch::Watch;
 use super::file::{FileSources, Surroundings};
 use super::health::{Health, HealthSnapshot};
+use super::paced::Paced;
+use super::packet::capture::Baton;
 use super::wake::Wake;
-use super::{Plan, SourceConfig, StartError, keep_running, run_began};
+use super::{Kind, Plan, SourceConfig, StartError, keep_running, run_began};
 use crate::handover::{Checkpoints, Outlet, SourceIndex};
+use crate::limits::Governor;
 use crate::own_traffic::OwnTraffic;
 
 /// The pause before a source that failed is made again.
@@ -37,6 +40,8 @@ struct Running {
     since: Timestamp,
     wake: Arc<Wake>,
     health: Arc<Health>,
+    /// Where its capture lies when it has ended.
+    baton: Arc<Baton>,
     ended: Receiver<()>,
 }
 
@@ -47,8 +52,9 @@ pub struct Sources {
     checkpoints: Arc<dyn Checkpoints>,
     clock: Clock,
     own: OwnTraffic,
-    /// Numbers of sources that did not end.
-    left: BTreeSet<SourceIndex>,
+    governor: Governor,
+    /// Sources that did not end: what they still hand over is said to be theirs.
+    left: BTreeMap<SourceIndex, SourceConfig>,
 }
 
 /// What another table of sources means for those that run.
@@ -85,40 +91,46 @@ impl Stopping {
 
 impl Sources {
     /// Starts every source of the table; `outlet` makes the one that a source keeps over its restarts. Captures leave
-    /// `own` out.
+    /// `own` out; what can be read again is handed over when `governor` says so. Beside them those that get no thread, and
+    /// why: they stop no other.
     ///
     /// # Errors
-    /// [`StartError`]; sources that were started by then are asked to end.
+    /// [`StartError`]: one cannot be built; none was started.
     pub fn start<O: Outlet + 'static>(
         table: &[SourceConfig],
         checkpoints: &Arc<dyn Checkpoints>,
         clock: &Clock,
         own: &OwnTraffic,
+        governor: &Governor,
         mut outlet: impl FnMut(SourceIndex) -> O,
-    ) -> Result<Self, StartError> {
+    ) -> Result<(Self, Vec<(String, String)>), StartError> {
+        if table.len() > usize::from(u16::MAX) {
+            return Err(StartError::TooMany);
+        }
         let plans = table.iter().map(|config| Plan::of(config, own)).collect::<Result<Vec<_>, _>>()?;
         let (checkpoints, clock, own) = (Arc::clone(checkpoints), clock.clone(), own.clone());
+        let governor = governor.clone();
         let files = Arc::new(FileSources::new(Watch::start(), Vec::new()));
-        let mut sources = Self { running: Vec::new(), files, checkpoints, clock, own, left: BTreeSet::new() };
+        let (running, left) = (Vec::new(), BTreeMap::new());
+        let mut sources = Self { running, files, checkpoints, clock, own, governor, left };
         let patterns = table.iter().zip(&plans).map(|(config, plan)| (config.name.clone(), plan.file_patterns()));
         sources.files.rearrange(patterns.filter_map(|(name, patterns)| Some((name, patterns?))).collect());
-        let since = run_began(&sources.clock);
-        for (config, plan) in table.iter().zip(plans) {
-            let index = sources.free_index().ok_or(StartError::TooMany)?;
-            if let Err(error) = sources.spawn(config.clone(), plan, (index, since), outlet(index)) {
-                sources.ask_to_end();
-                return Err(error);
+        let (since, mut failed) = (run_began(&sources.clock), Vec::new());
+        // Frames name sources by their place in the table: one that does not start leaves its own empty.
+        for ((config, plan), index) in table.iter().zip(plans).zip((0..=u16::MAX).map(SourceIndex)) {
+            if let Err(error) = sources.spawn((config.clone(), plan), (index, since), Arc::default(), outlet(index)) {
+                failed.push((config.name.clone(), error.to_string()));
             }
         }
-        Ok(sources)
+        Ok((sources, failed))
     }
 
     fn spawn(
         &mut self,
-        config: SourceConfig,
-        plan: Plan,
+        (config, plan): (SourceConfig, Plan),
         (index, since): (SourceIndex, Timestamp),
-        mut outlet: impl Outlet + 'static,
+        baton: Arc<Baton>,
+        outlet: impl Outlet + 'static,
     ) -> Result<(), StartError> {
         let around = Surroundings {
             index,
@@ -131,29 +143,31 @@ impl Sources {
             health: Arc::default(),
         };
         let (say_ended, ended): (SyncSender<()>, _) = sync_channel(1);
-        let (wake, health) = (Arc::clone(&around.wake), Arc::clone(&around.health));
+        let (wake, health, passed) = (Arc::clone(&around.wake), Arc::clone(&around.health), Arc::clone(&baton));
+        let mut outlet = Paced {
+            outlet,
+            governor: self.governor.clone(),
+            clock: self.clock.clone(),
+            wake: Arc::clone(&wake),
+            health: Arc::clone(&health),
+        };
         let patterns = plan.file_patterns();
         // Linux shows 15 bytes of it; NUL cannot stand in a thread's name.
         let thread = thread::Builder::new().name(format!("src-{}", config.name).replace('\0', ""));
         let spawned = thread.spawn(move || {
             let _ended = say_ended;
             let _watched = pulse::enter(&format!("src-{}", around.name));
-            let make = || plan.build(around.clone());
+            shared::fault::point("source.began");
+            let make = || plan.build(around.clone(), &passed);
             keep_running(make, &mut outlet, &around.wake, &around.health, FIRST_PAUSE);
         });
         match spawned {
             Ok(_) => {
-                self.running.push(Running { config, index, patterns, since, wake, health, ended });
+                self.running.push(Running { config, index, patterns, since, wake, health, baton, ended });
                 Ok(())
             }
             Err(problem) => Err(StartError::Thread { source_name: config.name, problem }),
         }
-    }
-
-    /// The lowest number that no source has.
-    fn free_index(&self) -> Option<SourceIndex> {
-        let taken: BTreeSet<SourceIndex> = self.running.iter().map(|running| running.index).collect();
-        (0..=u16::MAX).map(SourceIndex).find(|index| !taken.contains(index) && !self.left.contains(index))
     }
 
     /// How every source is, in the order of the table.
@@ -161,9 +175,10 @@ impl Sources {
         self.running.iter().map(|running| (&running.config, running.health.snapshot()))
     }
 
-    /// Every source with its number in the table.
+    /// Every source with its number in the table, those that did not end too.
     pub fn numbered(&self) -> impl Iterator<Item = (SourceIndex, &SourceConfig)> {
-        self.running.iter().map(|running| (running.index, &running.config))
+        let left = self.left.iter().map(|(index, config)| (*index, config));
+        self.running.iter().map(|running| (running.index, &running.config)).chain(left)
     }
 
     /// What another table means; nothing is opened or stopped.
@@ -197,9 +212,10 @@ impl Sources {
     #[must_use]
     pub fn numbers(&mut self, change: &Change, stopped: &Stopping, hanging: &[String]) -> Vec<SourceIndex> {
         let left = stopped.0.iter().filter(|running| hanging.contains(&running.config.name));
-        self.left.extend(left.map(|running| running.index));
+        self.left.extend(left.map(|running| (running.index, running.config.clone())));
         let taken: BTreeSet<SourceIndex> = self.running.iter().map(|running| running.index).collect();
-        let free = (0..=u16::MAX).map(SourceIndex).filter(|index| !taken.contains(index) && !self.left.contains(index));
+        let free = (0..=u16::MAX).map(SourceIndex);
+        let free = free.filter(|index| !taken.contains(index) && !self.left.contains_key(index));
         free.take(change.start.len()).collect()
     }
 
@@ -221,12 +237,15 @@ impl Sources {
         for ((config, plan), &index) in change.start.into_iter().zip(numbers) {
             let before = stopped.0.iter().find(|running| running.config.name == config.name);
             let (name, since) = (config.name.clone(), before.map_or(now, |before| before.since));
-            let Err(error) = self.spawn(config, plan, (index, since), outlet(index)) else { continue };
+            let baton = self.baton(&config, before);
+            let Err(error) = self.spawn((config, plan), (index, since), Arc::clone(&baton), outlet(index)) else {
+                continue;
+            };
             failed.push((name, error.to_string()));
             let old = before.map(|before| before.config.clone());
             let again = old.and_then(|old| Some((Plan::of(&old, &self.own).ok()?, old)));
             if let Some((plan, old)) = again
-                && let Err(error) = self.spawn(old, plan, (index, since), outlet(index))
+                && let Err(error) = self.spawn((old, plan), (index, since), baton, outlet(index))
             {
                 tracing::error!(%error, "the source as it was cannot be started again either");
             }
@@ -235,6 +254,16 @@ impl Sources {
         // Files may have come to those that were not changed, and gone from them.
         self.running.iter().for_each(|running| running.wake.poke());
         failed
+    }
+
+    /// Where a source finds the capture of the one before it. What is no capture would keep it open for nothing, and one
+    /// that did not end has it still.
+    fn baton(&self, config: &SourceConfig, before: Option<&Running>) -> Arc<Baton> {
+        let ended = before.filter(|before| !self.left.contains_key(&before.index));
+        match (&config.kind, ended) {
+            (Kind::Packet(_), Some(ended)) => Arc::clone(&ended.baton),
+            _ => Arc::default(),
+        }
     }
 
     /// Asks every source to end and waits at most `patience` in all. Outlets that wait for room must have been told to

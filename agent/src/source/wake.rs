@@ -63,6 +63,12 @@ impl Wake {
         state.poked = false;
     }
 
+    /// Waits for a stop or this long; whether it was stopped. Pokes stay for the next [`wait`](Self::wait).
+    pub fn rest(&self, time: Duration) -> bool {
+        let rest = || self.changed.wait_timeout_while(self.lock(), time, |state| !state.stopped);
+        pulse::waiting(rest).unwrap_or_else(PoisonError::into_inner).0.stopped
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,6 +91,18 @@ mod tests {
         assert!(start.elapsed() < LONG);
         wake.wait(Duration::ZERO, Duration::from_millis(1));
         assert!(!wake.is_stopped());
+    }
+
+    #[test]
+    fn rest_keeps_pokes_and_ends_with_a_stop() {
+        let wake = Wake::default();
+        wake.poke();
+        assert!(!wake.rest(Duration::from_millis(1)));
+        let start = Instant::now();
+        wake.wait(Duration::ZERO, LONG);
+        wake.stop();
+        assert!(wake.rest(LONG));
+        assert!(start.elapsed() < LONG);
     }
 
     #[test]

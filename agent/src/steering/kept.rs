@@ -55,12 +55,16 @@ impl Kept {
     #[must_use]
     pub fn load(state_dir: &Path, writer: Writer) -> Self {
         let path = state_dir.join("fleet.json");
-        let bytes = read_bounded(&path, FILE_BYTES_MAX);
-        let content = bytes.ok().map(|bytes| serde_json::from_slice(&bytes)).transpose();
-        if let Err(error) = &content {
-            tracing::error!(path = %path.display(), %error, "the kept configuration does not read; the aggregator's next one holds");
-        }
-        Self { path, writer, content: content.ok().flatten().unwrap_or_default() }
+        let read = match read_bounded(&path, FILE_BYTES_MAX) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(Content::default()),
+            Err(error) => Err(error.to_string()),
+        };
+        let content = read.unwrap_or_else(|error| {
+            tracing::error!(path = %path.display(), error, "the kept configuration does not read; the aggregator's next one holds");
+            Content::default()
+        });
+        Self { path, writer, content }
     }
 
     fn store(&mut self, content: Content) -> Result<(), KeptError> {
@@ -73,13 +77,17 @@ impl Kept {
     /// What a start runs, counted before it does; none: nothing has come yet.
     ///
     /// # Errors
-    /// [`KeptError`]; the last-known-good one is then there to be run.
+    /// [`KeptError`]: what is on trial cannot be counted, so it is not run in this run of the program, unless it comes again
+    /// and can be. The last-known-good one is there to be run.
     pub fn begin(&mut self) -> Result<Option<Signed>, KeptError> {
         let Some(Trying { signed, starts }) = self.content.trying.clone() else { return Ok(self.content.good.clone()) };
         let hash = signed.hash();
         if starts < STARTS_MAX {
             let trying = Some(Trying { signed: signed.clone(), starts: starts + 1 });
-            self.store(Content { trying, ..self.content.clone() })?;
+            if let Err(error) = self.store(Content { trying, ..self.content.clone() }) {
+                self.content.trying = None;
+                return Err(error);
+            }
             return Ok(Some(signed));
         }
         tracing::error!(
@@ -87,8 +95,17 @@ impl Kept {
             "this configuration ended the agent {starts} times within a minute: back to the last one that worked"
         );
         let reason = format!("it ended the agent {starts} times within {} s", TRIAL.as_secs());
-        self.store(Content { trying: None, refused: Some(Refused { hash, reason }), good: self.content.good.clone() })?;
+        self.give_up(Refused { hash, reason });
         Ok(self.content.good.clone())
+    }
+
+    /// What is tried is not run any more. Where the disk does not take that, the next start finds out again.
+    pub fn give_up(&mut self, refused: Refused) {
+        let content = Content { trying: None, refused: Some(refused), good: self.content.good.clone() };
+        if let Err(error) = self.store(content.clone()) {
+            tracing::warn!(%error, "that a configuration was given up is not kept");
+            self.content = content;
+        }
     }
 
     /// What worked last.
@@ -112,14 +129,6 @@ impl Kept {
     pub fn begin_trial(&mut self, signed: Signed) -> Result<(), KeptError> {
         let trying = Some(Trying { signed, starts: 1 });
         self.store(Content { trying, good: self.content.good.clone(), refused: None })
-    }
-
-    /// What is tried does not do; what works holds.
-    ///
-    /// # Errors
-    /// [`KeptError`].
-    pub fn refuse(&mut self, refused: Refused) -> Result<(), KeptError> {
-        self.store(Content { trying: None, refused: Some(refused), good: self.content.good.clone() })
     }
 
     /// What is tried has run for [`TRIAL`].
@@ -160,7 +169,7 @@ mod tests {
     use super::*;
 
     fn signed(document: &str) -> Signed {
-        Signed { document: document.to_owned(), signature: Der(vec![]), key: Der(vec![]) }
+        Signed { document: document.to_owned(), challenge: 0, signature: Der(vec![]), key: Der(vec![]) }
     }
 
     fn folder(name: &str) -> PathBuf {
@@ -206,6 +215,43 @@ mod tests {
         }
         kept.proven().unwrap();
         assert!(!kept.on_trial() && !kept.is_news(&signed("one").hash()));
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_counted_is_not_run_and_never_taken_for_proven() {
+        let folder = folder("full");
+        let mut kept = load(&folder);
+        kept.begin_trial(signed("one")).unwrap();
+        kept.proven().unwrap();
+        kept.begin_trial(signed("two")).unwrap();
+        let mut kept = load(&folder);
+        // As a full disk would: nothing can be written any more.
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(kept.begin().is_err());
+        assert_eq!((kept.good(), kept.on_trial()), (Some(&signed("one")), false));
+        kept.proven().unwrap();
+        assert_eq!(kept.good(), Some(&signed("one")), "it was never run");
+        assert!(kept.is_news(&signed("two").hash()), "it is tried when it comes again");
+        assert!(kept.begin_trial(signed("two")).is_err());
+        assert!(kept.is_news(&signed("two").hash()) && !kept.on_trial());
+        kept.give_up(Refused { hash: signed("two").hash(), reason: "it does not read".to_owned() });
+        assert!(!kept.is_news(&signed("two").hash()), "for this run of the program");
+    }
+
+    #[test]
+    fn next_one_during_a_trial_takes_its_place_and_the_last_good_one_stays() {
+        let folder = folder("next");
+        let mut kept = load(&folder);
+        kept.begin_trial(signed("one")).unwrap();
+        kept.proven().unwrap();
+        kept.begin_trial(signed("two")).unwrap();
+        // The operator goes back at once: that is news, since the trial was of another.
+        assert!(kept.is_news(&signed("one").hash()));
+        kept.begin_trial(signed("three")).unwrap();
+        let mut kept = load(&folder);
+        assert_eq!(kept.begin().unwrap(), Some(signed("three")));
+        assert_eq!(load(&folder).begin().unwrap(), Some(signed("one")), "each has a trial of its own");
         std::fs::remove_dir_all(folder).unwrap();
     }
 

@@ -47,11 +47,18 @@ impl Family<'_> {
 pub(super) fn page(report: &StatusReport) -> String {
     let mut page = Page(String::new());
     page.family("uptime_seconds", "gauge", "Time since the agent started.").sample(&[], report.uptime_seconds);
+    page.family(
+        "configurations_refused_total",
+        "counter",
+        "Configurations that were not taken: signed by a stranger, or for another session or host.",
+    )
+    .sample(&[], report.configurations_refused);
     sources(report, &mut page);
     captures(report, &mut page);
     integrities(report, &mut page);
     spool(report, &mut page);
     uplink(report, &mut page);
+    limits(report, &mut page);
     page.0
 }
 
@@ -221,10 +228,41 @@ fn uplink(report: &StatusReport, page: &mut Page) {
     }
 }
 
+/// Of each resource: how far the agent gives way, what may be used (no sample: no limit), what is used, who waited.
+fn limits(report: &StatusReport, page: &mut Page) {
+    let resources = || report.limits.resources.iter().map(|(name, report)| (name.as_str(), report));
+    let mut step = page.family("limits_step", "gauge", "How far the agent gives way, 0 to 4, by what it is short of.");
+    for (resource, report) in resources() {
+        step.sample(&[("resource", resource)], report.step.number());
+    }
+    let unit = "per mille of a core, bytes, bytes a second";
+    let mut allowed = page.family("limits_allowed", "gauge", &format!("What may be used: {unit}."));
+    for (resource, report) in resources() {
+        report.allowed.into_iter().for_each(|value| allowed.sample(&[("resource", resource)], value));
+    }
+    let mut used = page.family("limits_used", "gauge", &format!("What is used: {unit}."));
+    for (resource, report) in resources() {
+        report.used.into_iter().for_each(|value| used.sample(&[("resource", resource)], value));
+    }
+    let mut waited = page.family("limits_waited_seconds_total", "counter", "How long what goes to a lane waited.");
+    for (resource, report) in resources() {
+        for (lane, milliseconds) in &report.waited_ms {
+            waited
+                .sample(&[("resource", resource), ("lane", lane)], Duration::from_millis(*milliseconds).as_secs_f64());
+        }
+    }
+    let mut deferred =
+        page.family("limits_deferred_total", "counter", "What was left for later, or out, within limits.");
+    for (what, count) in &report.limits.deferred {
+        deferred.sample(&[("what", what)], count);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::admin::tests::report;
+    use crate::limits::{LimitReport, Step};
     use crate::source::health::CaptureSnapshot;
 
     #[test]
@@ -233,6 +271,7 @@ mod tests {
         report.spool.as_mut().unwrap().lanes.get_mut("bulk").unwrap().lost.insert("drop_oldest".into(), 4);
         let page = page(&report);
         for line in [
+            "picket_agent_configurations_refused_total 0",
             "picket_agent_source_records_total{source=\"auth\"} 10",
             "picket_agent_source_lag_bytes{source=\"auth\"} 0",
             "picket_agent_spool_bytes{lane=\"high\"} 1048576",
@@ -262,6 +301,31 @@ mod tests {
         ] {
             assert!(page.lines().any(|found| found == line), "{line} in:\n{page}");
         }
+    }
+
+    #[test]
+    fn limits_and_what_they_cost_are_metrics() {
+        let mut report = report();
+        let memory = LimitReport {
+            allowed: Some(64),
+            used: Some(70),
+            step: Step::AllSlowed,
+            waited_ms: [("bulk".to_owned(), 1_500)].into(),
+        };
+        report.limits.resources = [("memory".to_owned(), memory), ("cpu".to_owned(), LimitReport::default())].into();
+        report.limits.deferred = [("inventories".to_owned(), 3)].into();
+        let page = page(&report);
+        for line in [
+            "picket_agent_limits_step{resource=\"memory\"} 4",
+            "picket_agent_limits_step{resource=\"cpu\"} 0",
+            "picket_agent_limits_allowed{resource=\"memory\"} 64",
+            "picket_agent_limits_used{resource=\"memory\"} 70",
+            "picket_agent_limits_waited_seconds_total{resource=\"memory\",lane=\"bulk\"} 1.5",
+            "picket_agent_limits_deferred_total{what=\"inventories\"} 3",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line} in:\n{page}");
+        }
+        assert!(!page.contains("limits_allowed{resource=\"cpu\"}"), "no limit, no sample");
     }
 
     #[test]

@@ -6,14 +6,12 @@ use std::io::{self, Write};
 use serde_json::Value;
 use shared::identity::Lane;
 use shared::printable::Printable;
+use shared::remark;
 use shared::table::{Output, Table};
 use shared::time::Timestamp;
 
 use crate::admin::{StatusReport, span};
 use crate::spool::SpoolStatus;
-
-/// Remarks that are shown; the other forms of output carry what they come from.
-const REMARKS_SHOWN: usize = 20;
 
 /// Bytes in the largest unit of which there is one, with one decimal.
 fn size(bytes: u64) -> String {
@@ -39,7 +37,8 @@ fn ago(moment: Timestamp, at: Timestamp) -> String {
 /// # Errors
 /// The writer's.
 pub(super) fn print(report: &StatusReport, out: &mut impl Write) -> io::Result<()> {
-    verdict(report, out)?;
+    remark::print(&report.remarks(), out)?;
+    writeln!(out)?;
     facts(report, out)?;
     if let Some(spool) = &report.spool {
         writeln!(out)?;
@@ -58,26 +57,6 @@ pub(super) fn print(report: &StatusReport, out: &mut impl Write) -> io::Result<(
         integrities(report, out)?;
     }
     Ok(())
-}
-
-fn verdict(report: &StatusReport, out: &mut impl Write) -> io::Result<()> {
-    let remarks = report.remarks();
-    match remarks.iter().filter(|remark| remark.is_urgent).count() {
-        0 => writeln!(out, "well")?,
-        1 => writeln!(out, "degraded: one thing needs a person")?,
-        several => writeln!(out, "degraded: {several} things need a person")?,
-    }
-    for remark in remarks.iter().take(REMARKS_SHOWN) {
-        let (mark, colon) = if remark.is_urgent { ("!", "") } else { ("-", "note: ") };
-        writeln!(out, "  {mark} {colon}{}", Printable(&remark.what))?;
-        if !remark.advice.is_empty() {
-            writeln!(out, "      {}", Printable(&remark.advice))?;
-        }
-    }
-    if remarks.len() > REMARKS_SHOWN {
-        writeln!(out, "  … and {} more; --output json has all of it", remarks.len() - REMARKS_SHOWN)?;
-    }
-    writeln!(out)
 }
 
 fn facts(report: &StatusReport, out: &mut impl Write) -> io::Result<()> {
@@ -103,7 +82,7 @@ fn facts(report: &StatusReport, out: &mut impl Write) -> io::Result<()> {
     if let Some(spool) = &report.spool {
         fact("spool", &format!("{} of {}", size(spool.bytes), size(spool.max_bytes)))?;
     }
-    Ok(())
+    fact("limits", &report.limits.words())
 }
 
 fn lanes(spool: &SpoolStatus, out: &mut impl Write) -> io::Result<()> {

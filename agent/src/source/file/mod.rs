@@ -68,6 +68,9 @@ pub const OPEN_FILES_MAX: usize = 256;
 /// Names beside the followed files that are looked at in a folder.
 const BESIDE_MAX: usize = 10_000;
 
+/// While there is much to read it says this often how it is.
+const TOLD_EVERY: Duration = Duration::from_secs(1);
+
 /// What one file may read before the others of its source have their turn.
 const TURN_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
@@ -222,6 +225,7 @@ pub struct FileSource {
     is_polling: bool,
     /// The last arrangement of sources that was looked at.
     arranged: u64,
+    told_at: Instant,
 }
 
 impl FileSource {
@@ -246,6 +250,7 @@ impl FileSource {
             is_first_walk: true,
             is_polling: false,
             arranged: around.shared.arrangement.load(Ordering::Acquire),
+            told_at: now,
             around,
         }
     }
@@ -263,6 +268,10 @@ impl FileSource {
             }
             let Some(id) = self.queue.pop_front() else { break };
             self.turn(id, outlet)?;
+            if now.saturating_duration_since(self.told_at) >= TOLD_EVERY {
+                self.told_at = now;
+                self.tell_health();
+            }
             if self.mailbox.is_stopped() {
                 return Err(Stopped);
             }

@@ -1,5 +1,6 @@
 //! What a program prints, with a deadline and a bound.
 
+use std::ffi::OsStr;
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,7 +18,7 @@ const OUTPUT_BYTES_MAX: usize = 32 << 20;
 /// # Errors
 /// The system's; [`io::ErrorKind::TimedOut`] for one that did not end in 20 s, which is killed then;
 /// [`io::ErrorKind::Other`] for one that failed or printed more than 32 MiB.
-pub fn output(program: &Path, arguments: &[&str]) -> io::Result<Vec<u8>> {
+pub fn output(program: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> io::Result<Vec<u8>> {
     let mut command = Command::new(program);
     command.args(arguments).env_clear().env("LC_ALL", "C").env("PATH", "/usr/bin:/bin");
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
@@ -58,8 +59,8 @@ mod tests {
 
     #[test]
     fn programs_print_or_fail() {
-        assert_eq!(output(Path::new("/bin/sh"), &["-c", "printf x"]).unwrap(), b"x");
-        assert!(output(Path::new("/bin/sh"), &["-c", "exit 3"]).unwrap_err().to_string().contains("3"));
-        assert!(output(Path::new("/nowhere"), &[]).is_err());
+        assert_eq!(output(Path::new("/bin/sh"), ["-c", "printf x"]).unwrap(), b"x");
+        assert!(output(Path::new("/bin/sh"), ["-c", "exit 3"]).unwrap_err().to_string().contains("3"));
+        assert!(output(Path::new("/nowhere"), [""]).is_err());
     }
 }

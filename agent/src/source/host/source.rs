@@ -26,8 +26,10 @@ use super::row::{Fields, Row};
 use super::table::{Cadence, Table};
 use super::tables::{Reader, Round, facts, processes};
 use crate::handover::{Loss, LossUnit, Outlet, SourceIndex};
+use crate::limits::{Deferred, METRICS_KEPT};
 use crate::source::Source;
 use crate::source::health::{Health, Trouble};
+use crate::source::integrity::pace;
 use crate::source::wake::Wake;
 
 /// Tables of [`Cadence::Seldom`] are read at every so many intervals.
@@ -35,9 +37,11 @@ const SELDOM: u32 = 10;
 /// Bytes of programs that are hashed with a full inventory, and in an interval between.
 const HASHED_FULL: u64 = 512 << 20;
 const HASHED: u64 = 64 << 20;
-/// The walk for set-id files looks at so many entries in a step, and makes a step so often: 0.1 % of a core.
+/// The walk for set-id files looks at so many entries in a step, makes a step so often at most, and takes this share of a
+/// core, 0.1 %: folders that are not in memory cost several times more than others.
 const WALK_ENTRIES: u64 = 1000;
 const WALK_EVERY: Duration = Duration::from_secs(2);
+const WALK_SHARE: u32 = 1000;
 /// A stop is noticed by then.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// Logins of wtmpdb(8) and lastlog2(8).
@@ -187,12 +191,18 @@ impl HostSource {
         }
     }
 
-    /// Puts into the queue what is due.
-    fn plan(&mut self, now: Instant) {
+    /// Puts into the queue what is due. What the limits leave no room for is looked at with a later turn.
+    fn plan(&mut self, now: Instant, outlet: &dyn Outlet) {
         if !self.queue.is_empty() {
             return;
         }
-        if now >= self.due.full {
+        let is_due = now >= self.due.full.min(self.due.turn);
+        if is_due && outlet.defers(Deferred::Inventory) {
+            outlet.deferred(Deferred::Inventory, 1);
+            self.due.turns = self.due.turns.wrapping_add(1);
+            self.due.turn = now + self.config.interval;
+            self.due.full = self.due.full.max(self.due.turn);
+        } else if now >= self.due.full {
             self.due.full = now + self.config.full_inventory;
             self.due.turn = now + self.config.interval;
             self.reader.forget_versions();
@@ -217,7 +227,12 @@ impl HostSource {
         } else {
             return;
         }
-        if self.config.metrics {
+        if !self.config.metrics {
+            return;
+        }
+        if outlet.defers(Deferred::HostMetrics) && !self.due.turns.is_multiple_of(METRICS_KEPT) {
+            outlet.deferred(Deferred::HostMetrics, 1);
+        } else {
             self.tell_metrics();
         }
     }
@@ -238,10 +253,11 @@ impl HostSource {
         let now = self.around.clock.now();
         let mut rows = Rows::of(self, table, mode, now);
         rows.known.begin();
-        let round = self.reader.read(table, &mut |row| rows.take(row));
-        let complete = matches!(round, Ok(Round::Whole));
-        rows.end(complete);
-        let Rows { told, known, began, .. } = rows;
+        let Self { reader, high, bulk, .. } = self;
+        let mut tell = |fields| tell(table, fields, [&mut *high, &mut *bulk], outlet);
+        let round = reader.read(table, &mut |row| rows.take(row, &mut tell));
+        rows.end(matches!(round, Ok(Round::Whole)), &mut tell);
+        let Rows { known, began, .. } = rows;
         began.into_iter().for_each(|(pid, ticks)| self.starts.began(pid, ticks));
         self.known.insert(table, known);
         match round {
@@ -258,20 +274,6 @@ impl HostSource {
             }
             Err(_) => {}
         }
-        self.tell(table, told, outlet);
-    }
-
-    fn tell(&mut self, table: Table, told: Vec<Fields>, outlet: &mut dyn Outlet) {
-        for mut fields in told {
-            let is_event = table == Table::Processes
-                && fields.iter().any(|field| field.0 == "class_uid" && field.1 == Value::U64(1007));
-            if is_event {
-                fields.push(("unmapped.seen_by".to_owned(), Value::String("polling".to_owned())));
-                self.high.push(fields, outlet);
-            } else {
-                self.bulk.push(fields, outlet);
-            }
-        }
     }
 
     /// Goes on with the walk, if it is time.
@@ -279,18 +281,22 @@ impl HostSource {
         if !self.reader.walks() || now < self.due.walk {
             return;
         }
-        self.due.walk = now + WALK_EVERY;
-        let at = self.around.clock.now();
+        if outlet.defers(Deferred::Inventory) {
+            self.due.walk = now + WALK_EVERY;
+            return;
+        }
+        let (at, used) = (self.around.clock.now(), pace::used());
         let mut rows = Rows::of(self, Table::Privileged, self.walk_mode, at);
-        let round = self.reader.step_walk(WALK_ENTRIES, &mut |row| rows.take(row));
+        let Self { reader, high, bulk, .. } = self;
+        let mut tell = |fields| tell(Table::Privileged, fields, [&mut *high, &mut *bulk], outlet);
+        let round = reader.step_walk(WALK_ENTRIES, &mut |row| rows.take(row, &mut tell));
         if let Some(round) = round {
-            rows.end(round == Round::Whole);
+            rows.end(round == Round::Whole, &mut tell);
             self.begun.push(Table::Privileged);
             self.begun.dedup();
         }
-        let Rows { told, known, .. } = rows;
-        self.known.insert(Table::Privileged, known);
-        self.tell(Table::Privileged, told, outlet);
+        self.known.insert(Table::Privileged, rows.known);
+        self.due.walk = now + (pace::used().saturating_sub(used) * WALK_SHARE).max(WALK_EVERY);
     }
 
     /// Takes what the connector has.
@@ -417,7 +423,7 @@ impl HostSource {
     pub(super) fn turn(&mut self, outlet: &mut dyn Outlet) {
         let now = self.around.clock.instant();
         let before = self.sample.take();
-        self.plan(now);
+        self.plan(now, outlet);
         match (before, self.sample.take()) {
             (Some(before), Some(now)) => {
                 self.bulk.push(metrics::record(&before, now.clone()), outlet);
@@ -453,6 +459,18 @@ fn vanished(pid: u32, parent: Option<u32>) -> Row {
     row
 }
 
+/// Puts a record where it belongs; one at a time, so that no inventory is in memory whole.
+fn tell(table: Table, mut fields: Fields, [high, bulk]: [&mut Outbox; 2], outlet: &mut dyn Outlet) {
+    let is_event =
+        table == Table::Processes && fields.iter().any(|field| field.0 == "class_uid" && field.1 == Value::U64(1007));
+    if is_event {
+        fields.push(("unmapped.seen_by".to_owned(), Value::String("polling".to_owned())));
+        high.push(fields, outlet);
+    } else {
+        bulk.push(fields, outlet);
+    }
+}
+
 /// Rows of a table on their way to records.
 struct Rows {
     table: Table,
@@ -462,7 +480,6 @@ struct Rows {
     states: Option<States>,
     /// Differences are told; not the first time, when all is new.
     differs: bool,
-    told: Vec<Fields>,
     /// Processes and the ticks at which they began.
     began: Vec<(u32, u64)>,
 }
@@ -474,38 +491,38 @@ impl Rows {
         let full = if table.is_history() { first } else { mode == Mode::Full || first };
         let states = full.then(|| States::new(table, at, facts::system(source.reader.place())));
         let known = source.known.remove(&table).unwrap_or_default();
-        Self { table, at, known, states, differs: !first, told: Vec::new(), began: Vec::new() }
+        Self { table, at, known, states, differs: !first, began: Vec::new() }
     }
 
-    fn take(&mut self, row: Row) {
-        let Self { table, at, known, states, differs, told, began } = self;
+    fn take(&mut self, row: Row, tell: &mut dyn FnMut(Fields)) {
+        let Self { table, at, known, states, differs, began } = self;
         if *table == Table::Processes {
             began.extend(row.process());
         }
         if table.is_history() {
             match states {
-                Some(states) => states.row(row, &mut |fields| told.push(fields)),
-                None => told.push(record::difference(*table, Difference::Added(row), *at)),
+                Some(states) => states.row(row, tell),
+                None => tell(record::difference(*table, Difference::Added(row), *at)),
             }
             return;
         }
         pulse::beat();
         if let Some(states) = states {
-            states.row(row.clone(), &mut |fields| told.push(fields));
+            states.row(row.clone(), tell);
         }
         if let Some(difference) = known.see(row).filter(|_| *differs) {
-            told.push(record::difference(*table, difference, *at));
+            tell(record::difference(*table, difference, *at));
         }
     }
 
-    fn end(&mut self, complete: bool) {
-        let Self { table, at, known, states, differs, told, .. } = self;
+    fn end(&mut self, complete: bool, tell: &mut dyn FnMut(Fields)) {
+        let Self { table, at, known, states, differs, .. } = self;
         if let Some(states) = states {
-            states.finish(&mut |fields| told.push(fields));
+            states.finish(tell);
         }
         known.end(complete, &mut |difference| {
             if *differs {
-                told.push(record::difference(*table, difference, *at));
+                tell(record::difference(*table, difference, *at));
             }
         });
     }

@@ -207,7 +207,9 @@ impl Inspector {
     /// Looks at everything and writes a new baseline; whether it came to its end.
     pub(super) fn scan(&mut self, outlet: &mut dyn Outlet) -> bool {
         let begun = Instant::now();
+        self.pace.obey(outlet.governor());
         let scanned = self.scan_all(outlet);
+        self.pace.obey(None);
         match self.judge(scanned) {
             Ok(seen) if !seen.is_cut => {
                 self.totals.scans += 1;

@@ -25,6 +25,8 @@
 //! - A baseline that is missing, damaged, of another version or older than one that was in place is an event
 //!   (`baseline_lost`), never a silent new one. What was in place is remembered in the spool's table of checkpoints.
 //! - Nothing that stands in a tree stops the source: it is told with a flag, or counted.
+//! - What the limits of the agent put off is looked at later: a look at everything begins later, or rests where it is; word
+//!   of changes waits meanwhile, as it does while a look at everything is under way.
 
 pub mod attributes;
 pub mod baseline;
@@ -51,6 +53,7 @@ use super::file::Surroundings;
 use super::file::watch::{Mailbox, Watch};
 use super::health::Missing;
 use crate::handover::Outlet;
+use crate::limits::Deferred;
 
 /// What is looked at and how.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,6 +84,8 @@ const NEWER_AGE_MAX: Duration = Duration::from_secs(60);
 const RESCAN_PAUSE: Duration = Duration::from_secs(30);
 /// A look that failed is tried again after this.
 const RETRY: Duration = Duration::from_secs(60);
+/// A look at everything that the limits leave no room for is thought of again after this.
+const DEFERRED: Duration = Duration::from_secs(5);
 
 /// What this program lacks for all of it to be seen.
 #[must_use]
@@ -127,9 +132,15 @@ impl Source for IntegritySource {
     fn run(&mut self, outlet: &mut dyn Outlet) {
         pace::yield_to_all();
         let now = || Instant::now();
-        let (mut scan_at, mut scanned_at) = (now(), now());
+        let (mut scan_at, mut scanned_at, mut is_deferred) = (now(), now(), false);
         while !self.around.wake.is_stopped() && !self.inspector.is_stopped() {
-            if now() >= scan_at {
+            if now() >= scan_at && outlet.defers(Deferred::IntegrityScan) {
+                if !std::mem::replace(&mut is_deferred, true) {
+                    outlet.deferred(Deferred::IntegrityScan, 1);
+                }
+                scan_at = now() + DEFERRED;
+            } else if now() >= scan_at {
+                is_deferred = false;
                 let next = if self.inspector.scan(outlet) { self.interval } else { RETRY };
                 scanned_at = now();
                 scan_at = scanned_at + next;

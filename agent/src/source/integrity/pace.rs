@@ -1,13 +1,14 @@
 //! How much of a core looking may take, and that everything else comes first.
 //!
-//! The thread runs at nice 19. The idle I/O class would need ioprio_set(2), for which rustix has no call and which cannot
-//! be called without `unsafe`: Linux gives a thread of nice 19 the lowest level of the best-effort class instead
-//! (ioprio_set(2): `(nice + 20) / 5` = 7). `IOSchedulingClass=idle` in the unit gives it to the whole agent.
+//! The thread runs at nice 19 and in the idle I/O class: its reads reach a disk when nobody else's wait for it. The class
+//! counts where the disk's scheduler knows of it (BFQ, mq-deadline).
 
 use std::time::{Duration, Instant};
 
+use ioprio::{Class, Pid, Priority, Target};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::limits::{Deferred, Governor};
 use crate::source::wake::Wake;
 
 /// The budget holds over this long; a pause is never longer.
@@ -19,17 +20,23 @@ pub fn yield_to_all() {
     if let Err(error) = rustix::process::setpriority_process(None, 19) {
         tracing::debug!(%error, "the nice value of a scanning thread cannot be set");
     }
+    // Of this thread only, too (ioprio_set(2): 0 is the calling thread).
+    if let Err(error) = ioprio::set_priority(Target::Process(Pid::from_raw(0)), Priority::new(Class::Idle)) {
+        tracing::debug!(%error, "the I/O class of a scanning thread cannot be set");
+    }
 }
 
 /// Keeps a thread within its share.
-#[derive(Debug)]
 pub struct Pace {
     percent: u32,
+    /// Who may have it rest; none: nobody.
+    governor: Option<Governor>,
     began: Instant,
     used_before: Duration,
 }
 
-fn used() -> Duration {
+/// CPU time of this thread so far.
+pub fn used() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
@@ -42,11 +49,18 @@ impl Pace {
     /// A share of `percent` of one core, 1 to 100, from now on.
     #[must_use]
     pub fn new(percent: u32) -> Self {
-        Self { percent, began: Instant::now(), used_before: used() }
+        Self { percent, governor: None, began: Instant::now(), used_before: used() }
     }
 
-    /// Waits if too much was used; a stop ends it.
+    /// From now on it rests while this one says so; none: never.
+    pub fn obey(&mut self, governor: Option<&Governor>) {
+        self.governor = governor.cloned();
+    }
+
+    /// Waits if too much was used, and while the limits leave no room; a stop ends it.
     pub fn keep(&mut self, wake: &Wake) {
+        let rests = || self.governor.as_ref().is_some_and(|governor| governor.defers(Deferred::IntegrityScan));
+        while rests() && !wake.rest(WINDOW) {}
         shared::pulse::beat();
         let (passed, used) = (self.began.elapsed(), used());
         let pause = pause(self.percent, used.saturating_sub(self.used_before), passed);
@@ -54,7 +68,8 @@ impl Pace {
             wake.wait(pause, pause);
         }
         if passed >= WINDOW {
-            *self = Self::new(self.percent);
+            let governor = self.governor.take();
+            *self = Self { governor, ..Self::new(self.percent) };
         }
     }
 }
@@ -62,6 +77,39 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scan_rests_while_the_limits_leave_no_room_and_a_stop_ends_it() {
+        let governor = Governor::new(shared::time::Clock::System);
+        let limit = shared::fleet::AgentConfig::default().limits.memory_bytes;
+        governor.tick(crate::limits::Measured { resident_bytes: limit, ..Default::default() });
+        let (mut pace, wake) = (Pace::new(100), std::sync::Arc::new(Wake::default()));
+        // Nobody has it rest.
+        pace.keep(&wake);
+        pace.obey(Some(&governor));
+        let (resting, stop) = (std::sync::Arc::clone(&wake), std::sync::mpsc::sync_channel(1));
+        let thread = std::thread::spawn(move || {
+            pace.keep(&resting);
+            stop.0.send(()).unwrap();
+        });
+        assert!(stop.1.recv_timeout(Duration::from_millis(50)).is_err(), "it rests");
+        wake.stop();
+        stop.1.recv_timeout(Duration::from_secs(20)).unwrap();
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_thread_that_yields_is_the_last_for_cores_and_disks_and_no_other_is() {
+        let class = || ioprio::get_priority(Target::Process(Pid::from_raw(0))).unwrap().class();
+        let nice = || rustix::process::getpriority_process(None).unwrap();
+        let before = (nice(), class());
+        let yielded = std::thread::spawn(move || {
+            yield_to_all();
+            (nice(), class())
+        });
+        assert_eq!(yielded.join().unwrap(), (19, Some(Class::Idle)));
+        assert_eq!((nice(), class()), before);
+    }
 
     #[test]
     fn share_is_kept_by_waiting() {

@@ -84,6 +84,17 @@ impl Meter {
         self.table.local(addresses);
     }
 
+    /// Fewer flows and less of conversations is kept, fewer updates are told, or as much as ever.
+    pub fn restrain(&mut self, (flows_max, held_bytes_max): (usize, usize), samples_updates: bool) {
+        self.table.bound(flows_max, held_bytes_max);
+        self.table.sample_updates(samples_updates);
+    }
+
+    /// Updates of flows that were not told since this was asked last.
+    pub fn take_untold_updates(&mut self) -> u64 {
+        self.table.take_untold_updates()
+    }
+
     /// Frames so far.
     #[must_use]
     pub fn frames(&self) -> u64 {

@@ -18,9 +18,10 @@ pub mod sockets;
 pub mod units;
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::Path;
 
 use shared::record::Value;
 
@@ -319,9 +320,12 @@ impl Reader {
                 Err(_) => round = Round::Partial,
             }
         }
-        let has_rpm = rpm.iter().any(|path| self.place.at(path).exists());
-        if has_rpm && self.place.is_host() {
-            let printed = child::output(&PathBuf::from("/usr/bin/rpm"), &["-qa", "--qf", packages::RPM_FORMAT]);
+        let holds_rpm = |folder: &&&str| RPM.iter().any(|name| self.place.at(&format!("{folder}/{name}")).exists());
+        if let Some(folder) = folders.iter().find(holds_rpm) {
+            let folder = self.place.at(folder);
+            let arguments = [OsStr::new("--dbpath"), folder.as_os_str(), "-qa".as_ref(), "--qf".as_ref()];
+            let asked = arguments.into_iter().chain([OsStr::new(packages::RPM_FORMAT)]);
+            let printed = child::output(Path::new("/usr/bin/rpm"), asked);
             let printed = printed.map_err(|problem| {
                 // It is asked again the next time.
                 self.versions.remove(&Table::Packages);

@@ -1,5 +1,4 @@
-//! Files that run as their owner or group (SUID, SGID) or with capabilities of their own: a walk of the local file systems,
-//! a few entries at a time.
+//! Files that run as their owner or group (SUID, SGID): a walk of the local file systems, a few entries at a time.
 //!
 //! Links are not followed, network and pseudo file systems and those mounted `nosuid` are left out. Bounds: [`ENTRIES_MAX`]
 //! entries a round, [`DEPTH_MAX`] folders deep.

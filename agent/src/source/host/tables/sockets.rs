@@ -14,7 +14,7 @@ use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with, sockopt};
 use shared::record::Value;
 
-use super::super::place::Place;
+use super::super::place::{self, Place};
 use super::super::row::Row;
 use super::super::table::LISTEN;
 use super::processes;
@@ -153,6 +153,12 @@ fn row(protocol: u8, socket: &diag::Row) -> Row {
     row
 }
 
+/// The name of a process; none of one that is gone.
+fn name(proc: &Path, pid: u32) -> Option<String> {
+    let stat = place::read(&proc.join(format!("{pid}/stat")), 4096).ok()?;
+    processes::stat(&stat).map(|stat| String::from_utf8_lossy(&stat.name).into_owned())
+}
+
 /// Tells every socket.
 ///
 /// # Errors
@@ -166,6 +172,8 @@ pub fn sockets(
     let proc = place.at("proc");
     let found = all(place)?;
     owners.find(&proc, &found.iter().map(|(_, socket)| socket.inode).collect::<Vec<_>>());
+    // Few processes hold many sockets.
+    let mut names = HashMap::new();
     for (protocol, socket) in &found {
         let mut row = row(*protocol, socket);
         row.volatile("actor.user.uid", Value::String(socket.uid.to_string()));
@@ -174,9 +182,8 @@ pub fn sockets(
         }
         if let Some(pid) = owners.pids.get(&socket.inode).filter(|pid| **pid != 0) {
             row.volatile("actor.process.pid", Value::U64((*pid).into()));
-            let stat = super::super::place::read(&proc.join(format!("{pid}/stat")), 4096).unwrap_or_default();
-            if let Some(stat) = processes::stat(&stat) {
-                row.volatile("actor.process.name", Value::String(String::from_utf8_lossy(&stat.name).into_owned()));
+            if let Some(name) = names.entry(*pid).or_insert_with(|| name(&proc, *pid)) {
+                row.volatile("actor.process.name", Value::String(name.clone()));
             }
         }
         each(row);

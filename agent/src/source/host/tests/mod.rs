@@ -3,10 +3,13 @@
 mod agreement;
 mod cost;
 mod hostile;
+mod limits;
+mod packages;
 mod short;
 mod tree;
 
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,4 +67,20 @@ fn source(root: PathBuf, tables: &[Table], clock: &Clock) -> HostSource {
     };
     let (wake, health) = (Arc::default(), Arc::default());
     HostSource::new(config, Around { index: SourceIndex(0), clock: clock.clone(), wake, health })
+}
+
+/// Runs a tool of the system; whether it is there and did what it was asked for.
+fn ran(tool: &mut Command) -> bool {
+    let name = tool.get_program().to_string_lossy().into_owned();
+    match tool.env("LC_ALL", "C").stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => true,
+        Ok(output) => {
+            println!("skipped: {name}: {}", String::from_utf8_lossy(&output.stderr).trim());
+            false
+        }
+        Err(error) => {
+            println!("skipped: {name}: {error}");
+            false
+        }
+    }
 }

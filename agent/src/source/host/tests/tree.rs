@@ -8,14 +8,15 @@ use shared::time::{Clock, ManualClock, Timestamp};
 
 use super::super::Table;
 use super::super::row::Fields;
-use super::{Kept, number, source, word};
+use super::{Kept, number, ran, source, word};
 use crate::source::health::Trouble;
 use crate::source::scratch::Folder;
 
-struct Bench {
-    folder: Folder,
+/// A source and its tree.
+pub(super) struct Bench {
+    pub(super) folder: Folder,
     clock: ManualClock,
-    source: super::HostSource,
+    pub(super) source: super::HostSource,
     kept: Kept,
 }
 
@@ -32,7 +33,7 @@ const TABLES: [Table; 9] = [
 ];
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = Folder::new();
         let clock = ManualClock::new(Timestamp::from_seconds(1_000_000));
         write(&folder, "etc/passwd", "root:x:0:0::/root:/bin/sh\n");
@@ -46,7 +47,7 @@ impl Bench {
     }
 
     /// Lets time pass and all of it be looked at; what was told.
-    fn after(&mut self, seconds: u64) -> Vec<(Lane, Fields)> {
+    pub(super) fn after(&mut self, seconds: u64) -> Vec<(Lane, Fields)> {
         self.clock.advance(Duration::from_secs(seconds));
         // One table a turn; the walk has its own pace.
         for _ in 0..TABLES.len() + 5 {
@@ -57,7 +58,7 @@ impl Bench {
     }
 
     /// Lets an interval pass: class, activity, table of each difference.
-    fn differences(&mut self, seconds: u64) -> Vec<(u64, u64, String)> {
+    pub(super) fn differences(&mut self, seconds: u64) -> Vec<(u64, u64, String)> {
         let told = self.after(seconds);
         let differs = told.iter().filter(|(_, fields)| word(fields, "unmapped.change") != "state");
         let mut all: Vec<_> = differs
@@ -71,7 +72,7 @@ impl Bench {
     }
 }
 
-fn write(folder: &Folder, path: &str, text: &str) {
+pub(super) fn write(folder: &Folder, path: &str, text: &str) {
     fs::create_dir_all(folder.path(path).parent().unwrap()).unwrap();
     // Another inode: a change is seen whatever the clock's grain is.
     fs::write(folder.path(&format!("{path}.new")), text).unwrap();
@@ -214,24 +215,6 @@ fn what_was_logged_before_is_state_and_what_is_appended_happens_once() {
     assert_eq!(logins(&bench.after(60)), [("next".into(), "add".into())]);
 }
 
-/// Runs a tool of shadow on a tree; whether it is there and did it.
-fn shadow(root: &std::path::Path, words: &str) -> bool {
-    let mut words = words.split(' ');
-    let tool = words.next().unwrap();
-    let output = std::process::Command::new(tool).arg("--prefix").arg(root).args(words).output();
-    match output {
-        Ok(output) if output.status.success() => true,
-        Ok(output) => {
-            println!("skipped: {tool}: {}", String::from_utf8_lossy(&output.stderr).trim());
-            false
-        }
-        Err(error) => {
-            println!("skipped: {tool}: {error}");
-            false
-        }
-    }
-}
-
 #[test]
 fn users_and_groups_that_the_systems_own_tools_make_are_told() {
     let mut bench = Bench::new();
@@ -249,7 +232,9 @@ fn users_and_groups_that_the_systems_own_tools_make_are_told() {
         ("userdel eve", &[(3001, 6, "users"), (3006, 4, "groups")]),
         ("groupdel ops", &[(3006, 5, "groups")]),
     ] {
-        if !shadow(&root, command) {
+        let mut words = command.split(' ');
+        let mut tool = std::process::Command::new(words.next().unwrap());
+        if !ran(tool.arg("--prefix").arg(&root).args(words)) {
             return;
         }
         let expected: Vec<_> =

@@ -100,7 +100,9 @@ impl Capture for Opened {
             let timeout = Timespec::try_from(patience).ok();
             let mut ends = [PollFd::new(&self.pcap, PollFlags::IN)];
             match poll(&mut ends, timeout.as_ref()) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(0),
+                Err(rustix::io::Errno::INTR) => return Ok(0),
+                // libpcap is asked when nothing came, too: that an interface went down wakes once, and that it was taken away
+                // a moment later is found by looking.
                 Ok(_) => {}
                 Err(error) => return Err(CaptureError::Failed(format!("poll: {error}"))),
             }

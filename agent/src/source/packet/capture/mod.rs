@@ -26,13 +26,15 @@
 //!   (a bridge and its port, a VLAN and its parent) is seen on each: name the interface where that matters.
 //!
 //! Invariants: what the kernel or the interface dropped, and flows that were forgotten, are loss records within a minute;
-//! a capture that cannot be opened or ends is tried again and stops nobody else; at a stop open flows are told.
+//! a capture that cannot be opened or ends is tried again and stops nobody else; at a stop open flows are told. A capture
+//! outlives its source where the next one would open the same ([`Baton`]).
 //!
 //! Bounds beside the table of flows: the ring ([`PacketConfig::buffer_bytes`]), [`HELD_BYTES_MAX`] of conversations, one
 //! hand-over of records.
 
 mod addresses;
 mod ahead;
+mod baton;
 mod capabilities;
 mod live;
 mod own;
@@ -49,6 +51,7 @@ use shared::identity::Lane;
 use shared::time::{Clock, Timestamp};
 
 use self::ahead::Ahead;
+pub use self::baton::{Baton, Left};
 pub use self::capabilities::{lacks, missing};
 pub use self::live::{Live, check_filter};
 pub use self::own::is_own;
@@ -59,6 +62,7 @@ use super::flow::Settings;
 use super::meter::Meter;
 use super::process::Attribution;
 use crate::handover::{Outlet, SourceIndex};
+use crate::limits::{Deferred, Governor, Step};
 use crate::own_traffic::{OwnEnds, OwnTraffic};
 use crate::source::Source;
 use crate::source::health::{CaptureSnapshot, Health, Missing, Trouble};
@@ -106,6 +110,15 @@ pub struct PacketConfig {
     pub update_interval: Duration,
     /// Where records go.
     pub lane: Lane,
+}
+
+impl PacketConfig {
+    /// Whether a capture that was opened under this is what `other` would open.
+    #[must_use]
+    pub fn opens_as(&self, other: &Self) -> bool {
+        let key = |config: &Self| (config.snap_length, config.buffer_bytes, config.promiscuous);
+        self.interface == other.interface && self.filter == other.filter && key(self) == key(other)
+    }
 }
 
 /// A packet as it was captured.
@@ -168,7 +181,7 @@ impl CaptureError {
 }
 
 /// A capture that is open.
-pub trait Capture {
+pub trait Capture: Send {
     /// How its packets begin.
     fn link(&self) -> LinkType;
 
@@ -220,6 +233,8 @@ pub struct Around {
     pub health: Arc<Health>,
     /// What this program itself sends.
     pub own: OwnTraffic,
+    /// Where the source before it may have left its capture, and where it leaves its own.
+    pub baton: Arc<Baton>,
 }
 
 /// A packet source.
@@ -265,15 +280,31 @@ impl PacketSource {
         }
     }
 
-    /// Opens a capture, without the conversations of this program.
+    /// Opens a capture, without the conversations of this program, or goes on with that of the source before.
     fn open(&mut self) -> Result<Box<dyn Capture>, CaptureError> {
         self.own_generation = self.around.own.generation();
         let own = self.around.own.ends();
         self.meter.leave_out(own.clone());
-        self.tally.opened();
         // Before the first frame: from then on flows are kept for it.
         self.owners.ask(&mut self.meter, &self.around.clock);
-        self.interface.open(&self.config, &own)
+        if let Some(Left { capture, drops, own_generation, .. }) = self.around.baton.take(&self.config) {
+            self.tally.opened(drops);
+            self.own_generation = own_generation;
+            tracing::info!(interface = self.config.interface, "capturing goes on");
+            return Ok(capture);
+        }
+        self.tally.opened(Drops::default());
+        let capture = self.interface.open(&self.config, &own)?;
+        tracing::info!(interface = self.config.interface, "capturing");
+        Ok(capture)
+    }
+
+    /// The capture is left to the next source if this one was asked to end, and closed if it failed.
+    fn part_with(&self, capture: Box<dyn Capture>, failed: bool) {
+        if !failed {
+            let (drops, own_generation) = (self.tally.told_of(), self.own_generation);
+            self.around.baton.leave(Left { capture, config: self.config.clone(), drops, own_generation });
+        }
     }
 
     /// Reads until the source is asked to end.
@@ -336,11 +367,19 @@ impl PacketSource {
             self.finish(ROOM_PATIENCE, outlet);
         }
         self.latest = self.latest.max(now);
+        self.restrain(outlet);
         self.meter.expire(now, &mut |told| self.telling.take(told, outlet));
         self.tally.evicted(self.meter.take_evicted());
         self.telling.hand_over(outlet);
         self.tally.say(now, instant, &mut self.telling, outlet);
         self.report(None);
+    }
+
+    /// Keeps within what the limits leave.
+    fn restrain(&mut self, outlet: &dyn Outlet) {
+        let memory = outlet.governor().map_or(Step::None, Governor::memory_step);
+        self.meter.restrain(room(self.config.flows_max, memory), outlet.defers(Deferred::FlowUpdate));
+        outlet.deferred(Deferred::FlowUpdate, self.meter.take_untold_updates());
     }
 
     /// The capture is over: open flows are told, and what was lost since it was said last.
@@ -415,6 +454,15 @@ impl Owners {
     }
 }
 
+/// Most flows and most bytes of conversations, by how scarce memory is.
+fn room(flows_max: usize, memory: Step) -> (usize, usize) {
+    match memory {
+        Step::None | Step::BulkSlowed => (flows_max, HELD_BYTES_MAX),
+        Step::UpdatesSampled | Step::InventoryPaused => (flows_max / 2, HELD_BYTES_MAX / 4),
+        Step::AllSlowed => (flows_max / 4, HELD_BYTES_MAX / 16),
+    }
+}
+
 fn meter(config: &PacketConfig) -> Meter {
     Meter::new(Settings {
         flows_max: config.flows_max,
@@ -433,12 +481,11 @@ impl Source for PacketSource {
                 Ok(mut capture) => {
                     // As long as this capture.
                     let _ahead = self.ahead();
-                    tracing::info!(interface = self.config.interface, "capturing");
                     (said, self.housekeeping_at) = (None, self.around.clock.instant());
                     backoff.reset();
                     self.report(None);
                     let ended = self.capture(capture.as_mut(), outlet);
-                    drop(capture);
+                    self.part_with(capture, ended.is_err());
                     let stops = self.around.wake.is_stopped();
                     self.finish(if stops { STOP_PATIENCE } else { ROOM_PATIENCE }, outlet);
                     ended

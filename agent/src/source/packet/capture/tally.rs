@@ -66,9 +66,14 @@ impl Tally {
         }
     }
 
-    /// A capture begins: the library counts from 0.
-    pub(super) fn opened(&mut self) {
-        self.last = Drops::default();
+    /// A capture begins, of which so much is told already.
+    pub(super) fn opened(&mut self, told: Drops) {
+        self.last = told;
+    }
+
+    /// What the library said last.
+    pub(super) fn told_of(&self) -> Drops {
+        self.last
     }
 
     pub(super) fn packets(&mut self, count: u64) {

@@ -17,6 +17,7 @@ enum Step {
     Drops(Drops),
     Pass(Duration),
     Fail(CaptureError),
+    Stop(Arc<Wake>),
 }
 
 /// An interface whose captures do what they are told, then ask the source to end.
@@ -77,6 +78,7 @@ impl Capture for FakeCapture {
             Some(Step::Drops(drops)) => self.drops = drops,
             Some(Step::Pass(time)) => self.clock.advance(time),
             Some(Step::Fail(error)) => return Err(error),
+            Some(Step::Stop(wake)) => wake.stop(),
             None => self.wake.stop(),
         }
         Ok(0)
@@ -185,12 +187,54 @@ fn run_beside(own: OwnTraffic, config: PacketConfig, full: bool, opens: Vec<Resu
         wake,
         health: Arc::clone(&health),
         own: own.clone(),
+        baton: Arc::default(),
     };
     assert_eq!(fake.own.generation(), own.generation());
     let mut kept = Kept { full, ..Kept::default() };
     PacketSource::new(config, Arc::new(fake), None, around).run(&mut kept);
     let filters = filters.lock().unwrap().clone();
     Ran { kept, filters, health, own }
+}
+
+#[test]
+fn capture_outlives_its_source_for_one_that_would_open_the_same_and_its_drops_are_told_once() {
+    let clock = ManualClock::new(Timestamp::from_seconds(1_700_000_000));
+    let (own, baton, wakes) =
+        (OwnTraffic::default(), Arc::<Baton>::default(), [(); 3].map(|()| Arc::<Wake>::default()));
+    let drops = |kernel| Step::Drops(Drops { kernel, interface: 0 });
+    let stop = |number: usize| Step::Stop(Arc::clone(&wakes[number]));
+    let packets = |port| Step::Packets(vec![udp(port, SERVER, b"?")]);
+    let steps = vec![packets(4000), drops(3), stop(0), packets(4001), drops(5), stop(1)];
+    let fake = Arc::new(Fake {
+        opens: Mutex::new([Ok(steps), Ok(vec![packets(4002), drops(1), stop(2)])].into()),
+        filters: Arc::default(),
+        clock: clock.clone(),
+        wake: Arc::default(),
+        own: own.clone(),
+    });
+    let run = |config: PacketConfig, wake: &Arc<Wake>| {
+        let (clock, wake, own, baton) =
+            (Clock::Manual(clock.clone()), Arc::clone(wake), own.clone(), Arc::clone(&baton));
+        let around = Around { index: SourceIndex(0), clock, wake, health: Arc::default(), own, baton };
+        let mut kept = Kept::default();
+        PacketSource::new(config, Arc::clone(&fake) as Arc<dyn Interface>, None, around).run(&mut kept);
+        let of = |key: &str| kept.records.iter().filter_map(|fields| value(fields, key)).cloned().collect::<Vec<_>>();
+        (of("src_endpoint.port"), of("count"), fake.opens.lock().unwrap().len())
+    };
+    let amounts = |number: u64| vec![Value::U64(number)];
+    assert_eq!(run(config(), &wakes[0]), (amounts(4000), amounts(3), 1));
+    let others = PacketConfig { protocols: vec![Protocol::Flow], flows_max: 2048, lane: Lane::High, ..config() };
+    assert_eq!(run(others, &wakes[1]), (amounts(4001), amounts(2), 1), "the same capture goes on");
+    let filtered = PacketConfig { filter: Some("udp".into()), ..config() };
+    assert_eq!(run(filtered, &wakes[2]), (amounts(4002), amounts(1), 0), "another filter is another capture");
+    for other in [
+        PacketConfig { interface: "fake1".into(), ..config() },
+        PacketConfig { snap_length: 96, ..config() },
+        PacketConfig { buffer_bytes: 2 << 20, ..config() },
+        PacketConfig { promiscuous: true, ..config() },
+    ] {
+        assert!(!config().opens_as(&other), "{other:?}");
+    }
 }
 
 #[test]
@@ -333,7 +377,8 @@ fn clock_that_goes_back_does_not_end_every_flow_at_once() {
         wake: Arc::clone(&wake),
         own: own.clone(),
     };
-    let around = Around { index: SourceIndex(0), clock: Clock::Manual(clock), wake, health, own };
+    let around =
+        Around { index: SourceIndex(0), clock: Clock::Manual(clock), wake, health, own, baton: Arc::default() };
     let mut source = PacketSource::new(config(), Arc::new(fake), None, around);
     let mut kept = Kept::default();
     source.latest = Timestamp::from_seconds(1_700_003_600);

@@ -35,7 +35,10 @@ use self::owner::Unasked;
 pub use self::owner::Unowned;
 use super::dissect::{Side, Told};
 use super::{Flaws, Outer, Packet, TUNNELS_MAX, Transport, Tunnel, Udp};
+use crate::limits::UPDATES_KEPT;
 
+/// Flows that are forgotten with a packet, at most, where the table was made smaller.
+const EVICTED_AT_ONCE: usize = 8;
 /// Flows that room is reserved for.
 const FLOWS_AHEAD_MAX: usize = 1 << 17;
 
@@ -88,6 +91,10 @@ pub struct Table {
     lists: Lists,
     held_bytes: usize,
     evicted: Evicted,
+    /// Of updates few are told.
+    samples: bool,
+    /// Updates that were not told since this was asked last.
+    untold_updates: u64,
     unasked: Unasked,
     now: Timestamp,
 }
@@ -116,7 +123,21 @@ impl Table {
         let (index, entries) = (HashTable::with_capacity(most), Vec::with_capacity(most));
         let (hasher, free, lists) = (RandomState::new(), Vec::new(), Lists::default());
         let (held_bytes, evicted, unasked, now) = (0, Evicted::default(), Unasked::default(), Timestamp(i64::MIN));
-        Self { settings, index, hasher, entries, free, lists, held_bytes, evicted, unasked, now }
+        let (samples, untold_updates) = (false, 0);
+        Self {
+            settings,
+            index,
+            hasher,
+            entries,
+            free,
+            lists,
+            held_bytes,
+            evicted,
+            samples,
+            untold_updates,
+            unasked,
+            now,
+        }
     }
 
     /// Flows that last.
@@ -140,6 +161,21 @@ impl Table {
     /// What went before its time since this was asked last.
     pub fn take_evicted(&mut self) -> Evicted {
         std::mem::take(&mut self.evicted)
+    }
+
+    /// Other bounds from now on: those of the settings or less.
+    pub fn bound(&mut self, flows_max: usize, held_bytes_max: usize) {
+        (self.settings.flows_max, self.settings.held_bytes_max) = (flows_max.max(1), held_bytes_max);
+    }
+
+    /// Whether of updates of a flow that lasts only one of [`UPDATES_KEPT`] is told from now on.
+    pub fn sample_updates(&mut self, samples: bool) {
+        self.samples = samples;
+    }
+
+    /// Updates that were not told since this was asked last.
+    pub fn take_untold_updates(&mut self) -> u64 {
+        std::mem::take(&mut self.untold_updates)
     }
 
     /// Takes a packet. One without IP belongs to no flow.
@@ -210,7 +246,10 @@ impl Table {
     }
 
     fn open(&mut self, key: Key, path: Path, packet: &Packet<'_>, out: Out<'_>) -> u32 {
-        if self.index.len() >= self.settings.flows_max {
+        for _ in 0..EVICTED_AT_ONCE {
+            if self.index.len() < self.settings.flows_max {
+                break;
+            }
             self.evict(out);
         }
         let entry = Entry::new(path, packet);
@@ -265,7 +304,13 @@ impl Table {
         let due = entry.told_at.plus(self.settings.update_interval);
         if packet.at >= due {
             entry.told_at = packet.at;
-            out(record::flow(entry, Why::Update, local));
+            entry.updates += 1;
+            // The numbers of those that are told show how many are not.
+            if self.samples && !entry.updates.is_multiple_of(UPDATES_KEPT) {
+                self.untold_updates += 1;
+            } else {
+                out(record::flow(entry, Why::Update, local));
+            }
         }
         self.lists.put(at, entry.patience(), packet.at, &mut self.entries);
     }

@@ -162,7 +162,6 @@ pub(super) fn flow(entry: &mut Entry, why: Why, local: &[IpAddr]) -> Told {
     put(fields, "unmapped.payload_bytes_in", Value::U64(payload_in));
     let reason = match why {
         Why::Update => {
-            entry.updates += 1;
             put(fields, "unmapped.update", Value::U64(entry.updates.into()));
             return told;
         }

@@ -116,6 +116,42 @@ fn flow_that_lasts_is_told_while_it_does_and_silence_ends_it() {
 }
 
 #[test]
+fn sampled_flow_is_told_seldom_counted_and_told_at_its_end() {
+    let settings = Settings { update_interval: Duration::from_secs(1), ..Settings::default() };
+    let (mut table, mut told) = (Table::new(settings), Vec::new());
+    table.sample_updates(true);
+    for second in 0..=20 {
+        table.packet(&packet(A, B, second * 1000, udp((40_000, 9), b"x")), &mut |record| told.push(record));
+    }
+    let updates = |told: &[Told]| told.iter().map(|told| number(told, "unmapped.update")).collect::<Vec<_>>();
+    assert_eq!(updates(&told), [8, 16], "one of eight, and its number says so");
+    assert_eq!((table.take_untold_updates(), table.take_untold_updates()), (18, 0));
+    table.sample_updates(false);
+    table.packet(&packet(A, B, 21_000, udp((40_000, 9), b"x")), &mut |record| told.push(record));
+    assert_eq!((updates(&told), table.take_untold_updates()), (vec![8, 16, 21], 0));
+    table.sample_updates(true);
+    table.finish(&mut |record| told.push(record));
+    assert_eq!((told.len(), number(&told[3], "traffic.packets_out")), (4, 22), "its end is told whatever is sampled");
+}
+
+#[test]
+fn smaller_table_forgets_few_flows_at_a_time_and_counts_them() {
+    let (mut table, mut told) = (Table::new(Settings { flows_max: 100, ..Settings::default() }), Vec::new());
+    let mut flow = |table: &mut Table, number: u8, to: [u8; 4]| {
+        table.packet(&packet([10, 0, 0, number], to, 1, udp((1, 80), b"x")), &mut |record| told.push(record));
+        table.len()
+    };
+    (0..100).for_each(|number| assert!(flow(&mut table, number, A) <= 100));
+    table.bound(20, 1 << 20);
+    assert_eq!(flow(&mut table, 100, A), 100 - 8 + 1);
+    let sizes: Vec<usize> = (0..30).map(|number| flow(&mut table, number, B)).collect();
+    assert_eq!(sizes.last(), Some(&20));
+    assert_eq!(table.take_evicted().flows, 100 + 31 - 20);
+    table.bound(100, 1 << 20);
+    assert_eq!(flow(&mut table, 31, B), 21);
+}
+
+#[test]
 fn flood_of_questions_costs_bounded_room_and_leaves_connections_alone() {
     let settings = Settings { flows_max: 100, ..Settings::default() };
     let (mut table, mut told) = (Table::new(settings), Vec::new());

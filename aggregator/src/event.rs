@@ -10,6 +10,7 @@
 
 pub mod json;
 pub mod loss;
+pub mod unmapped;
 
 use std::borrow::Cow;
 
@@ -134,6 +135,8 @@ pub struct Event<'a> {
     pub fields: Vec<Field<'a>>,
     /// What was understood and has no home in OCSF: keys may be dotted paths.
     pub unmapped: Vec<(Cow<'a, str>, Value<'a>)>,
+    /// How many events it stands for; more than 1 where a rule merged them.
+    pub weight: u64,
 }
 
 impl<'a> Event<'a> {
@@ -151,6 +154,7 @@ impl<'a> Event<'a> {
             run: 0,
             fields: Vec::new(),
             unmapped: Vec::new(),
+            weight: 1,
         }
     }
 
@@ -214,6 +218,12 @@ impl<'a> Event<'a> {
     /// Keeps something that has no home in OCSF under a key that was not used before.
     pub fn unmap(&mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Value<'a>>) {
         self.unmapped.push((key.into(), value.into()));
+    }
+
+    /// Takes what it shares with others for its own, so that it can be changed.
+    pub fn unshare(&mut self) {
+        self.fields.extend(self.shared.iter().cloned());
+        (self.shared, self.run) = (&[], 0);
     }
 
     /// The value of an attribute outside lists, or of a list's first element.

@@ -2,13 +2,14 @@
 //!
 //! In: the event with its shared fields. Out: UTF-8 JSON appended to a buffer. `metadata.uid`, the class
 //! and the time stand in the event itself and are written from there; lists `a[].b` become arrays of
-//! objects in order of their index. Invariant: the output is valid JSON whatever the texts hold.
+//! objects in order of their index; dotted keys of `unmapped` nest ([`unmapped`]). Invariant: the output is
+//! valid JSON whatever the texts hold.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use super::{Event, Field, Value};
+use super::{Event, Field, Value, unmapped};
 use crate::schema::Attribute;
 
 /// Where an attribute stands in the object, worked out once for all events.
@@ -118,35 +119,8 @@ pub fn write(event: &Event<'_>, out: &mut String) {
     close(&mut open, 0, out);
     if !event.unmapped.is_empty() {
         out.push_str(",\"unmapped\":");
-        write_unmapped(event, out);
-    }
-    out.push('}');
-}
-
-/// Appends what has no home in OCSF as one JSON object with flat keys. A key that was said more than once holds an array
-/// of its values, as in the lake.
-fn write_unmapped(event: &Event<'_>, out: &mut String) {
-    let mut values: HashMap<&str, Vec<&Value<'_>>> = HashMap::with_capacity(event.unmapped.len());
-    for (key, value) in &event.unmapped {
-        values.entry(key).or_default().push(value);
-    }
-    out.push('{');
-    let mut between = "";
-    for (key, _) in &event.unmapped {
-        let Some(values) = values.remove(key.as_ref()) else { continue };
-        out.push_str(between);
-        between = ",";
-        write_text(key, out);
-        out.push(':');
-        let [value] = values.as_slice() else {
-            for (i, value) in values.into_iter().enumerate() {
-                out.push(if i == 0 { '[' } else { ',' });
-                write_value(value, out);
-            }
-            out.push(']');
-            continue;
-        };
-        write_value(value, out);
+        let entries = event.unmapped.iter().map(|(key, value)| (Cow::Borrowed(key.as_ref()), Cow::Borrowed(value)));
+        unmapped::write_object(&mut entries.collect::<Vec<_>>(), out);
     }
     out.push('}');
 }
@@ -217,7 +191,8 @@ fn close(open: &mut Vec<Open>, keep: usize, out: &mut String) {
     }
 }
 
-fn write_value(value: &Value<'_>, out: &mut String) {
+/// Appends a value; a number that JSON has no word for as text.
+pub(super) fn write_value(value: &Value<'_>, out: &mut String) {
     match value {
         Value::Text(text) => write_text(text, out),
         Value::Int(number) => {
@@ -233,8 +208,8 @@ fn write_value(value: &Value<'_>, out: &mut String) {
     }
 }
 
-/// A JSON string (RFC 8259 §7).
-fn write_text(text: &str, out: &mut String) {
+/// Appends a JSON string (RFC 8259 §7).
+pub(super) fn write_text(text: &str, out: &mut String) {
     out.push('"');
     let mut rest = text;
     while let Some(at) = rest.bytes().position(|b| b < 0x20 || b == b'"' || b == b'\\') {
@@ -303,7 +278,7 @@ mod tests {
         assert_eq!(json["class_name"], "Authentication");
         assert_eq!(json["src_endpoint"], serde_json::json!({"ip": "::1", "port": 22}));
         assert_eq!(json["metadata"]["uid"], event.id.to_string());
-        assert_eq!(json["unmapped"], serde_json::json!({"a.b": 1.5}));
+        assert_eq!(json["unmapped"], serde_json::json!({"a": {"b": 1.5}}));
     }
 
     #[test]
@@ -326,10 +301,11 @@ mod tests {
         let mut event = event(&[]);
         let text: String = (0..300).filter_map(char::from_u32).chain("{\"\\".chars()).collect();
         event.push(Attribute::Message, text.clone());
-        event.unmap(text.clone(), Value::Float(f64::NAN));
+        let key = text.replace('.', "");
+        event.unmap(key.clone(), Value::Float(f64::NAN));
         event.unmap("{", Value::Bool(true));
         let json = json(&event);
         assert_eq!(json["message"], text);
-        assert_eq!(json["unmapped"][&text], "NaN");
+        assert_eq!(json["unmapped"][&key], "NaN");
     }
 }

@@ -25,7 +25,10 @@ pub(super) fn looks(text: &str) -> bool {
 /// The dialect and what follows its mark.
 fn begins(text: &str) -> Option<(Dialect, &str)> {
     let near = head(text, LEAD_MAX);
-    for (mark, dialect) in [("CEF:", Dialect::Cef), ("LEEF:", Dialect::Leef)] {
+    // Both marks end in the same three bytes: most lines are done with one look.
+    let ends = |at: usize| near.get(..at + 2).is_some_and(|before| before.ends_with("EF:"));
+    let marked = memchr::memchr_iter(b'F', near.as_bytes()).any(ends);
+    for (mark, dialect) in [("CEF:", Dialect::Cef), ("LEEF:", Dialect::Leef)].into_iter().filter(|_| marked) {
         if let Some((before, _)) = cut(near, mark).filter(|(before, _)| before.is_empty() || before.ends_with(' ')) {
             let rest = text.get(before.len() + mark.len()..)?.trim_start_matches(' ');
             let version = rest.split('|').next().unwrap_or_default();

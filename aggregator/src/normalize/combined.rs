@@ -8,26 +8,14 @@
 //! `unmapped.request_line_raw`. Source: Apache HTTP Server, mod_log_config; nginx, ngx_http_log_module.
 
 use super::endpoint::{self, Address, push_destination, push_source};
+use super::http_fields::METHODS;
 use super::outcome::LOW;
 use super::syslog::Header;
-use super::text::{cut, number, port, word};
+use super::text::{cut, last, last_cut, number, port, word};
 use super::timestamp::{self, Reference, Stamp};
 use super::{Context, Origin};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
-
-/// Methods with an activity of their own: their number.
-const METHODS: [(&str, u8); 9] = [
-    ("GET", 3),
-    ("POST", 6),
-    ("HEAD", 4),
-    ("PUT", 7),
-    ("OPTIONS", 5),
-    ("DELETE", 2),
-    ("CONNECT", 1),
-    ("PATCH", 9),
-    ("TRACE", 8),
-];
 
 /// Most proxies that are kept of a request.
 const FORWARDED_MAX: u16 = 16;
@@ -35,7 +23,8 @@ const FORWARDED_MAX: u16 = 16;
 /// One line, cut into its fields.
 struct Access<'a> {
     vhost: Option<&'a str>,
-    client: &'a str,
+    /// None where what stands there is neither address nor name.
+    client: Option<Address<'a>>,
     user: &'a str,
     stamp: Stamp<'a>,
     request: &'a str,
@@ -104,11 +93,12 @@ pub(super) fn parse_message<'a>(message: &'a str, header: &Header<'a>, event: &m
 
 fn access(text: &str, reference: Reference) -> Option<Access<'_>> {
     let (head, rest) = cut(text, " [")?;
-    let (stamp, rest) = timestamp::access(rest, reference)?;
+    // Also nginx's `$time_iso8601`.
+    let (stamp, rest) = timestamp::access(rest, reference).or_else(|| timestamp::iso(rest, reference))?;
     let rest = rest.strip_prefix("] \"")?;
     let (vhost, client, who, forwarded) = match forwarded(head) {
         Some((vhost, client, who, list)) => (vhost, client, who, list),
-        None => client(head).map(|(vhost, client, who)| (vhost, client, who, ""))?,
+        None => client(head).map(|(vhost, client, who)| (vhost, Some(client), who, ""))?,
     };
     let user = who.split_once(' ')?.1;
     let (request, rest) = request(rest)?;
@@ -121,21 +111,22 @@ fn access(text: &str, reference: Reference) -> Option<Access<'_>> {
 
 /// `[VHOST ]A, B, C IDENT USER` and `[VHOST ]"A, B" CLIENT IDENT USER`: virtual host, client, `IDENT USER`, and the list. Where the
 /// list stands for the client it is the first public address of it, else the first.
-fn forwarded(head: &str) -> Option<(Option<&str>, &str, &str, &str)> {
+fn forwarded(head: &str) -> Option<(Option<&str>, Option<Address<'_>>, &str, &str)> {
     let quoted = head.find('"').filter(|at| *at == 0 || head.as_bytes().get(at - 1) == Some(&b' '));
     if let Some(at) = quoted {
         let (before, rest) = head.split_at_checked(at)?;
         let (list, rest) = rest.strip_prefix('"')?.split_once('"')?;
         let (client, who) = rest.trim_start().split_once(' ')?;
-        return Some((Some(before.trim_end()).filter(|vhost| !vhost.is_empty()), client, who, list));
+        let vhost = Some(before.trim_end()).filter(|vhost| !vhost.is_empty());
+        return Some((vhost, Address::parse(client), who, list));
     }
-    let last = head.rfind(", ")?;
+    let last = last(head, ", ")?;
     let (end, who) = head.get(last + 2..)?.split_once(' ').map(|(word, who)| (last + 2 + word.len(), who))?;
-    let (first, _) = head.split_once(", ")?;
+    let (first, _) = cut(head, ", ")?;
     let start = first.rfind(' ').map_or(0, |space| space + 1);
     let list = head.get(start..end)?;
     let client = list.split(", ").find(|entry| public(entry)).or_else(|| list.split(", ").next())?;
-    Address::parse(client)?;
+    let client = Some(Address::parse(client)?);
     Some((head.get(..start).map(str::trim_end).filter(|vhost| !vhost.is_empty()), client, who, list))
 }
 
@@ -149,18 +140,22 @@ fn public(text: &str) -> bool {
 }
 
 /// Virtual host, client, and `IDENT USER`.
-fn client(head: &str) -> Option<(Option<&str>, &str, &str)> {
+fn client(head: &str) -> Option<(Option<&str>, Address<'_>, &str)> {
+    const OWN: Address<'static> = Address::Name("localhost");
     let (first, rest) = head.split_once(' ')?;
-    let address = |text: &str| matches!(Address::parse(text), Some(Address::Ip(_)));
+    let named = match Address::parse(first) {
+        Some(address @ Address::Ip(_)) if !rest.starts_with("unix: ") => return Some((None, address, rest)),
+        named => named,
+    };
     match rest.split_once(' ') {
-        Some((second, rest)) if rest.contains(' ') && !address(first) && address(second) => {
-            Some((Some(first), second, rest))
+        Some((second, rest)) if rest.contains(' ') && endpoint::ip(second).is_some() => {
+            Some((Some(first), Address::parse(second)?, rest))
         }
         // A socket of the host's own stands for a client.
-        _ if first == "unix:" => Some((None, "localhost", rest)),
-        Some(("unix:", rest)) => Some((Some(first), "localhost", rest)),
+        _ if first == "unix:" => Some((None, OWN, rest)),
+        Some(("unix:", rest)) => Some((Some(first), OWN, rest)),
         // A name is only taken for a client where exactly two words follow it.
-        _ if address(first) || rest.split(' ').count() == 2 => Address::parse(first).map(|_| (None, first, rest)),
+        _ if rest.split(' ').count() == 2 => named.map(|name| (None, name, rest)),
         _ => None,
     }
 }
@@ -201,7 +196,9 @@ fn quoted(text: &str) -> (Option<&str>, &str) {
 
 fn apply<'a>(access: &Access<'a>, origin: &'a Origin, event: &mut Event<'a>) {
     event.class = Class::HttpActivity;
-    push_source(event, access.client, None);
+    if let Some(client) = access.client {
+        client.push_as_source(event);
+    }
     for (index, hop) in (0..FORWARDED_MAX).zip(access.forwarded.split(", ").filter(|hop| endpoint::ip(hop).is_some())) {
         event.push_at(Attribute::HttpRequestForwardedFor, index, hop);
     }
@@ -340,7 +337,7 @@ fn request_line(line: &str) -> Option<(&str, &str, Option<&str>)> {
     if !token || !method.bytes().all(|b| b.is_ascii_uppercase() || matches!(b, b'-' | b'_')) {
         return None;
     }
-    let (target, version) = match rest.rsplit_once(" HTTP/") {
+    let (target, version) = match last_cut(rest, " HTTP/") {
         Some((target, version)) => (target, Some(version)),
         None => (rest, None),
     };
@@ -433,5 +430,11 @@ mod tests {
         assert_eq!(line("CONNECT other.example:443 HTTP/1.1")["http_request"]["url"]["hostname"], "other.example");
         assert_eq!(line("GET /")["activity_id"], 3);
         assert_eq!(event["src_endpoint"]["hostname"], "h.example");
+    }
+
+    #[test]
+    fn iso_times_are_read() {
+        let event = normalized(r#"192.0.2.7 - - [2026-03-16T10:00:00+01:00] "GET /a HTTP/1.1" 200 5 "-" "curl""#);
+        assert_eq!((&event["type_uid"], &event["time"]), (&400_203.into(), &1_773_651_600_000_i64.into()));
     }
 }

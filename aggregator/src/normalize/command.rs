@@ -1,7 +1,7 @@
 //! `picket-aggregator normalize`: raw lines in, OCSF NDJSON out.
 //!
 //! In: a reader of lines and an [`Origin`] that stands for their frame. Out: one event a line, in order, and
-//! a count of how much was understood; records of one audit event are one event, where its last record stands, or at the
+//! a count of how much was understood; what several lines say together is one event, where the last of them stands, or at the
 //! end. A line longer than [`LINE_BYTES_MAX`] is cut and flagged, as the agent
 //! would; the last line needs no line end.
 
@@ -10,8 +10,8 @@ use std::io::{self, BufRead, Write};
 use shared::identity::{ChainId, Epoch, EventId, Lane};
 use shared::time::Timestamp;
 
-use super::audit::join::{Group, Joiner, Part};
-use super::{Line, Origin, Understood, line};
+use super::join::{Group, Joiner, Part};
+use super::{Line, Origin, Understood};
 use crate::event::{Event, Field, json};
 
 /// The agent's largest `max_line_bytes`.
@@ -33,7 +33,7 @@ pub enum NormalizeError {
 pub struct Summary {
     /// Lines read.
     pub lines: u64,
-    /// Events written: fewer, where lines were records of one audit event.
+    /// Events written: fewer, where several were one.
     pub events: u64,
     /// Lines with a class of their own.
     pub class: u64,
@@ -62,15 +62,16 @@ pub fn normalize(
     while let Some(full_size) = read_line(&mut input, &mut buffer).map_err(NormalizeError::Read)? {
         let id = EventId { chain, record: first_record.saturating_add(lines), part: 0 };
         let cut = (full_size > buffer.len() as u64).then_some(full_size);
-        let part = Part { id, line: Line { raw: &buffer, read_at: now, received_at: now, full_size: cut } };
+        let line = Line { raw: &buffer, read_at: now, received_at: now, full_size: cut };
+        let part = Part { id, line, redacted: false };
         lines += 1;
         let join = &mut |group: &Group<()>| writer.group(group, origin, &fields, now);
-        if origin.format.joins_audit() && joiner.offer(&part, &(), join)? {
+        if origin.format.joins() && joiner.offer(&part, &(), join)? {
             continue;
         }
         let mut event = Event::new(id, now, now);
         event.shared = &fields;
-        let understood = line(&part.line, origin, now, &mut event);
+        let understood = super::line(&part.line, origin, now, &mut event);
         writer.event(&event, 1, understood)?;
     }
     joiner.flush(&mut |group| writer.group(group, origin, &fields, now))?;

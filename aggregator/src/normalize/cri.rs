@@ -1,11 +1,13 @@
 //! CRI: what the container runtimes of Kubernetes write around each line of a container.
 //!
-//! In: `2026-03-16T09:00:00.123456789Z stdout F text`. Out: the event of the inner line, with the wrapper's time where the
-//! inner line has none; `unmapped.partial` where the line goes on in the next (tag `P`). Source: Kubernetes CRI, "Log
-//! format"; containerd, `internal/cri/io/logger.go`; CRI-O, conmon's `ctr_logging.c`.
+//! In: `2026-03-16T09:00:00.123456789Z stdout F text`; the parts of a long line (tag `P`) as lines that the
+//! [`Joiner`](super::join::Joiner) brought together. Out: the event of the inner line, with the wrapper's time where the
+//! inner line has none; `unmapped.partial` where its end is missing. Source: Kubernetes CRI, "Log format"; containerd,
+//! `internal/cri/io/logger.go`; CRI-O, conmon's `ctr_logging.c`.
 
 use std::borrow::Cow;
 
+use super::join::{Mark, Turn};
 use super::json_lines::inner;
 use super::text::word;
 use super::{Context, timestamp};
@@ -19,24 +21,50 @@ pub(super) fn looks(text: &str) -> bool {
         && (rest.starts_with("stdout ") || rest.starts_with("stderr "))
 }
 
-/// Reads a line; false where it is no CRI line.
-pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
-    let Some((stamp, rest)) = timestamp::iso(text, context.reference) else { return false };
-    let Some(rest) = rest.strip_prefix(' ') else { return false };
-    let Some((stream, rest)) = rest.split_once(' ').filter(|(stream, _)| matches!(*stream, "stdout" | "stderr")) else {
-        return false;
+/// The longest time that stands before the stream.
+const STAMP_BYTES_MAX: usize = 40;
+
+/// The mark of a line that is a part of one, or may end one.
+pub(super) fn part(raw: &[u8]) -> Option<Mark<'_>> {
+    raw.first().filter(|byte| byte.is_ascii_digit())?;
+    let beginning = raw.get(..raw.len().min(STAMP_BYTES_MAX))?;
+    let name_at = memchr::memchr(b' ', beginning)? + 1;
+    let rest = raw.get(name_at..)?;
+    let name = ["stdout", "stderr"].into_iter().find(|name| rest.starts_with(name.as_bytes()))?;
+    let turn = match rest.get(name.len()..)? {
+        [b' ', b'P', b' ' | b':', ..] => Turn::More,
+        [b' ', b'F', b' ' | b':', ..] | [b' ', b'F'] => Turn::End,
+        _ => return None,
     };
-    // Before tags there were none.
+    Some(Mark { turn, name, name_at, stamp: None })
+}
+
+/// Stream, whether another part follows, and the text; before tags there were none.
+fn content(rest: &str) -> Option<(&str, bool, &str)> {
+    let (stream, rest) = rest.split_once(' ').filter(|(stream, _)| matches!(*stream, "stdout" | "stderr"))?;
     let (tags, line) = rest.split_once(' ').unwrap_or((rest, ""));
     let tagged = !tags.is_empty() && tags.split(':').all(|tag| matches!(tag, "F" | "P"));
-    let line = if tagged { line } else { rest };
+    Some((stream, tagged && tags.starts_with('P'), if tagged { line } else { rest }))
+}
+
+/// Reads a line, or the parts of one; false where it is no CRI line.
+pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let Some((stamp, rest)) = timestamp::iso(text, context.reference) else { return false };
+    let (first, parts) = rest.split_once('\n').unwrap_or((rest, ""));
+    let Some((stream, mut goes_on, line)) = first.strip_prefix(' ').and_then(content) else { return false };
+    let mut line = Cow::Borrowed(line);
+    for part in parts.lines() {
+        let Some((_, more, text)) = part.split_once(' ').and_then(|(_, rest)| content(rest)) else { return false };
+        line.to_mut().push_str(text);
+        goes_on = more;
+    }
     stamp.apply(event);
     event.push(Attribute::MetadataLogFormat, "cri");
     event.unmap("stream", stream);
-    if tagged && tags.starts_with('P') {
+    if goes_on {
         event.unmap("partial", true);
     }
-    inner(Cow::Borrowed(line), context, event);
+    inner(line, context, event);
     true
 }
 
@@ -52,6 +80,22 @@ mod tests {
         assert_eq!(event["class_uid"], 4002);
         assert_eq!(event["time"], 1_773_651_599_000_i64);
         assert_eq!(event["unmapped"]["stream"], "stdout");
+    }
+
+    #[test]
+    fn parts_are_one_line() {
+        let lines = [
+            r#"2026-03-16T09:00:00.5Z stdout P 192.0.2.7 - - [16/Mar/2026:09:59:59 +0100] "GE"#,
+            r#"2026-03-16T09:00:00.5Z stdout P T /x HTTP/1.1" 404 13 "-" "#,
+            r#"2026-03-16T09:00:00.5Z stdout F "curl""#,
+        ];
+        let event = normalized(&lines.join("\n"));
+        assert_eq!((&event["type_uid"], &event["http_response"]["code"]), (&400_203.into(), &404.into()));
+        assert_eq!(event["unmapped"]["partial"], serde_json::Value::Null);
+        let event = normalized(&lines[..2].join("\n"));
+        assert_eq!(event["unmapped"]["partial"], true);
+        let event = normalized(&[lines[0], "2026-03-16T09:00:00.5Z text"].join("\n"));
+        assert_ne!(event["metadata"]["log_format"], "cri");
     }
 
     #[test]

@@ -52,15 +52,20 @@ impl<'a> Address<'a> {
         let named = !text.is_empty() && text.len() <= NAME_LEN_MAX && text.bytes().all(plausible);
         (named && !matches!(text, "UNKNOWN" | "-" | "?")).then_some(Self::Name(text))
     }
+
+    /// Sets the source's address or name.
+    pub(super) fn push_as_source(self, event: &mut Event<'a>) {
+        match self {
+            Self::Ip(ip) => event.push(Attribute::SrcEndpointIp, ip),
+            Self::Name(name) => event.push(Attribute::SrcEndpointHostname, name),
+        }
+    }
 }
 
 /// Sets the source; the port only stands beside an address or name. Returns whether there is one.
 pub(super) fn push_source<'a>(event: &mut Event<'a>, host: &'a str, port: Option<i64>) -> bool {
-    match Address::parse(host) {
-        Some(Address::Ip(ip)) => event.push(Attribute::SrcEndpointIp, ip),
-        Some(Address::Name(name)) => event.push(Attribute::SrcEndpointHostname, name),
-        None => return false,
-    }
+    let Some(address) = Address::parse(host) else { return false };
+    address.push_as_source(event);
     if let Some(port) = port {
         event.push(Attribute::SrcEndpointPort, port);
     }

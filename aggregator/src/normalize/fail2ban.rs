@@ -31,14 +31,20 @@ pub(super) fn looks(text: &str) -> bool {
 
 /// Reads a line of fail2ban.log.
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
-    let Some((stamp, rest)) = timestamp::iso(text, context.reference) else { return false };
+    let Some((stamp, message)) = timestamp::iso(text, context.reference) else { return false };
+    let message = message.trim_start();
+    let (module, rest) = module(message);
+    let pid = between(module, "[", "]").and_then(|(pid, _)| number(pid));
+    // Its loops log under names of Python's own.
+    let is_own = module.starts_with("fail2ban") || (pid.is_some() && level(word(rest).0).is_some());
+    if !is_own {
+        return false;
+    }
     stamp.apply(event);
     event.push(Attribute::MetadataLogFormat, "fail2ban");
     event.push(Attribute::MetadataLogProvider, "fail2ban");
-    let rest = rest.trim_start();
-    event.push(Attribute::Message, rest);
-    let (module, rest) = module(rest);
-    if let Some(pid) = between(module, "[", "]").and_then(|(pid, _)| number(pid)) {
+    event.push(Attribute::Message, message);
+    if let Some(pid) = pid {
         event.push(Attribute::ActorProcessPid, pid);
         event.push(Attribute::ActorProcessName, "fail2ban-server");
     }
@@ -159,7 +165,8 @@ fn trouble<'a>(module: &'a str, message: &'a str, event: &mut Event<'a>) -> bool
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::normalized;
+    use super::super::Origin;
+    use super::super::testing::{normalized, normalized_from, origin};
 
     #[test]
     fn bans_are_findings_that_an_unban_closes() {
@@ -183,6 +190,19 @@ mod tests {
         let event = normalized(found);
         assert_eq!(event["is_alert"], false);
         assert_eq!(event["finding_info"]["uid"], "fail2ban/sshd/192.0.2.1/found");
+    }
+
+    #[test]
+    fn what_another_program_wrote_is_not_its() {
+        let origin = Origin { format: "fail2ban".parse().unwrap(), ..origin() };
+        for (line, format) in [
+            ("2026-03-16 10:00:00,123 asyncore [7]: ERROR uncaptured python exception", "fail2ban"),
+            ("2026-03-16 10:00:00,123 backup: done", "raw"),
+            ("2026-03-16 10:00:00 INFO something [7] else", "raw"),
+        ] {
+            let event = normalized_from(&origin, line.as_bytes(), None);
+            assert_eq!(event["metadata"]["log_format"], format, "{line}");
+        }
     }
 
     #[test]

@@ -71,10 +71,12 @@ impl<'a> Leaf<'a> {
         Some(match self {
             Leaf::Null => return None,
             Leaf::Bool(truth) => Value::Bool(truth),
-            Leaf::Number(number) => match (number.parse::<i64>(), number.parse::<f64>()) {
-                (Ok(whole), _) => Value::Int(whole),
-                (_, Ok(float)) if float.is_finite() && number.contains(['.', 'e', 'E']) => Value::Float(float),
-                _ => Value::from(number),
+            Leaf::Number(number) => match number.parse::<i64>() {
+                Ok(whole) => Value::Int(whole),
+                Err(_) => match number.parse::<f64>() {
+                    Ok(float) if float.is_finite() && number.contains(['.', 'e', 'E']) => Value::Float(float),
+                    _ => Value::from(number),
+                },
             },
             Leaf::Text(text) => Value::Text(text),
             Leaf::Json(text) => Value::from(text),
@@ -104,6 +106,8 @@ struct Entry<'a> {
     parent: u16,
     /// Of its dotted key.
     hash: u32,
+    /// Bytes of its dotted key.
+    len: usize,
     name: Cow<'a, str>,
     leaf: Option<Leaf<'a>>,
 }
@@ -113,6 +117,8 @@ pub(super) struct Fields<'a> {
     entries: Vec<Entry<'a>>,
     /// Numbers of entries, by hash.
     slots: Vec<u16>,
+    /// A bit for each [`sign`] of a dotted key: most keys that are asked for are not there.
+    signs: u64,
     dropped: usize,
 }
 
@@ -129,7 +135,7 @@ impl<'a> Fields<'a> {
         let (entries, mut slots) = SPARE.take();
         slots.clear();
         slots.resize(SLOTS, EMPTY);
-        Self { entries, slots, dropped: 0 }
+        Self { entries, slots, signs: 0, dropped: 0 }
     }
 
     /// Adds a value under `name` inside the object `parent`.
@@ -160,9 +166,12 @@ impl<'a> Fields<'a> {
             self.dropped += 1;
             return None;
         }
+        let len = within.map_or(0, |object| object.len + 1) + name.len();
+        let last = name.as_bytes().last().or(within.map(|_| &b'.'));
+        self.signs |= sign(len, last);
         let number = u16::try_from(self.entries.len()).ok()?;
         *self.slots.get_mut(slot)? = number;
-        self.entries.push(Entry { parent: parent.unwrap_or(EMPTY), hash, name, leaf: None });
+        self.entries.push(Entry { parent: parent.unwrap_or(EMPTY), hash, len, name, leaf: None });
         Some(number)
     }
 
@@ -212,7 +221,15 @@ impl<'a> Fields<'a> {
         }
     }
 
+    #[inline]
     fn find(&self, key: &str) -> Option<usize> {
+        if self.signs & sign(key.len(), key.as_bytes().last()) == 0 {
+            return None;
+        }
+        self.found(key)
+    }
+
+    fn found(&self, key: &str) -> Option<usize> {
         let slot = self.slot(hashed(HASH_SEED, key), |fields, at| fields.is_key(at, key))?;
         self.slots.get(slot).copied().filter(|at| *at != EMPTY).map(usize::from)
     }
@@ -462,6 +479,15 @@ fn count(text: &str) -> Option<shared::time::Timestamp> {
         (Some(count), 18.., "") => Some(shared::time::Timestamp(count)),
         _ => timestamp::epoch(text.parse().ok()?),
     }
+}
+
+/// What is quickly told of a key: its length and last byte, as one bit of 64.
+const fn sign(len: usize, last: Option<&u8>) -> u64 {
+    let last = match last {
+        Some(last) => *last as usize,
+        None => 0,
+    };
+    1 << ((len * 13 + last) % 64)
 }
 
 /// FNV-1a over a text, from the hash of what stands before it.

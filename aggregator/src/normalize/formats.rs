@@ -1,5 +1,7 @@
 //! The registry of line formats: a format is a file here beside and a line in [`FORMATS`].
 
+use std::sync::LazyLock;
+
 use super::{
     Context, audit, cef, cisco, combined, cri, database, elb, fail2ban, falco, fortigate, glog, journald, json_lines,
     lighttpd, logfmt, modsecurity, package, plain, program, squid, syslog, w3c, web_error, zeek,
@@ -161,6 +163,24 @@ pub(super) static FORMATS: &[LineFormat] = &[
     LineFormat { name: "web_error", looks: web_error::looks, parse: web_error::parse, carried: true, headed: false },
     LineFormat { name: "plain", looks: any, parse: plain::parse, carried: false, headed: true },
 ];
+
+/// Those whose lines may begin as those of syslog.
+static HEADED: LazyLock<Vec<&'static LineFormat>> = LazyLock::new(|| FORMATS.iter().filter(|f| f.headed).collect());
+
+/// Those that may stand inside another line.
+static CARRIED: LazyLock<Vec<&'static LineFormat>> = LazyLock::new(|| FORMATS.iter().filter(|f| f.carried).collect());
+
+/// The formats that a line may be in by its first bytes; most lines of most hosts begin as those of syslog.
+pub(super) fn candidates(text: &str) -> impl Iterator<Item = &'static LineFormat> {
+    let (headed, any): (&[&LineFormat], &[LineFormat]) =
+        if syslog::headed(text) { (HEADED.as_slice(), &[]) } else { (&[], FORMATS) };
+    headed.iter().copied().chain(any)
+}
+
+/// The formats that a text inside another line may be in.
+pub(super) fn inner() -> impl Iterator<Item = &'static LineFormat> {
+    CARRIED.iter().copied()
+}
 
 /// No first look: the parser's own first bytes decide.
 fn any(_: &str) -> bool {

@@ -57,10 +57,16 @@ impl<'a> Keys<'a> {
 const PLACED: [&str; 12] =
     ["date", "time", "eventtime", "tz", "devname", "devid", "logid", "log_id", "device_id", "level", "pri", "msg"];
 
+/// Where the first word that ends in `name` has its `name=`: most lines have no `=` near their beginning.
+fn key(text: &str, name: &str) -> Option<usize> {
+    let ends = |at: usize| text.get(..at)?.strip_suffix(name).map(str::len);
+    memchr::memchr_iter(b'=', text.as_bytes()).find_map(ends)
+}
+
 /// Where the keys begin, if it is such a line.
 fn begin(text: &str) -> Option<usize> {
     let near = head(text, 160);
-    let at = cut(near, "date=").or_else(|| cut(near, "devname=")).map(|(before, _)| before.len())?;
+    let at = key(near, "date").or_else(|| key(near, "devname"))?;
     let tail = text.get(at..)?;
     let named = ["logid=", "log_id=", "devid=", "device_id="].iter().any(|key| cut(tail, key).is_some());
     (named && cut(tail, "type=").is_some()).then_some(at)

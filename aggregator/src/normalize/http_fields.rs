@@ -7,11 +7,12 @@ use std::borrow::Cow;
 
 use super::endpoint;
 use super::outcome::LOW;
+use super::text::cut;
 use crate::event::Event;
 use crate::schema::Attribute;
 
 /// Methods with an activity of their own: their number.
-const METHODS: [(&str, u8); 9] = [
+pub(super) const METHODS: [(&str, u8); 9] = [
     ("GET", 3),
     ("POST", 6),
     ("HEAD", 4),
@@ -90,7 +91,7 @@ pub(super) fn push_forwarded<'a>(event: &mut Event<'a>, list: Cow<'a, str>) {
 
 /// Scheme, authority, path and query.
 fn parts(target: &str) -> (Option<&str>, Option<&str>, Option<&str>, Option<&str>) {
-    let (scheme, authority, local) = match target.split_once("://") {
+    let (scheme, authority, local) = match cut(target, "://") {
         Some((scheme, rest)) if !target.starts_with('/') => {
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
             let (authority, local) = rest.split_at_checked(end).unwrap_or((rest, ""));

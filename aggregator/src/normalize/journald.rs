@@ -3,7 +3,8 @@
 //! In: an object whose keys are field names in capitals (systemd.journal-fields(7)); a value is a text, null where it was too
 //! large to show, an array of bytes where it is not UTF-8, and an array of those where the field occurs more than once. Out:
 //! time, program, process, facility and severity as a syslog header has them; the message goes to the program's own parser;
-//! every other field stands in `unmapped` under its own name.
+//! every other field stands in `unmapped` under its own name. An entry that the journal took from the audit subsystem is a
+//! record of an audit event; those of one event come as lines that the [`Joiner`](super::join::Joiner) brought together.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,10 +12,11 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
+use super::join::Mark;
 use super::syslog::{self, Header};
-use super::text::{number, severity_of};
+use super::text::{holds, number, severity_of};
 use super::timestamp;
-use super::{Context, program};
+use super::{Context, audit, program};
 use crate::event::{Event, Field};
 use crate::schema::{Attribute, Class};
 
@@ -25,9 +27,9 @@ const FIELDS_MAX: usize = 256;
 pub(super) fn looks(text: &str) -> bool {
     const OWN: [&str; 4] =
         ["\"_SOURCE_REALTIME_TIMESTAMP\"", "\"_SYSTEMD_UNIT\"", "\"SYSLOG_IDENTIFIER\"", "\"_TRANSPORT\""];
-    let found = |name: &str| memchr::memmem::find(text.as_bytes(), name.as_bytes()).is_some();
     body(text).starts_with('{')
-        && (found("\"__REALTIME_TIMESTAMP\"") || (found("\"MESSAGE\"") && OWN.into_iter().any(found)))
+        && (holds(text, "\"__REALTIME_TIMESTAMP\"")
+            || (holds(text, "\"MESSAGE\"") && OWN.into_iter().any(|name| holds(text, name))))
 }
 
 /// Without what `json-sse` and `json-seq` put before an entry.
@@ -38,15 +40,48 @@ fn body(text: &str) -> &str {
 
 /// Reads a line; false where it is not one whole entry.
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
-    let Ok(Fields(fields)) = serde_json::from_str::<Fields<'a>>(body(text)) else { return false };
+    let (first, others) = text.split_once('\n').unwrap_or((text, ""));
+    let Ok(Fields(fields)) = serde_json::from_str::<Fields<'a>>(body(first)) else { return false };
     if !fields.iter().any(|(name, _)| matches!(&**name, "__REALTIME_TIMESTAMP" | "MESSAGE" | "_SYSTEMD_UNIT")) {
         return false;
     }
-    let entry = Entry::sort(fields, event);
+    let mut entry = Entry::sort(fields, event);
+    if let Some(mut records) = entry.audit_record() {
+        for other in others.lines() {
+            let Ok(Fields(fields)) = serde_json::from_str::<Fields<'_>>(body(other)) else { return false };
+            let mut draft = Event::new(event.id, event.time, event.received_at);
+            let Some(record) = Entry::sort(fields, &mut draft).audit_record() else { return false };
+            records.push('\n');
+            records.push_str(&record);
+        }
+        entry.message = Some(Cow::Owned(records));
+    } else if !others.is_empty() {
+        return false;
+    }
     event.push(Attribute::MetadataLogFormat, "journald");
     entry.header(context, event);
     entry.message(context, event);
     true
+}
+
+/// Most bytes of an entry in which the mark of an audit event is looked for.
+const MARK_BYTES_MAX: usize = 16 << 10;
+
+/// The mark of an entry that is a record of an audit event of several.
+pub(super) fn part(raw: &[u8]) -> Option<Mark<'_>> {
+    let raw = raw.get(..raw.len().min(MARK_BYTES_MAX)).filter(|raw| raw.starts_with(b"{"))?;
+    let value = |name: &[u8]| {
+        let behind = memchr::memmem::find(raw, name)? + name.len();
+        let rest = raw.get(behind..)?.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+        let rest = rest.strip_prefix(b"\"").unwrap_or(rest);
+        let end = rest.iter().position(|byte| matches!(byte, b'"' | b',' | b'}' | b' '))?;
+        std::str::from_utf8(rest.get(..end)?).ok()
+    };
+    let serial = value(b"\"_AUDIT_ID\"")?.parse().ok()?;
+    let turn = audit::turn(value(b"\"_AUDIT_TYPE\"")?)?;
+    // The records of one event bear one time.
+    let time = timestamp::epoch(value(b"\"_SOURCE_REALTIME_TIMESTAMP\"")?.parse().ok()?)?;
+    Some(Mark { turn, name: "", name_at: 0, stamp: Some((time, serial)) })
 }
 
 /// The fields of an entry, in order, each once.
@@ -169,6 +204,8 @@ struct Entry<'a> {
     message_id: Option<Cow<'a, str>>,
     unit: Option<Cow<'a, str>>,
     container: [Option<Cow<'a, str>>; 2],
+    /// Serial number of the audit event.
+    audit_id: Option<Cow<'a, str>>,
 }
 
 impl<'a> Entry<'a> {
@@ -189,6 +226,7 @@ impl<'a> Entry<'a> {
                 "_HOSTNAME" => &mut entry.host,
                 "MESSAGE_ID" => &mut entry.message_id,
                 "UNIT" | "USER_UNIT" => &mut entry.unit,
+                "_AUDIT_ID" => &mut entry.audit_id,
                 "CONTAINER_ID_FULL" | "CONTAINER_ID" => {
                     let [full, _] = &mut entry.container;
                     if full.as_ref().is_none_or(|known| known.len() < value.len()) {
@@ -208,6 +246,13 @@ impl<'a> Entry<'a> {
             *slot = Some(value);
         }
         entry
+    }
+
+    /// The record of an audit event as auditd writes it.
+    fn audit_record(&self) -> Option<String> {
+        let serial = number(self.audit_id.as_deref()?)?;
+        let time = self.said.as_ref().or(self.taken.as_ref()).and_then(|text| timestamp::epoch(text.parse().ok()?))?;
+        audit::record_of(self.message.as_deref()?, time, serial)
     }
 
     /// What a syslog header would say.
@@ -317,6 +362,34 @@ mod tests {
             event["unmapped"],
             serde_json::json!({"_SYSTEMD_UNIT": "ssh.service", "severity": "info", "facility": "authpriv"})
         );
+    }
+
+    #[test]
+    fn what_the_journal_took_from_audit_is_an_audit_event() {
+        let entry = |kind: u16, message: &str| {
+            format!(
+                r#"{{"_TRANSPORT":"audit","SYSLOG_IDENTIFIER":"audit","_PID":"9","_AUDIT_TYPE":"{kind}","_AUDIT_ID":"77","_SOURCE_REALTIME_TIMESTAMP":"1773653400123000","__REALTIME_TIMESTAMP":"1773653400123456","MESSAGE":"{message}"}}"#
+            )
+        };
+        let event = normalized(&entry(
+            1130,
+            r#"SERVICE_START pid=1 uid=0 auid=4294967295 ses=4294967295 msg='unit=cron comm=\"systemd\" exe=\"/usr/lib/systemd/systemd\" hostname=? addr=? terminal=? res=success'"#,
+        ));
+        assert_eq!((&event["type_uid"], &event["app"]["name"]), (&600_203.into(), &"cron".into()));
+        assert_eq!(event["metadata"]["correlation_uid"], "1773653400.123:77");
+        let lines = [
+            entry(
+                1300,
+                r#"SYSCALL arch=c000003e syscall=59 success=yes exit=0 ppid=1 pid=9 uid=0 comm=\"id\" exe=\"/bin/id\""#,
+            ),
+            entry(1309, r#"EXECVE argc=2 a0=\"id\" a1=\"-u\""#),
+            entry(1327, "PROCTITLE proctitle=6964002D75"),
+        ];
+        let event = normalized(&lines.join("\n"));
+        assert_eq!((&event["type_uid"], &event["process"]["cmd_line"]), (&100_701.into(), &"id -u".into()));
+        let marks = lines.iter().map(|line| super::part(line.as_bytes()).unwrap());
+        assert!(marks.map(|mark| mark.stamp).all(|stamp| stamp.is_some_and(|(_, serial)| serial == 77)));
+        assert!(super::part(entry(1130, "SERVICE_START pid=1").as_bytes()).is_none());
     }
 
     #[test]

@@ -113,7 +113,10 @@ impl<'a> Reader<'a> {
                     self.at += 1;
                 }
                 let number = self.text.get(start..self.at)?;
-                number.parse::<f64>().ok()?;
+                let is_count = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+                if !is_count {
+                    number.parse::<f64>().ok()?;
+                }
                 Leaf::Number(number)
             }
         })

@@ -10,12 +10,13 @@
 //! A format is a file with a `parse` function and a line in `formats`; a program's messages are a file
 //! and a line in `program`; what users write in YAML is in [`custom`].
 
-pub mod audit;
 pub mod command;
 pub mod custom;
+pub mod join;
 pub mod networks;
 pub mod record;
 
+mod audit;
 mod cef;
 mod cisco;
 mod combined;
@@ -36,6 +37,8 @@ mod json_lines;
 mod lighttpd;
 mod logfmt;
 mod logon_pairs;
+#[cfg(test)]
+mod long_lines;
 mod modsecurity;
 mod observables;
 mod origin;
@@ -50,6 +53,7 @@ mod syslog;
 mod testing;
 mod text;
 mod timestamp;
+mod tls_fields;
 mod transport;
 mod w3c;
 mod web_error;
@@ -131,13 +135,13 @@ impl Format {
 }
 
 impl Format {
-    /// Whether lines may be records of audit events, which are joined before they are read.
+    /// Whether several lines may be one event: they are joined before they are read.
     #[must_use]
-    pub fn joins_audit(&self) -> bool {
+    pub fn joins(&self) -> bool {
         match &self.0 {
             Choice::Auto => true,
             Choice::Raw | Choice::Custom(_) => false,
-            Choice::One(format) => matches!(format.name, "audit" | "syslog"),
+            Choice::One(format) => matches!(format.name, "audit" | "syslog" | "cri" | "json" | "journald"),
         }
     }
 }
@@ -266,8 +270,7 @@ fn understand<'a>(text: &'a str, read_at: Timestamp, origin: &'a Origin, event: 
 
 /// Lets the formats try that the line looks like; the first that understands it has it.
 fn recognized<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
-    let headed = syslog::headed(text);
-    let mut formats = FORMATS.iter().filter(|format| (format.headed || !headed) && (format.looks)(text));
+    let mut formats = formats::candidates(text).filter(|format| (format.looks)(text));
     formats.any(|format| attempt(format.parse, text, context, event))
 }
 
@@ -310,7 +313,7 @@ fn carried<'a>(text: Cow<'a, str>, context: &Context<'a>, event: &mut Event<'a>)
 }
 
 fn carried_in<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
-    let mut formats = FORMATS.iter().filter(|format| format.carried && (format.looks)(text));
+    let mut formats = formats::inner().filter(|format| (format.looks)(text));
     formats.any(|format| attempt(format.parse, text, context, event))
 }
 

@@ -9,7 +9,7 @@
 //!
 //! Lists: the elements of `answers` stand in the list of that name. An element that lacks a required part is
 //! `unmapped["answers[3]"]`, by its number in the record; what has no attribute in elements that are there is
-//! `unmapped["answers[].NAME"]`, a JSON array with one entry an element.
+//! `unmapped["answers[]"].NAME`, a JSON array with one entry an element.
 
 mod host;
 mod lists;
@@ -20,7 +20,7 @@ mod required;
 mod takes;
 
 pub(super) use required::{enforce, settle};
-pub(super) use takes::takes;
+pub(super) use takes::{is_mac, takes};
 
 use shared::identity::Lane;
 use shared::record::Value as Recorded;

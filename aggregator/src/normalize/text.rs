@@ -1,6 +1,6 @@
 //! Small cuts of a line: words, numbers, what stands between two marks. All borrow, none panics.
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter, memrchr};
 
 /// The first word and what follows the spaces after it.
 pub(super) fn word(text: &str) -> (&str, &str) {
@@ -31,6 +31,37 @@ pub(super) fn cut<'t>(text: &'t str, mark: &str) -> Option<(&'t str, &'t str)> {
     }
 }
 
+/// Where the last `mark` begins.
+#[inline]
+pub(super) fn last(text: &str, mark: &str) -> Option<usize> {
+    let skip = mark.bytes().position(|byte| byte != b' ').unwrap_or(0);
+    let byte = mark.as_bytes().get(skip).copied()?;
+    let mut end = text.len();
+    loop {
+        end = memrchr(byte, text.as_bytes().get(..end)?)?;
+        let begin = end.checked_sub(skip)?;
+        if text.as_bytes().get(begin..)?.starts_with(mark.as_bytes()) {
+            return Some(begin);
+        }
+    }
+}
+
+/// What stands before and after the last `mark`.
+#[inline]
+pub(super) fn last_cut<'t>(text: &'t str, mark: &str) -> Option<(&'t str, &'t str)> {
+    let at = last(text, mark)?;
+    Some((text.get(..at)?, text.get(at + mark.len()..)?))
+}
+
+/// Whether `mark` stands in a text: for marks whose first letter is rarer there than their first byte, as a key's is in JSON.
+#[inline]
+pub(super) fn holds(text: &str, mark: &str) -> bool {
+    let skip = mark.bytes().position(|byte| byte.is_ascii_alphabetic()).unwrap_or(0);
+    let Some(letter) = mark.as_bytes().get(skip).copied() else { return true };
+    let begins = |at: usize| text.as_bytes().get(at.checked_sub(skip)?..);
+    memchr_iter(letter, text.as_bytes()).any(|at| begins(at).is_some_and(|rest| rest.starts_with(mark.as_bytes())))
+}
+
 /// The first `most` bytes, or up to three less so as not to cut a character.
 pub(super) fn head(text: &str, most: usize) -> &str {
     (0..4).find_map(|less| text.get(..most.min(text.len()).saturating_sub(less))).unwrap_or(text)
@@ -56,7 +87,7 @@ pub(super) fn port(text: &str) -> Option<i64> {
 
 /// The last part of a path.
 pub(super) fn base_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+    memrchr(b'/', path.as_bytes()).and_then(|at| path.get(at + 1..)).unwrap_or(path)
 }
 
 /// Without quotes of either kind around it: `'root'`, `"root"`, `` `root' ``.
@@ -126,6 +157,25 @@ mod tests {
         assert_eq!(cut("\u{e9}  [\u{e9}", " ["), Some(("\u{e9} ", "\u{e9}")));
         assert_eq!(cut("a   b", "   "), Some(("a", "b")));
         assert_eq!((cut("", " x"), cut("x", " x"), cut("abc", "abcd")), (None, None, None));
+    }
+
+    #[test]
+    fn a_last_cut_is_at_the_last_mark() {
+        assert_eq!(last_cut("a by b by c", " by "), Some(("a by b", "c")));
+        assert_eq!(last_cut("aaa", "aa"), Some(("a", "")));
+        assert_eq!(last_cut("\u{e9}  [\u{e9}", " ["), Some(("\u{e9} ", "\u{e9}")));
+        assert_eq!(
+            (last("by ", " by "), last("by", " by "), last("", "x"), last(" x", " x")),
+            (None, None, None, Some(0))
+        );
+    }
+
+    #[test]
+    fn a_text_holds_its_parts() {
+        assert!(holds(r#"{"b":1,"MESSAGE":"x"}"#, "\"MESSAGE\""));
+        for text in ["", "MESSAGE\"", "\"MESSAGE", "\"MESSAG\" M"] {
+            assert!(!holds(text, "\"MESSAGE\""), "{text}");
+        }
     }
 
     #[test]

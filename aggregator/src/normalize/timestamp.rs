@@ -5,6 +5,8 @@
 //! two things: a missing zone is the host's, and a missing year is the latest that does not put the line
 //! more than a day after it was read (clocks differ, and lines are read when they are already old).
 
+use std::cell::Cell;
+
 use shared::time::{Timestamp, civil_from_days, days_from_civil};
 
 use crate::event::Event;
@@ -220,6 +222,44 @@ pub(super) fn moment_without_year(month: u8, day: u32, clock_ns: i64, reference:
 /// RFC 3164 §4.1.2 `Mmm dd hh:mm:ss`, with the deviations that are seen: one-digit days without padding, a
 /// year before or after the clock, a fraction.
 pub(super) fn bsd(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
+    let Some(second) = Second::of(text, reference) else { return read_bsd(text, reference) };
+    if let Some((_, time)) = SECOND.get().filter(|(known, _)| *known == second) {
+        let (text, rest) = text.split_at_checked(Second::LEN)?;
+        return Some((Stamp { time, text, assumed_offset: Some(reference.utc_offset_minutes) }, rest));
+    }
+    let found = read_bsd(text, reference);
+    if let Some((stamp, _)) = found.filter(|(stamp, _)| stamp.text.len() == Second::LEN) {
+        SECOND.set(Some((second, stamp.time)));
+    }
+    found
+}
+
+/// The usual form of RFC 3164, `Mmm dd hh:mm:ss` with no year behind it, and what completes it. Lines come in order: most
+/// are of the same second as the one before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Second {
+    text: [u8; Second::LEN],
+    read_at: Timestamp,
+    utc_offset_minutes: i32,
+}
+
+thread_local! {
+    /// The one that was read last, and its moment: a function of nothing else.
+    static SECOND: Cell<Option<(Second, Timestamp)>> = const { Cell::new(None) };
+}
+
+impl Second {
+    const LEN: usize = 15;
+
+    fn of(text: &str, reference: Reference) -> Option<Self> {
+        let (second, rest) = text.as_bytes().split_first_chunk::<{ Self::LEN }>()?;
+        let ends = matches!(rest, [b' ', behind, ..] if !behind.is_ascii_digit());
+        let Reference { read_at, utc_offset_minutes } = reference;
+        ends.then_some(Self { text: *second, read_at, utc_offset_minutes })
+    }
+}
+
+fn read_bsd(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
     let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
     let month = cursor.month()?;
     cursor.eat(b' ')?;
@@ -474,6 +514,24 @@ mod tests {
         assert_eq!(shown(bsd("Feb 29 12:00:00", REFERENCE)), "2024-02-29T11:00:00.000Z [Feb 29 12:00:00]");
         let eve = Reference { read_at: Timestamp::from_seconds(1_767_225_500), utc_offset_minutes: 0 };
         assert_eq!(shown(bsd("Jan  1 00:00:10", eve)), "2026-01-01T00:00:10.000Z [Jan  1 00:00:10]");
+    }
+
+    #[test]
+    fn a_second_that_was_just_read_is_read_the_same_and_for_another_host_or_year_anew() {
+        let east = Reference { utc_offset_minutes: 120, ..REFERENCE };
+        let before = Reference { read_at: Timestamp::from_seconds(1_700_000_000), ..REFERENCE };
+        for _ in 0..2 {
+            for (text, reference, expected) in [
+                ("Mar 16 10:00:00 h", REFERENCE, "2026-03-16T09:00:00.000Z [Mar 16 10:00:00] h"),
+                ("Mar 16 10:00:00 h", REFERENCE, "2026-03-16T09:00:00.000Z [Mar 16 10:00:00] h"),
+                ("Mar 16 10:00:00 h", east, "2026-03-16T08:00:00.000Z [Mar 16 10:00:00] h"),
+                ("Mar 16 10:00:00 h", before, "2023-03-16T09:00:00.000Z [Mar 16 10:00:00] h"),
+                ("Mar 16 10:00:00.5 h", before, "2023-03-16T09:00:00.500Z [Mar 16 10:00:00.5] h"),
+                ("Mar 16 10:00:00 2018 h", before, "2018-03-16T09:00:00.000Z [Mar 16 10:00:00 2018] h"),
+            ] {
+                assert_eq!(shown(bsd(text, reference)), expected, "{text}");
+            }
+        }
     }
 
     #[test]

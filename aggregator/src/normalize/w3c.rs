@@ -3,7 +3,9 @@
 //! The columns are named once, in a `#Fields:` line that a later line cannot look back at. What stands where is told by
 //! shape: date, time, then the method and the path that follows it; before them the server's address, behind them query,
 //! port, user and client; at the end of the line the status and its two companions, bytes, and the time taken. Between
-//! client and status stand version, agent, cookie, referrer and host, in this order. Headers and what has another shape is a base event or no such line.
+//! client and status stand version, agent, cookie, referrer and host, in this order. Headers and what has another shape is a
+//! base event or no such line: what a header said is not remembered from frame to frame, since a sink, a replay or a restart
+//! that began to read elsewhere would make other events of the same lines.
 //! Source: W3C working draft WD-logfile; Microsoft, "IIS log file formats", layouts of IIS 6 to 10.
 
 use super::Context;

@@ -176,7 +176,7 @@ attributes! {
     SrcEndpointPort "src_endpoint.port" Integer ACCOUNT | AUTH | GROUP | LOG | ENDS;
     SrcEndpointInterfaceName "src_endpoint.interface_name" Text NET;
     SrcEndpointZone "src_endpoint.zone" Text ACCOUNT | AUTH | GROUP | LOG | ENDS;
-    SrcEndpointUid "src_endpoint.uid" Text DHCP;
+    SrcEndpointUid "src_endpoint.uid" Text DATASTORE | DHCP;
     SrcEndpointMac "src_endpoint.mac" Text NET;
     SrcEndpointVlanUid "src_endpoint.vlan_uid" Text NET;
     SrcEndpointDomain "src_endpoint.domain" Text DHCP;

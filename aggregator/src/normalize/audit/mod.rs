@@ -1,7 +1,7 @@
 //! Linux audit: what the kernel and programs report of processes, files, sockets, logins, accounts and policies.
 //!
 //! In: the records of one audit event, one or more a line (`record`): auditd's log, raw or enriched; what `audispd` and
-//! the kernel write to syslog; the JSON of laurel. The [`join::Joiner`] brings records of one serial number together
+//! the kernel write to syslog; the JSON of laurel. The [`Joiner`](super::join::Joiner) brings records of one serial number together
 //! before they come here; a record that comes alone is read on its own. Out: one event: by its records' types a launched
 //! process (1007), a file (1001), a connection (4001), a login (3002), an account or group (3001, 3006), a service
 //! (6002), the audit log itself (1008), a finding of a program (2004), or a system call (1003).
@@ -9,8 +9,6 @@
 //! Source: linux/audit.h, kernel/audit.c and auditsc.c, libaudit and auditd of audit-userspace, the audit message
 //! dictionary of linux-audit/audit-documentation. What rules ask for by the record's own names stays in `unmapped`:
 //! `type`, `SYSCALL`, `a0` … (the arguments of EXECVE where there are any, else the call's), `exe`, `comm`, `name`, `key`.
-
-pub mod join;
 
 mod account;
 mod call;
@@ -31,6 +29,8 @@ mod syscalls;
 
 use std::borrow::Cow;
 
+use shared::time::Timestamp;
+
 use super::Context;
 use super::outcome::{failure, success};
 use super::record::enforce;
@@ -39,6 +39,9 @@ use crate::schema::Attribute;
 use record::{Records, Stamp};
 
 pub(super) use laurel::{looks as looks_laurel, parse as parse_laurel};
+pub(super) use record::{mark, record_of, turn};
+
+const MINUTE_NS: i64 = 60 * 1_000_000_000;
 
 /// The first look: `type=`, `node=`, or the kernel's own mark.
 pub(super) fn looks(text: &str) -> bool {
@@ -48,9 +51,15 @@ pub(super) fn looks(text: &str) -> bool {
 }
 
 /// Reads the records of one audit event; false where there are none.
-pub(super) fn parse<'a>(text: &'a str, _: &Context<'a>, event: &mut Event<'a>) -> bool {
-    let Some((records, stamp)) = Records::parse(text) else { return false };
+pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let Some((records, mut stamp)) = Records::parse(text) else { return false };
     event.push(Attribute::MetadataLogFormat, "audit");
+    if stamp.text.contains('/') {
+        // What ausearch shows is the host's own time.
+        let minutes = context.reference.utc_offset_minutes;
+        stamp.time = Timestamp(stamp.time.0.saturating_sub(i64::from(minutes) * MINUTE_NS));
+        event.push(Attribute::TimezoneOffset, minutes);
+    }
     read(records, stamp, event)
 }
 
@@ -59,7 +68,7 @@ fn read<'a>(mut records: Records<'a>, stamp: Stamp<'a>, event: &mut Event<'a>) -
     let Some(main) = main_record(&records) else { return false };
     let Some((kind, body)) = records.records.get(main).map(|record| (record.kind, record.body)) else { return false };
     event.time = stamp.time;
-    event.push(Attribute::MetadataOriginalTime, stamp.text.split_once(':').map_or(stamp.text, |(time, _)| time));
+    event.push(Attribute::MetadataOriginalTime, stamp.text.rsplit_once(':').map_or(stamp.text, |(time, _)| time));
     event.push(Attribute::MetadataCorrelationUid, stamp.text);
     event.push(Attribute::Message, body);
     if let Some(node) = records.node {

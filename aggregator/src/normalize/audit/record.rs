@@ -11,10 +11,15 @@ use std::borrow::Cow;
 
 use shared::time::Timestamp;
 
+use super::super::text::cut;
 use super::kinds;
+use crate::normalize::join::{LINES_MAX, Mark, Turn};
+use crate::normalize::timestamp::{self, Reference};
 
 /// Most records of a text that are read; the rest is in `raw_data`.
-pub(super) const RECORDS_MAX: usize = 64;
+pub(super) const RECORDS_MAX: usize = LINES_MAX;
+/// The head of a record stands in so many bytes of its line, or the line is read on its own.
+const HEAD_BYTES_MAX: usize = 512;
 /// Longest `node=… type=… msg=` that is looked at.
 const LEAD_BYTES_MAX: usize = 400;
 /// Most fields of a text that are read.
@@ -75,11 +80,19 @@ pub(super) struct Head<'a> {
     pub(super) end: usize,
 }
 
-/// `T.mmm:SERIAL` up to the closing parenthesis.
+/// `T.mmm:SERIAL` up to the closing parenthesis; as `ausearch --interpret` shows it, `MM/DD/YYYY hh:mm:ss.mmm:SERIAL`, read
+/// as UTC.
 fn stamp(text: &str) -> Option<Stamp<'_>> {
-    let text = text.get(..text.len().min(48))?;
+    let text = super::super::text::head(text, 48);
     let (inside, _) = text.split_once(')')?;
-    let (time, serial) = inside.split_once(':')?;
+    let (time, serial) = inside.rsplit_once(':')?;
+    if let Some((day, clock)) = time.split_once(' ') {
+        let mut parts = day.split('/');
+        let (month, day, year) = (parts.next()?, parts.next()?, parts.next()?);
+        let utc = Reference { read_at: Timestamp(0), utc_offset_minutes: 0 };
+        let time = timestamp::iso(&format!("{year}-{month}-{day} {clock}"), utc)?.0.time;
+        return Some(Stamp { text: inside, time, serial: serial.parse().ok()? });
+    }
     let (seconds, millis) = time.split_once('.')?;
     let whole = |digits: &str| -> Option<i64> {
         (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok()).flatten()
@@ -94,11 +107,12 @@ fn stamp(text: &str) -> Option<Stamp<'_>> {
 pub(super) fn head(text: &str, from: usize) -> Option<Head<'_>> {
     let mut at = from;
     loop {
-        let found = at + memchr::memmem::find(text.as_bytes().get(at..)?, b"audit(")?;
+        let found = at + cut(text.get(at..)?, "audit(")?.0.len();
         at = found + "audit(".len();
         let Some(stamp) = stamp(text.get(at..)?) else { continue };
         let end = at + stamp.text.len() + 1;
-        let colon = text.get(end..).is_some_and(|rest| rest.starts_with(':'));
+        let gap = usize::from(text.get(end..).is_some_and(|rest| rest.starts_with(' ')));
+        let colon = text.get(end + gap..).is_some_and(|rest| rest.starts_with(':'));
         let mut lookback = found.saturating_sub(LEAD_BYTES_MAX).max(from);
         while !text.is_char_boundary(lookback) {
             lookback += 1;
@@ -109,7 +123,7 @@ pub(super) fn head(text: &str, from: usize) -> Option<Head<'_>> {
         let words = before.get(line..)?;
         let Some((kind, node, start)) = lead(words) else { continue };
         if colon {
-            return Some(Head { node, kind, stamp, start: lookback + line + start, end: end + 1 });
+            return Some(Head { node, kind, stamp, start: lookback + line + start, end: end + gap + 1 });
         }
     }
 }
@@ -137,6 +151,48 @@ fn lead(words: &str) -> Option<(&str, Option<&str>, usize)> {
         Some(node) => Some((kind, Some(node), node_start)),
         None => Some((kind, None, start)),
     }
+}
+
+/// Where in its event a record of this type stands; none of a type that is a whole event.
+pub(in crate::normalize) fn turn(kind: &str) -> Option<Turn> {
+    Some(match kinds::name(kind).unwrap_or(kind) {
+        "EOE" => Turn::End,
+        "PROCTITLE" => Turn::Title,
+        kind if kind.is_empty() || kinds::stands_alone(kind) => return None,
+        _ => Turn::More,
+    })
+}
+
+/// What auditd would have written of a record that systemd-journald took from the kernel and handed on: `SERVICE_START pid=1 …`,
+/// before systemd 229 `<audit-1130> pid=1 …`.
+pub(in crate::normalize) fn record_of(message: &str, time: Timestamp, serial: i64) -> Option<String> {
+    let (kind, fields) = message.split_once(' ')?;
+    let numbered =
+        kind.strip_prefix("<audit-").and_then(|rest| rest.strip_suffix('>')).or_else(|| kind.strip_prefix("AUDIT"));
+    let kind = numbered.unwrap_or(kind);
+    let known = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'_');
+    if kind.is_empty() || !kind.bytes().all(known) || !fields.contains('=') {
+        return None;
+    }
+    let ms = time.as_ms();
+    Some(format!("type={kind} msg=audit({}.{:03}:{serial}): {fields}", ms.div_euclid(1000), ms.rem_euclid(1000)))
+}
+
+/// The mark of a line that is a record of an audit event of several.
+pub(in crate::normalize) fn mark(raw: &[u8]) -> Option<Mark<'_>> {
+    let beginning = raw.get(..raw.len().min(HEAD_BYTES_MAX))?;
+    memchr::memchr_iter(b'(', beginning).find(|at| beginning.get(..*at).is_some_and(|b| b.ends_with(b"audit")))?;
+    let text = match std::str::from_utf8(beginning) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(beginning.get(..error.valid_up_to())?).ok()?,
+    };
+    let head = head(text, 0)?;
+    let turn = turn(head.kind)?;
+    let stamp = Some((head.stamp.time, head.stamp.serial));
+    Some(match head.node {
+        Some(node) => Mark { turn, name: node, name_at: head.start + "node=".len(), stamp },
+        None => Mark { turn, name: "", name_at: 0, stamp },
+    })
 }
 
 impl<'a> Records<'a> {

@@ -323,3 +323,24 @@ fn laurel_says_the_same_in_json() {
         assert_ne!(normalized(other)["metadata"]["log_format"], "laurel", "{other}");
     }
 }
+
+#[test]
+fn what_ausearch_shows_is_read_in_the_hosts_time() {
+    let line = "type=USER_LOGIN msg=audit(03/16/2026 10:00:00.123:8) : pid=77 uid=root auid=bob ses=2 msg='op=login id=bob exe=/usr/sbin/sshd hostname=192.0.2.7 addr=192.0.2.7 terminal=/dev/pts/0 res=success' ";
+    let event = normalized(line);
+    assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(300_201), &json!(1)));
+    assert_eq!((&event["time"], &event["timezone_offset"]), (&json!(1_773_651_600_123_i64), &json!(60)));
+    assert_eq!(event["src_endpoint"]["ip"], "192.0.2.7");
+}
+
+#[test]
+fn records_that_journald_hands_to_syslog_are_audit_events() {
+    let event = normalized(
+        r#"Mar 16 10:00:00 h audit[9]: USER_LOGIN pid=9 uid=0 auid=1000 ses=3 msg='op=login id=1000 exe="/usr/sbin/sshd" hostname=? addr=192.0.2.1 terminal=ssh res=success'"#,
+    );
+    assert_eq!((&event["type_uid"], &event["metadata"]["log_format"]), (&json!(300_201), &json!("audit")));
+    assert_eq!((&event["src_endpoint"]["ip"], &event["actor"]["process"]["pid"]), (&json!("192.0.2.1"), &json!(9)));
+    assert_eq!(event["time"], 1_773_651_600_000_i64);
+    assert_eq!(event["metadata"]["correlation_uid"], json!(null));
+    assert_eq!(normalized("Mar 16 10:00:00 h audit[9]: hello world=1")["class_uid"], 0);
+}

@@ -396,4 +396,19 @@ mod tests {
             assert_eq!(event.pointer(at).and_then(|found| found.as_str()), Some(value), "{message}");
         }
     }
+
+    #[test]
+    fn nexus_switches_say_who_was_refused_and_who_configured() {
+        let head = "2026 Mar 16 10:00:00 n9k";
+        let event = normalized(&format!(
+            "{head} %AUTHPRIV-4-SYSTEM_MSG: pam_aaa:Authentication failed for user bob from 192.0.2.7 - sshd[9]"
+        ));
+        assert_eq!((&event["type_uid"], &event["status_id"]), (&300_201.into(), &2.into()));
+        assert_eq!((&event["user"]["name"], &event["service"]["name"]), (&"bob".into(), &"sshd".into()));
+        assert_eq!(event["src_endpoint"]["ip"], "192.0.2.7");
+        let event =
+            normalized(&format!("{head} %VSHD-5-VSHD_SYSLOG_CONFIG_I: Configured from vty by bob on 192.0.2.7@pts/0"));
+        assert_eq!((&event["class_uid"], &event["actor"]["user"]["name"]), (&5019.into(), &"bob".into()));
+        assert_eq!(event["actor"]["session"]["terminal"], "pts/0");
+    }
 }

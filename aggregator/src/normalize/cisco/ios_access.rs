@@ -14,6 +14,8 @@ pub(super) fn parse<'a>(message: &'a str, mnemonic: &Mnemonic<'a>, event: &mut E
     match (mnemonic.facility, mnemonic.name) {
         ("SEC_LOGIN", _) => login(message, event),
         ("SYS", "CONFIG_I" | "CONFIG" | "CONFIG_R") => configured(message, event),
+        ("VSHD", "VSHD_SYSLOG_CONFIG_I") => configured(message, event),
+        ("AUTHPRIV" | "DAEMON", "SYSTEM_MSG") => refused(message, event),
         ("SYS", "PRIV_AUTH_PASS" | "PRIV_AUTH_FAIL") => privilege(message, mnemonic.name == "PRIV_AUTH_PASS", event),
         ("SYS", "LOGOUT") => logout(message, event),
         ("SYS", "LOGGINGHOST_STARTSTOP") => logging(message, event),
@@ -67,10 +69,31 @@ fn login<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     true
 }
 
+/// NX-OS: `pam_aaa:Authentication failed for user u from A - sshd[9]`, `error: PAM: Authentication failure for u from A - dcos_sshd[9]`.
+fn refused<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let Some((_, rest)) = cut(message, "uthentication fail").and_then(|(_, rest)| cut(rest, " for ")) else {
+        return false;
+    };
+    let rest = rest.strip_prefix("illegal ").unwrap_or(rest);
+    let (user, rest) = word(rest.strip_prefix("user ").unwrap_or(rest));
+    let service = rest.rsplit_once(" - ").map_or("login", |(_, service)| service.split('[').next().unwrap_or(service));
+    logon(event, user, service, 1);
+    if let Some(source) = rest.strip_prefix("from ") {
+        push_source(event, word(source).0, None);
+    }
+    event.push(Attribute::IsRemote, true);
+    failure(event, "authentication failure");
+    true
+}
+
 /// `… by u on vty0 (A)`: user, terminal, address.
 fn who(message: &str) -> Option<(&str, Option<&str>, Option<&str>)> {
     let (user, rest) = cut(message, " by ").map(|(_, rest)| word(rest))?;
     let terminal = rest.strip_prefix("on ").map(|rest| word(rest).0);
+    // NX-OS: `on A@pts/0`.
+    if let Some((address, terminal)) = terminal.and_then(|terminal| terminal.split_once('@')) {
+        return Some((user, Some(terminal), endpoint::ip(address)));
+    }
     let address = between(rest, "(", ")").and_then(|(address, _)| endpoint::ip(address));
     Some((user, terminal, address))
 }
@@ -133,7 +156,7 @@ fn logging<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     event.class = Class::EventLogActivity;
     event.activity_id = if message.contains("stopped") { 7 } else { 6 };
     push_destination(event, host, after(message, "port ").and_then(port));
-    event.push(Attribute::MetadataLogName, "syslog");
+    event.push(Attribute::LogName, "syslog");
     success(event);
     true
 }

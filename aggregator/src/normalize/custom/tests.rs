@@ -64,7 +64,7 @@ fn a_capture_named_by_a_path_needs_no_line_in_fields() {
 fn what_a_target_does_not_take_and_what_is_not_whole_is_kept_outside_ocsf() {
     let all = parsers(SHOP).unwrap();
     let event = event(&all[0], "2026-02-30T09:00:00Z INFO login odd user=eve from=192.0.2.1:70000");
-    assert_eq!(event["unmapped"]["src_endpoint.port"], "70000", "{event}");
+    assert_eq!(event["unmapped"]["src_endpoint"]["port"], "70000", "{event}");
     assert_eq!(event["unmapped"]["status_id"], "odd");
     assert_eq!(event["unmapped"]["at"], "2026-02-30T09:00:00Z");
     let text = "parsers:\n  - { name: a, class: http_activity, regex: '(?<code>\\d+)?;(?<url>\\S+)?;(?<agent>\\S+)',\n      \

@@ -69,11 +69,17 @@ fn event(parser: &Arc<Parser>, text: &str) -> (Understood, serde_json::Value) {
     (understood, serde_json::from_str(&out).unwrap_or_default())
 }
 
+/// What stands under a key whose dots nest, or, where they do not, stay.
+fn within<'v>(object: &'v serde_json::Value, key: &str) -> Option<&'v serde_json::Value> {
+    let below = |(head, rest): (&str, &str)| within(object.get(head)?, rest);
+    object.get(key).or_else(|| key.split_once('.').and_then(below))
+}
+
 /// What stands at a path, as text; of a list its first element, of `time` RFC 3339 too.
 fn value(event: &serde_json::Value, path: &str) -> Option<String> {
     let mut found = event;
     if let Some(key) = path.strip_prefix("unmapped.") {
-        found = event.get("unmapped")?.get(key)?;
+        found = within(event.get("unmapped")?, key)?;
     } else {
         for name in path.split('.') {
             found = found.get(name.trim_end_matches("[]"))?;

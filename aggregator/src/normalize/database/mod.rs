@@ -2,7 +2,7 @@
 //!
 //! In: lines of PostgreSQL ([`postgresql`]), MySQL and MariaDB ([`mysql`]), MongoDB ([`mongodb`]) and Redis ([`redis`]), and
 //! what their JSON says. Out: logons
-//! (3002), statements of a known user from a known host (6005), errors (6008), starts and stops (6002), else base events.
+//! (3002), statements of a known user (6005), errors (6008), starts and stops (6002), else base events.
 
 pub(super) mod mongodb;
 pub(super) mod mysql;
@@ -13,7 +13,7 @@ use std::borrow::Cow;
 
 use super::endpoint::Address;
 use super::outcome;
-use crate::event::Event;
+use crate::event::{Event, Value};
 use crate::schema::{Attribute, Class};
 
 /// `database.type_id` 1: relational; `type_id` of the class 1: a database.
@@ -72,8 +72,8 @@ struct Statement<'a> {
     text: Cow<'a, str>,
 }
 
-/// A statement is datastore activity (6005) where its user, host and database are known; else its parts stand in
-/// `unmapped`.
+/// A statement is datastore activity (6005) where its user and database are known, and its host or the server's process; else
+/// its parts stand in `unmapped`.
 fn push_statement<'a>(statement: Statement<'a>, event: &mut Event<'a>) {
     let Statement { user, host, port, database, text } = statement;
     let named = |text: &Option<Cow<'a, str>>| text.as_ref().is_some_and(|text| !text.is_empty());
@@ -84,7 +84,12 @@ fn push_statement<'a>(statement: Statement<'a>, event: &mut Event<'a>) {
         event.unmap("statement", text);
         return;
     }
-    if !placed || !named(&database) {
+    // Where the log does not say from where, the server's process stands for its client.
+    let session = match event.value(Attribute::ActorProcessPid) {
+        Some(Value::Int(pid)) => Some(pid.to_string()),
+        _ => None,
+    };
+    if (!placed && session.is_none()) || !named(&database) {
         event.unmap("statement", text);
         if let Some(database) = database.filter(|name| !name.is_empty()) {
             event.unmap("database", database);
@@ -108,10 +113,12 @@ fn push_statement<'a>(statement: Statement<'a>, event: &mut Event<'a>) {
         "SHOW" | "DESCRIBE" => 8,
         _ => 4,
     };
-    if push_host(host, event)
-        && let Some(port) = port
-    {
-        event.push(Attribute::SrcEndpointPort, port);
+    if push_host(host, event) {
+        if let Some(port) = port {
+            event.push(Attribute::SrcEndpointPort, port);
+        }
+    } else if let Some(session) = session {
+        event.push(Attribute::SrcEndpointUid, session);
     }
     if let Some(database) = database {
         event.push(Attribute::DatabaseName, database);

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::super::fields::{Fields, Leaf};
 use super::super::text::{between, cut, number, port, word};
 use super::super::timestamp::{self, Reference, Stamp};
-use super::super::{Context, endpoint};
+use super::super::{Context, endpoint, outcome};
 use super::{Logon, Statement, push_error, push_lifecycle, push_logon, push_statement};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -157,13 +157,23 @@ fn read_prefix<'a>(prefix: &'a str, reference: Reference, fields: &mut Fields<'a
         let (part, after) = word(rest);
         rest = after.trim_start();
         let mut any = false;
-        for piece in part.split(',') {
+        for piece in pieces(part) {
             any |= read_word(piece.trim_matches([':', '<', '>', '(']), fields);
         }
         strange += u8::from(!any);
     }
     // A line without a time, process or session before it is somebody else's.
     strange <= 2 && (stamped || fields.has("pid") || fields.has("user") || prefix.is_empty() || prefix.starts_with('['))
+}
+
+/// The parts of a word: `user=u,db=d`, and `192.0.2.1(5432):u@d:[9]` (`%r:%u@%d:[%p]`).
+fn pieces(word: &str) -> impl Iterator<Item = &str> {
+    let (peer, rest) = match word.find("):").or_else(|| word.find("]:").filter(|_| word.starts_with("[local]:"))) {
+        Some(at) => word.split_at_checked(at + 1).unwrap_or((word, "")),
+        None => ("", word),
+    };
+    let separator = if peer.is_empty() && !(rest.contains('@') && rest.contains(":[")) { ',' } else { ':' };
+    [peer].into_iter().chain(rest.split(separator)).filter(|piece| !piece.is_empty())
 }
 
 fn read_word<'a>(text: &'a str, fields: &mut Fields<'a>) -> bool {
@@ -192,7 +202,8 @@ fn read_word<'a>(text: &'a str, fields: &mut Fields<'a>) -> bool {
     if endpoint::ip(bare).is_some() || address_and_port(bare).is_some() || bare == "[local]" || bare == "local" {
         return add("connection_from", bare);
     }
-    match bare.split_once('@') {
+    let in_brackets = text.starts_with('[') && !text.contains("[unknown]");
+    match if in_brackets { bare } else { text }.split_once('@') {
         Some((user, database)) => {
             add("user", user);
             add("dbname", database)
@@ -291,6 +302,19 @@ pub(in super::super) fn apply<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>
     event.push(Attribute::Message, message);
 }
 
+/// What goes wrong without being said as an error.
+const FAULTS: [&str; 9] = [
+    "could not receive data from client",
+    "could not send data to client",
+    "could not accept SSL connection",
+    "could not accept GSSAPI security context",
+    "invalid length of startup packet",
+    "incomplete startup packet",
+    "unexpected EOF on client connection",
+    "server process (PID ",
+    "terminating any other active server processes",
+];
+
 /// What the line says of the session.
 struct Known<'a> {
     user: Option<Cow<'a, str>>,
@@ -329,14 +353,18 @@ fn said<'a>(message: &str, level: &str, known: Known<'a>, event: &mut Event<'a>)
             event.class = Class::BaseEvent;
             event.activity_id = 0;
         }
-    } else if let Some(text) = statement(message) {
+    } else if let Some(text) = statement(message).or_else(|| Some(message).filter(|_| level == "STATEMENT")) {
         let Known { user, database, host, port } = known;
         push_statement(Statement { user, host, port, database, text: owned(text) }, event);
+        if level == "STATEMENT" && event.class == Class::DatastoreActivity {
+            // It stands behind the error that it led to.
+            outcome::failure(event, "");
+        }
     } else if BEGINS.iter().any(|words| message.starts_with(words)) {
         push_lifecycle(event, "postgresql", 3);
     } else if ENDS.iter().any(|words| message.starts_with(words)) || message.ends_with("shutdown request") {
         push_lifecycle(event, "postgresql", 4);
-    } else if message.starts_with("could not receive data from client") {
+    } else if FAULTS.iter().any(|words| message.starts_with(words)) {
         push_error(event);
         keep(known, "", event);
     } else {
@@ -457,6 +485,8 @@ fn statement(message: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::super::testing::normalized;
 
     #[test]
@@ -517,5 +547,27 @@ mod tests {
             assert_eq!(event["src_endpoint"], serde_json::json!({"ip": "192.0.2.7", "port": 4444}));
             assert_eq!(event["metadata"]["event_code"], "28P01");
         }
+    }
+
+    #[test]
+    fn prefixes_without_spaces_and_unknown_names_are_read() {
+        let event = normalized(
+            r#"2026-03-16 10:00:00 UTC:192.0.2.7(52311):bob@db:[9]:FATAL:  password authentication failed for user "bob""#,
+        );
+        assert_eq!(event["src_endpoint"], json!({"ip": "192.0.2.7", "port": 52311}));
+        assert_eq!((&event["user"]["name"], &event["unmapped"]["database"]), (&json!("bob"), &json!("db")));
+        let event = normalized(
+            "2026-03-16 10:00:00.123 UTC [9] [unknown]@[unknown] LOG:  could not accept SSL connection: EOF detected",
+        );
+        assert_eq!((&event["type_uid"], &event["actor"]["user"]), (&json!(600_801), &json!(null)));
+    }
+
+    #[test]
+    fn a_statement_whose_client_is_not_named_is_its_process_s() {
+        let event = normalized("2026-03-16 10:00:00.123 UTC [9] bob@db LOG:  statement: DROP TABLE x;");
+        assert_eq!((&event["type_uid"], &event["src_endpoint"]), (&json!(600_507), &json!({"uid": "9"})));
+        assert_eq!(event["query_info"]["query_string"], "DROP TABLE x;");
+        let event = normalized("2026-03-16 10:00:00.123 UTC [9] bob@db STATEMENT:  select * from x;");
+        assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(600_501), &json!(2)));
     }
 }

@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(
             event["unmapped"],
             serde_json::json!({
-                "http.status": 500, "http.ok": false, "tags": r#"["a",{"b":1}]"#, "pi": 3.5,
+                "http": {"status": 500, "ok": false}, "tags": r#"["a",{"b":1}]"#, "pi": 3.5,
                 "big": "18446744073709551615"
             })
         );
@@ -130,7 +130,7 @@ mod tests {
     fn of_a_key_that_occurs_twice_the_last_counts() {
         assert_eq!(
             normalized(r#"{"a":1,"a":2,"b":{"c":1},"b.c":3}"#)["unmapped"],
-            serde_json::json!({"a": 2, "b.c": 3})
+            serde_json::json!({"a": 2, "b": {"c": 3}})
         );
     }
 

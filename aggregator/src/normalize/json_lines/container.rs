@@ -1,12 +1,15 @@
 //! Docker: the wrapper of its `json-file` driver around what a container wrote, and the events of its daemon.
 //!
-//! In: `{"log":"…\n","stream":"stdout","time":"…"}`. Out: the event of the inner line, where a format understands it; its
-//! time is the wrapper's where the inner line has none. Source: moby, `daemon/logger/jsonfilelog/jsonlog`, `api/types/events`.
+//! In: `{"log":"…\n","stream":"stdout","time":"…"}`; the parts into which a line beyond 16 KiB is cut, all but the last
+//! without its line end, as lines that the [`Joiner`](super::super::join::Joiner) brought together. Out: the event of the
+//! inner line, where a format understands it; its time is the wrapper's where the inner line has none; `unmapped.partial`
+//! where its end is missing. Source: moby, `daemon/logger/jsonfilelog/jsonlog`, `daemon/logger/copier.go`, `api/types/events`.
 
 use std::borrow::Cow;
 
 use super::super::fields::{Fields, Leaf};
-use super::super::{Context, carried};
+use super::super::join::{Mark, Turn};
+use super::super::{Context, carried, json};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -15,12 +18,67 @@ pub(super) fn looks(fields: &Fields<'_>) -> bool {
     matches!(fields.leaf("log"), Some(Leaf::Text(_))) && fields.has("stream") && fields.has("time")
 }
 
+/// What every line of the driver begins with.
+const BEGINNING: &[u8] = b"{\"log\":\"";
+/// What follows the text, and as much of a line's end as it is looked for in: attributes may stand behind it.
+const BEHIND: &[u8] = b"\",\"stream\":\"";
+const TAIL_BYTES_MAX: usize = 4 << 10;
+/// Bytes of every part but the last. A shorter text without a line end is what other collectors make of a whole line.
+const PART_BYTES: usize = 16 << 10;
+
+/// The mark of a line that is a part of one, or may end one.
+pub(in super::super) fn part(raw: &[u8]) -> Option<Mark<'_>> {
+    raw.starts_with(BEGINNING).then_some(())?;
+    let tail_at = raw.len().saturating_sub(TAIL_BYTES_MAX);
+    let behind = tail_at + memchr::memmem::rfind(raw.get(tail_at..)?, BEHIND)?;
+    let name_at = behind + BEHIND.len();
+    let rest = raw.get(name_at..)?;
+    let name = ["stdout", "stderr"].into_iter().find(|name| rest.starts_with(name.as_bytes()))?;
+    let text = raw.get(BEGINNING.len()..behind)?;
+    let escapes = text.strip_suffix(b"n").map_or(0, |text| text.iter().rev().take_while(|b| **b == b'\\').count());
+    let turn = if escapes % 2 == 1 || text.len() < PART_BYTES { Turn::End } else { Turn::More };
+    Some(Mark { turn, name, name_at, stamp: None })
+}
+
 /// Reads what the container wrote.
 pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
     fields.push_time(event, "time", context.reference);
     if let Some(Leaf::Text(line)) = fields.take("log") {
+        if goes_on(&line) {
+            event.unmap("partial", true);
+        }
         inner(line, context, event);
     }
+}
+
+fn goes_on(text: &str) -> bool {
+    text.len() >= PART_BYTES && !text.ends_with('\n')
+}
+
+/// Reads the parts of a line; false where they are none.
+pub(super) fn parse_parts<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let mut parts = text.lines();
+    let Some(mut first) = parts.next().and_then(json::read).filter(looks) else { return false };
+    let mut line = match first.take("log") {
+        Some(Leaf::Text(line)) => line.into_owned(),
+        _ => return false,
+    };
+    let mut is_partial = goes_on(&line);
+    for part in parts {
+        let Some(mut part) = json::read(part).filter(looks) else { return false };
+        if let Some(Leaf::Text(text)) = part.take("log") {
+            line.push_str(&text);
+            is_partial = goes_on(&text);
+        }
+    }
+    if is_partial {
+        event.unmap("partial", true);
+    }
+    event.push(Attribute::MetadataLogFormat, "docker_json");
+    first.push_time(event, "time", context.reference);
+    inner(Cow::Owned(line), context, event);
+    first.finish(event);
+    true
 }
 
 /// Reads a line that a wrapper held; where no format understands it, it is the message.
@@ -39,9 +97,8 @@ pub(in super::super) fn inner<'a>(line: Cow<'a, str>, context: &Context<'a>, eve
 
 /// Whether it is an event of the daemon, as `docker events` or a collector prints it.
 pub(super) fn looks_event(fields: &Fields<'_>) -> bool {
-    let event =
-        |prefix: &str| ["Type", "Action", "Actor.ID"].into_iter().all(|key| fields.has(&format!("{prefix}{key}")));
-    event("") || event("docker.")
+    let all = |keys: [&str; 3]| keys.into_iter().all(|key| fields.has(key));
+    all(["Type", "Action", "Actor.ID"]) || all(["docker.Type", "docker.Action", "docker.Actor.ID"])
 }
 
 /// A container's life is that of an application (6002).
@@ -86,6 +143,7 @@ pub(super) fn parse_event<'a>(fields: &mut Fields<'a>, context: &Context<'a>, ev
 #[cfg(test)]
 mod tests {
     use super::super::super::testing::normalized;
+    use super::PART_BYTES;
 
     #[test]
     fn the_inner_line_has_the_event_and_the_wrapper_its_time() {
@@ -100,6 +158,20 @@ mod tests {
         assert_eq!(event["time"], 1_773_651_607_500_i64);
         assert_eq!(event["unmapped"]["stream"], "stderr");
         assert_eq!(event["metadata"]["log_format"], "docker_json");
+    }
+
+    #[test]
+    fn parts_are_one_line() {
+        let part = |text: &str| format!(r#"{{"log":"{text}","stream":"stdout","time":"2026-03-16T09:00:07.5Z"}}"#);
+        let (head, tail) =
+            (part(r#"192.0.2.7 - - [16/Mar/2026:10:00:00 +0100] \"GET /"#), part(r#" HTTP/1.1\" 404 5\n"#));
+        let event = normalized(&[head.as_str(), &part("x"), &tail].join("\n"));
+        assert_eq!((&event["type_uid"], &event["http_request"]["url"]["path"]), (&400_203.into(), &"/x".into()));
+        assert_eq!(event["unmapped"], serde_json::json!({"stream": "stdout"}));
+        let event = normalized(&[head.as_str(), &part(&"x".repeat(PART_BYTES))].join("\n"));
+        assert_eq!(event["unmapped"]["partial"], true);
+        assert_eq!(event["metadata"]["log_format"], "docker_json");
+        assert_ne!(normalized(&[head.as_str(), "{}"].join("\n"))["metadata"]["log_format"], "docker_json");
     }
 
     #[test]

@@ -17,10 +17,11 @@ mod mongodb;
 mod ocsf;
 mod osquery;
 mod postgresql;
+mod sudo;
 
 pub(super) use access::{looks as is_request, parse as push_request};
 pub(super) use bare::parse as push_bare;
-pub(super) use container::inner;
+pub(super) use container::{inner, part};
 pub(super) use eve::{push_ftp_code, push_ftp_command, push_rcode};
 pub(super) use falco::severity as falco_severity;
 
@@ -40,7 +41,7 @@ struct Kind {
 }
 
 /// The first that the keys look like has the object.
-static KINDS: [Kind; 17] = [
+static KINDS: [Kind; 18] = [
     Kind { name: "suricata_eve", looks: eve::looks, parse: eve::parse },
     Kind { name: "zeek_json", looks: zeek::looks_json, parse: zeek::parse_json },
     Kind { name: "docker_json", looks: container::looks, parse: container::parse },
@@ -56,6 +57,7 @@ static KINDS: [Kind; 17] = [
     Kind { name: "teleport", looks: cloud::looks_teleport, parse: cloud::parse_teleport },
     Kind { name: "mongodb", looks: mongodb::looks, parse: mongodb::parse },
     Kind { name: "postgresql_json", looks: postgresql::looks, parse: postgresql::parse },
+    Kind { name: "sudo_json", looks: sudo::looks, parse: sudo::parse },
     Kind { name: "http_json", looks: access::looks, parse: access::parse },
     Kind { name: "json", looks: |_| true, parse: bare::parse },
 ];
@@ -69,6 +71,9 @@ pub(super) fn looks(text: &str) -> bool {
 /// Reads a line; false where it is not one whole object.
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
     let text = text.trim_start();
+    if text.contains('\n') && container::parse_parts(text, context, event) {
+        return true;
+    }
     let Some(mut fields) = json::read(text.strip_prefix("@cee:").unwrap_or(text)) else { return false };
     if let Some(kind) = KINDS.iter().find(|kind| (kind.looks)(&fields)) {
         event.push(Attribute::MetadataLogFormat, kind.name);

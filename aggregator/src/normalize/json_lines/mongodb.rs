@@ -32,7 +32,10 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
     fields.push(event, Attribute::MetadataEventCode, "id");
     let message = fields.text("msg").unwrap_or_default();
     match message.as_ref() {
-        "Authentication failed" | "Successfully authenticated" | "Authentication succeeded" => {
+        "Authentication failed"
+        | "Failed to authenticate"
+        | "Successfully authenticated"
+        | "Authentication succeeded" => {
             logon(fields, &message, event);
         }
         "Connection accepted" | "Connection ended" => {
@@ -71,7 +74,7 @@ fn logon<'a>(fields: &mut Fields<'a>, message: &str, event: &mut Event<'a>) {
     if fields.push(event, Attribute::AuthProtocol, "attr.mechanism") {
         event.push(Attribute::AuthProtocolId, 99);
     }
-    if message == "Authentication failed" {
+    if message.contains("ailed") {
         outcome::failure(event, fields.text("attr.error").unwrap_or(Cow::Borrowed("")));
     } else {
         outcome::success(event);

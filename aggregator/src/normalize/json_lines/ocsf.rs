@@ -147,8 +147,8 @@ mod tests {
         assert_eq!(event["time"], 1_773_651_600_500_i64);
         assert_eq!(event["user"]["name"], "ann");
         assert_eq!(event["src_endpoint"], serde_json::json!({"ip": "192.0.2.7"}));
-        assert_eq!(event["unmapped"]["src_endpoint.port"], 70000);
-        assert_eq!(event["unmapped"]["shoe.size"], 5);
+        assert_eq!(event["unmapped"]["src_endpoint"]["port"], 70000);
+        assert_eq!(event["unmapped"]["shoe"]["size"], 5);
         assert_eq!(event["metadata"]["product"]["name"], "Picket");
     }
 

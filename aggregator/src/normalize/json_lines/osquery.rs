@@ -152,6 +152,7 @@ mod tests {
         assert_eq!(event["dst_endpoint"]["port"], 443);
         assert_eq!(line("fim", r#""target_path":"/etc/passwd","action":"UPDATED""#)["type_uid"], 100_103);
         let event = line("pack_x", r#""name":"kernel","version":"5""#);
-        assert_eq!((event["class_uid"].as_u64(), event["unmapped"]["columns.version"].as_str()), (Some(0), Some("5")));
+        let version = event["unmapped"]["columns"]["version"].as_str();
+        assert_eq!((event["class_uid"].as_u64(), version), (Some(0), Some("5")));
     }
 }

@@ -58,7 +58,16 @@ pub(in super::super) fn parse_yum<'a>(text: &'a str, context: &Context<'a>, even
 
 /// The first look at dnf.log and dnf.rpm.log: a time with a `T`.
 pub(in super::super) fn looks_dnf(text: &str) -> bool {
-    text.as_bytes().get(10) == Some(&b'T') && LEVELS.iter().any(|(level, _)| word(word(text).1).0 == *level)
+    text.as_bytes().get(10) == Some(&b'T') && {
+        let leveled = without_process(word(text).1);
+        LEVELS.iter().any(|(level, _)| word(leveled).0 == *level)
+    }
+}
+
+/// dnf5 names its process before the level: `[9] INFO …`.
+fn without_process(text: &str) -> &str {
+    let rest = text.strip_prefix('[').and_then(|rest| cut(rest, "] "));
+    rest.filter(|(pid, _)| pid.bytes().all(|b| b.is_ascii_digit())).map_or(text, |(_, rest)| rest)
 }
 
 /// Levels of dnf's loggers, and the common one that each stands for.
@@ -75,7 +84,7 @@ const LEVELS: [(&str, &str); 7] = [
 /// Reads a line of dnf.log or dnf.rpm.log that says what dnf did; its other lines are left to others.
 pub(in super::super) fn parse_dnf<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
     let Some((stamp, rest)) = timestamp::iso(text, context.reference) else { return false };
-    let (severity, message) = word(rest.trim_start());
+    let (severity, message) = word(without_process(rest.trim_start()));
     let Some((_, severity)) = LEVELS.iter().find(|(level, _)| *level == severity) else { return false };
     stamp.apply(event);
     event.push(Attribute::MetadataLogFormat, "dnf");
@@ -90,7 +99,7 @@ pub(in super::super) fn parse_dnf<'a>(text: &'a str, context: &Context<'a>, even
         event.unmap("command", command);
         return Change::other("Command", "dnf").apply("dnf", event);
     }
-    if message.starts_with("--- logging initialized ---") {
+    if message.starts_with("--- logging initialized ---") || message.starts_with("DNF5 start") {
         return Change::new(Activity::Start, "dnf").apply("dnf", event);
     }
     match message.strip_prefix("DNF version: ") {
@@ -148,6 +157,8 @@ mod tests {
             ("2026-03-16T10:00:00Z SUBDEBUG Installed: bash-5.2-1.fc40.noarch", 1, "bash", Some("5.2-1.fc40")),
             ("2026-03-16T10:00:00+0100 DEBUG Command: dnf install bash", 99, "dnf", None),
             ("2026-03-16T10:00:00+0100 INFO --- logging initialized ---", 3, "dnf", None),
+            ("2026-03-16T10:00:00+0100 [9] INFO DNF5 start", 3, "dnf", None),
+            ("2026-03-16T10:00:00+0100 [9] DEBUG Command: dnf5 install bash", 99, "dnf", None),
             ("Mar 16 10:00:00 h yum[9]: Installed: bash-5.2-1.el7.x86_64", 1, "bash", Some("5.2-1.el7")),
         ] {
             let event = normalized(line);

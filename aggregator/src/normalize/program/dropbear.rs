@@ -80,6 +80,14 @@ fn succeeded<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -
 /// fails): Max auth tries reached - user 'bob' from 192.0.2.1:5`, `User 'bob' has invalid shell, rejected`, `User account
 /// 'bob' is locked`, `user 'bob' has blank password, rejected`, `Pubkey …`.
 fn failed<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let tried = ["Login attempt with wrong user ", "Max auth tries reached - user "]
+        .into_iter()
+        .find_map(|start| Some((start, from(message.strip_prefix(start)?)?)));
+    if let Some((start, (user, peer))) = tried {
+        logon(unquoted(user), "", Some(peer), header, event);
+        failure(event, if start.starts_with("Max") { "Max auth tries reached" } else { "invalid user" });
+        return true;
+    }
     let (first, rest) = word(message);
     if first.eq_ignore_ascii_case("bad") || first.eq_ignore_ascii_case("login") {
         let Some((what, who)) = cut(rest, " for ") else { return false };
@@ -107,6 +115,14 @@ fn failed<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> b
         if let Some(count) = between(fails, ", ", " fails").and_then(|(count, _)| number(count)) {
             event.push(Attribute::Count, count);
         }
+        return true;
+    }
+    let tried = ["Login attempt with wrong user ", "Max auth tries reached - user "]
+        .into_iter()
+        .find_map(|start| Some((start, from(message.strip_prefix(start)?)?)));
+    if let Some((start, (user, peer))) = tried {
+        logon(unquoted(user), "", Some(peer), header, event);
+        failure(event, if start.starts_with("Max") { "Max auth tries reached" } else { "invalid user" });
         return true;
     }
     let user = between(message, "'", "'").map(|(user, _)| user);
@@ -194,6 +210,8 @@ mod tests {
             ("Bad password attempt for 'bob' from 192.0.2.1:5", "bob", 2),
             ("Bad PAM password attempt for 'bob' from 192.0.2.1:5", "bob", 2),
             ("Login attempt for nonexistent user from 192.0.2.1:5", "", 2),
+            ("Login attempt with wrong user bob from 192.0.2.1:5", "bob", 2),
+            ("Max auth tries reached - user 'bob' from 192.0.2.1:5", "bob", 2),
             ("Login attempt for nonexistent user 'bob' from 192.0.2.1:5", "bob", 2),
             ("Exit before auth (user 'bob', 10 fails): Max auth tries reached - user 'bob' from 192.0.2.1:5", "bob", 2),
         ] {

@@ -117,6 +117,13 @@ fn http<'a>(text: &'a str, timers: &'a str, event: &mut Event<'a>) -> bool {
     }
     if let Some((_, details)) = tls.strip_prefix("\" ").map(word).filter(|(_, details)| !details.is_empty()) {
         event.unmap("tls", details);
+        // The end of `option httpslog`: name, version, cipher.
+        let mut parts = details.rsplit(' ').next().unwrap_or_default().split('/');
+        for key in ["tls_sni", "tls_version", "tls_cipher"] {
+            if let Some(value) = parts.next().filter(|value| !matches!(*value, "" | "-")) {
+                event.unmap(key, value);
+            }
+        }
     }
     true
 }
@@ -158,6 +165,17 @@ fn connected<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
 /// `Proxy P started.`, `Stopping backend B in 0 ms.`, `[Backup ]Server B/S is DOWN|UP[, reason: …]`, `backend B has no server available!`.
 fn state<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     let name = |text: &'a str| word(text).0;
+    // `[NOTICE]   (9) : text`
+    let leveled = message.strip_prefix('[').and_then(|rest| cut(rest, ") : "));
+    let message = leveled.map_or(message, |(_, rest)| rest);
+    if let Some(version) = message.strip_prefix("haproxy version is ") {
+        event.class = Class::ApplicationLifecycle;
+        event.activity_id = 3;
+        event.push(Attribute::AppName, "haproxy");
+        event.push(Attribute::AppVersion, version);
+        success(event);
+        return true;
+    }
     let (app, activity, detail) = if let Some(rest) = message.strip_prefix("Proxy ") {
         (name(rest), if rest.contains(" started") { 3 } else { 4 }, "")
     } else if let Some((_, rest)) = cut(message, "Server ").filter(|_| message.contains(" is ")) {
@@ -222,6 +240,7 @@ mod tests {
             ("Connect from 192.0.2.1:5 to 198.51.100.1:80 (main/HTTP)", 400_101, 1),
             ("Server app/app1 is DOWN, reason: Layer4 timeout, check duration: 2001ms.", 600_204, 2),
             ("Proxy main started.", 600_203, 1),
+            ("[NOTICE]   (9) : haproxy version is 2.8.5", 600_203, 1),
         ] {
             let event = normalized(&format!("Mar 16 10:00:02 lb haproxy[9]: {message}"));
             assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(kind), &json!(status)), "{message}");

@@ -32,6 +32,10 @@ mod systemd;
 mod vsftpd;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use ahash::RandomState;
 
 use super::syslog::Header;
 use super::text::{base_name, cut, number};
@@ -52,64 +56,149 @@ pub(super) use kernel::{looks as looks_kernel, parse_line as parse_kernel};
 
 type Parser = for<'a> fn(&'a str, &Header<'a>, &mut Event<'a>) -> bool;
 
+/// Programs and the parser of their own messages.
+static PROGRAMS: &[(&[&str], Parser)] = &[
+    (&["sshd", "sshd-session", "sshd-auth"], sshd::parse),
+    (&["sftp-server", "internal-sftp"], sshd::parse_sftp),
+    (&["dropbear"], dropbear::parse),
+    (&["sudo", "sudoedit"], sudo::parse),
+    (&["doas"], doas::parse),
+    (&["pkexec", "polkitd", "polkit-agent-helper-1"], polkit::parse),
+    (&["su", "runuser"], su::parse),
+    (&["cron", "CRON", "crond", "CROND", "crontab", "anacron", "atd", "fcron", "fcrontab", "dcron", "at"], cron::parse),
+    (&["run-parts"], cron::parse_parts),
+    (
+        &[
+            "useradd",
+            "adduser",
+            "userdel",
+            "usermod",
+            "groupadd",
+            "groupdel",
+            "groupmod",
+            "passwd",
+            "gpasswd",
+            "chpasswd",
+            "chgpasswd",
+            "chage",
+            "chfn",
+            "chsh",
+            "newusers",
+            "newgrp",
+            "sg",
+            "groupmems",
+            "addgroup",
+            "deluser",
+            "delgroup",
+        ],
+        account::parse,
+    ),
+    (&["systemd-sysusers"], account::parse_sysusers),
+    (&["accounts-daemon"], account::parse_accounts_daemon),
+    (&["systemd-logind", "elogind", "elogind-daemon"], logind::parse),
+    (&["login", "loginwindow", "gdm", "gdm-binary", "lightdm"], login::parse),
+    (&["systemd"], systemd::parse),
+    (&["init", "shutdown", "telinit"], systemd::parse_init),
+    (
+        &[
+            "rsyslogd",
+            "syslogd",
+            "syslog-ng",
+            "klogd",
+            "systemd-journald",
+            "systemd-journal",
+            "journal",
+            "logrotate",
+            "newsyslog",
+        ],
+        log_service::parse,
+    ),
+    (&["dbus-daemon", "dbus", "dbus-broker", "dbus-broker-launch"], dbus::parse),
+    (&["systemd-coredump"], systemd::parse_coredump),
+    (&["xinetd"], remote::parse_xinetd),
+    (
+        &[
+            "in.telnetd",
+            "telnetd",
+            "in.rshd",
+            "rshd",
+            "in.rlogind",
+            "rlogind",
+            "klogind",
+            "kshd",
+            "in.ftpd",
+            "ftpd",
+            "in.rexecd",
+            "rexecd",
+            "in.tftpd",
+            "in.fingerd",
+            "in.talkd",
+            "inetd",
+            "tcpd",
+            "portmap",
+            "rpcbind",
+        ],
+        remote::parse,
+    ),
+    (&["screensharingd"], remote::parse_screen_sharing),
+    (&["pvedaemon", "pveproxy", "proxmox-backup-proxy", "proxmox-backup-api"], remote::parse_proxmox),
+    (
+        &[
+            "fail2ban",
+            "fail2ban-server",
+            "fail2ban.actions",
+            "fail2ban.filter",
+            "fail2ban.jail",
+            "fail2ban.server",
+            "fail2ban.observer",
+        ],
+        fail2ban::parse_message,
+    ),
+    (&["yum", "dnf", "yum-cron", "dnf-automatic", "packagekitd"], package::rpm::parse_message),
+    (&["kernel", "vmunix"], kernel::parse),
+    (&["audispd", "audisp-syslog", "auditd", "audit", "auditbeat"], kernel::audited),
+    (&["pacman"], package::pacman::parse_message),
+    (&["nginx", "httpd", "apache", "apache2"], combined::parse_message),
+    (
+        &[
+            "dovecot",
+            "imap-login",
+            "pop3-login",
+            "managesieve-login",
+            "submission-login",
+            "auth",
+            "auth-worker",
+            "dovecot-auth",
+            "Info",
+            "Warn",
+            "Warning",
+            "Error",
+            "Fatal",
+            "Panic",
+        ],
+        dovecot::parse,
+    ),
+    (&["exim", "exim4"], exim::parse),
+    (&["sendmail", "sm-mta", "sm-acceptingconnections", "sm-msp-queue"], sendmail::parse),
+    (&["vsftpd"], vsftpd::parse),
+    (&["proftpd"], ftp::proftpd),
+    (&["pure-ftpd"], ftp::pureftpd),
+    (&["openvpn"], openvpn::parse),
+    (&["haproxy"], haproxy::parse),
+    (&["named"], dns::bind::parse),
+    (&["dnsmasq"], dns::dnsmasq::parse),
+    (&["unbound"], dns::unbound::parse),
+    (&["dnsmasq-dhcp", "dhcpd", "dhcpd3", "dhclient", "dhcpcd", "udhcpd", "udhcpc", "systemd-networkd"], dhcp::parse),
+    (&["kea-dhcp4", "kea-dhcp6", "kea"], dhcp::kea),
+];
+
+/// [`PROGRAMS`] by name: it is asked for each message.
+static PARSERS: LazyLock<HashMap<&'static str, Parser, RandomState>> =
+    LazyLock::new(|| PROGRAMS.iter().flat_map(|(names, parse)| names.iter().map(|name| (*name, *parse))).collect());
+
 /// The parser of a program's own messages.
 fn parser(program: &str) -> Option<Parser> {
-    Some(match program {
-        "sshd" | "sshd-session" | "sshd-auth" => sshd::parse,
-        "sftp-server" | "internal-sftp" => sshd::parse_sftp,
-        "dropbear" => dropbear::parse,
-        "sudo" | "sudoedit" => sudo::parse,
-        "doas" => doas::parse,
-        "pkexec" | "polkitd" | "polkit-agent-helper-1" => polkit::parse,
-        "su" | "runuser" => su::parse,
-        "cron" | "CRON" | "crond" | "CROND" | "crontab" | "anacron" | "atd" | "fcron" | "fcrontab" | "dcron" | "at" => {
-            cron::parse
-        }
-        "run-parts" => cron::parse_parts,
-        "useradd" | "adduser" | "userdel" | "usermod" | "groupadd" | "groupdel" | "groupmod" | "passwd" | "gpasswd"
-        | "chpasswd" | "chgpasswd" | "chage" | "chfn" | "chsh" | "newusers" | "newgrp" | "sg" | "groupmems"
-        | "addgroup" | "deluser" | "delgroup" => account::parse,
-        "systemd-sysusers" => account::parse_sysusers,
-        "accounts-daemon" => account::parse_accounts_daemon,
-        "systemd-logind" | "elogind" | "elogind-daemon" => logind::parse,
-        "login" | "loginwindow" | "gdm" | "gdm-binary" | "lightdm" => login::parse,
-        "systemd" => systemd::parse,
-        "init" | "shutdown" | "telinit" => systemd::parse_init,
-        "rsyslogd" | "syslogd" | "syslog-ng" | "klogd" | "systemd-journald" | "systemd-journal" | "journal"
-        | "logrotate" | "newsyslog" => log_service::parse,
-        "dbus-daemon" | "dbus" | "dbus-broker" | "dbus-broker-launch" => dbus::parse,
-        "systemd-coredump" => systemd::parse_coredump,
-        "xinetd" => remote::parse_xinetd,
-        "in.telnetd" | "telnetd" | "in.rshd" | "rshd" | "in.rlogind" | "rlogind" | "klogind" | "kshd" | "in.ftpd"
-        | "ftpd" | "in.rexecd" | "rexecd" | "in.tftpd" | "in.fingerd" | "in.talkd" | "inetd" | "tcpd" | "portmap"
-        | "rpcbind" => remote::parse,
-        "screensharingd" => remote::parse_screen_sharing,
-        "pvedaemon" | "pveproxy" | "proxmox-backup-proxy" | "proxmox-backup-api" => remote::parse_proxmox,
-        "fail2ban" | "fail2ban-server" | "fail2ban.actions" | "fail2ban.filter" | "fail2ban.jail"
-        | "fail2ban.server" | "fail2ban.observer" => fail2ban::parse_message,
-        "yum" | "dnf" | "yum-cron" | "dnf-automatic" | "packagekitd" => package::rpm::parse_message,
-        "kernel" | "vmunix" => kernel::parse,
-        "audispd" | "audisp-syslog" | "auditd" | "audit" | "auditbeat" => kernel::audited,
-        "pacman" => package::pacman::parse_message,
-        "nginx" | "httpd" | "apache" | "apache2" => combined::parse_message,
-        "dovecot" | "imap-login" | "pop3-login" | "managesieve-login" | "submission-login" | "auth" | "auth-worker"
-        | "dovecot-auth" | "Info" | "Warn" | "Warning" | "Error" | "Fatal" | "Panic" => dovecot::parse,
-        "exim" | "exim4" => exim::parse,
-        "sendmail" | "sm-mta" | "sm-acceptingconnections" | "sm-msp-queue" => sendmail::parse,
-        "vsftpd" => vsftpd::parse,
-        "proftpd" => ftp::proftpd,
-        "pure-ftpd" => ftp::pureftpd,
-        "openvpn" => openvpn::parse,
-        "haproxy" => haproxy::parse,
-        "named" => dns::bind::parse,
-        "dnsmasq" => dns::dnsmasq::parse,
-        "unbound" => dns::unbound::parse,
-        "dnsmasq-dhcp" | "dhcpd" | "dhcpd3" | "dhclient" | "dhcpcd" | "udhcpd" | "udhcpc" | "systemd-networkd" => {
-            dhcp::parse
-        }
-        "kea-dhcp4" | "kea-dhcp6" | "kea" => dhcp::kea,
-        _ => return None,
-    })
+    PARSERS.get(program).copied()
 }
 
 /// The program that a message is by: the one of its header, else the one that the message itself begins with (`syslogd 1.4.1:

@@ -43,8 +43,50 @@ const MARKS: [&str; 27] = [
     "SIGUSR1[",
 ];
 
+/// What the lines of a status file that name a client begin with (`--status-version 2` and `3`).
+const STATUS: [&str; 4] = ["CLIENT_LIST,", "CLIENT_LIST\t", "ROUTING_TABLE,", "ROUTING_TABLE\t"];
+
+/// `CLIENT_LIST,NAME,A:p,VIRTUAL,VIRTUAL6,RECEIVED,SENT,SINCE,…` and `ROUTING_TABLE,VIRTUAL,NAME,A:p,…` of a status file.
+fn status<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    let mut columns = text.split([',', '\t']);
+    let kind = columns.next();
+    let (Some(first), Some(second), Some(third)) = (columns.next(), columns.next(), columns.next()) else {
+        return false;
+    };
+    let (name, address, assigned) =
+        if kind == Some("CLIENT_LIST") { (first, second, third) } else { (second, third, first) };
+    let Some(client) = peer(address) else { return false };
+    event.class = Class::TunnelActivity;
+    event.activity_id = 99;
+    event.push(Attribute::ActivityName, "Status");
+    event.push(Attribute::TunnelTypeId, 0);
+    event.push(Attribute::EmailProtocolName, "OpenVPN");
+    push_source(event, client.address, client.port);
+    if !matches!(name, "" | "UNDEF") {
+        event.push(Attribute::UserName, name);
+    }
+    if let Some(assigned) = endpoint::ip(assigned) {
+        event.push(Attribute::TunnelInterfaceIp, assigned);
+    }
+    if kind == Some("CLIENT_LIST") {
+        for (key, value) in ["", "bytes_received", "bytes_sent", "connected_since"].into_iter().zip(columns) {
+            if !key.is_empty() && !value.is_empty() {
+                event.unmap(key, value);
+            }
+        }
+    }
+    success(event);
+    event.push(Attribute::MetadataLogFormat, "openvpn");
+    event.push(Attribute::MetadataLogProvider, "openvpn");
+    event.push(Attribute::Message, text);
+    true
+}
+
 /// Whether a line may be of a server's own file.
 pub(crate) fn looks(text: &str) -> bool {
+    if STATUS.iter().any(|kind| text.starts_with(kind)) {
+        return true;
+    }
     let dated =
         super::vsftpd_looks(text) || (text.as_bytes().get(4) == Some(&b'-') && text.as_bytes().get(10) == Some(&b' '));
     dated && MARKS.iter().any(|mark| cut(text, mark).is_some())
@@ -52,6 +94,9 @@ pub(crate) fn looks(text: &str) -> bool {
 
 /// Reads a line of a file.
 pub(crate) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    if STATUS.iter().any(|kind| text.starts_with(kind)) {
+        return status(text, event);
+    }
     let day = text.get(4..).filter(|_| super::vsftpd_looks(text));
     let Some((stamp, rest)) = day
         .and_then(|rest| timestamp::bsd(rest.trim_start(), context.reference))
@@ -304,5 +349,18 @@ mod tests {
             }
         }
         assert_eq!(normalized("2026-03-16 10:00:00 OpenVPN 2.6.8 x86_64-pc-linux-gnu")["app"]["version"], "2.6.8");
+    }
+
+    #[test]
+    fn clients_of_a_status_file_are_read() {
+        for line in [
+            "CLIENT_LIST,bob,192.0.2.7:52311,10.8.0.6,,1234,5678,2026-03-16 10:00:00,1773655200,UNDEF,0,0,AES-256-GCM",
+            "ROUTING_TABLE\t10.8.0.6\tbob\t192.0.2.7:52311\t2026-03-16 10:00:00\t1773655200",
+        ] {
+            let event = normalized(line);
+            assert_eq!(event["type_uid"], 401_499, "{line}");
+            assert_eq!(event["src_endpoint"], serde_json::json!({"ip": "192.0.2.7", "port": 52311}));
+            assert_eq!((&event["user"]["name"], &event["tunnel_interface"]["ip"]), (&"bob".into(), &"10.8.0.6".into()));
+        }
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! In: what sudo, doas or pkexec says about it. Out: the class and its fields; the caller is the actor.
 
+use std::fmt::Write as _;
+
 use super::super::outcome::{failure, success};
 use super::super::text::{base_name, word};
 use crate::event::Event;
@@ -12,6 +14,9 @@ use crate::schema::{Attribute, Class};
 const EXECUTABLE: i64 = 8;
 /// `launch_type_id` 3: exec.
 const EXEC: i64 = 3;
+
+/// Room for the id of an event: agent, epoch, lane and number of the record.
+const ID_LEN: usize = 80;
 
 /// What a line says about a command; what it does not say is empty.
 #[derive(Clone, Copy, Default)]
@@ -34,7 +39,10 @@ pub(super) fn launched<'a>(run: &Run<'a>, event: &mut Event<'a>) {
         event.push(Attribute::ActorSessionTerminal, run.terminal);
     }
     // The log names no process id; the event's own id stands for the process.
-    event.push(Attribute::ProcessUid, event.id.to_string());
+    let mut id = String::with_capacity(ID_LEN);
+    // Formatting into a String cannot fail.
+    let _ = write!(id, "{}", event.id);
+    event.push(Attribute::ProcessUid, id);
     event.push(Attribute::ProcessCmdLine, run.command);
     let path = word(run.command).0;
     event.push(Attribute::ProcessName, base_name(path));

@@ -5,9 +5,12 @@
 //! `bob : command not allowed ; TTY=…`. `COMMAND` takes the rest, up to `SIGNAL` and `EXIT`, which come once the command
 //! ended. Source: `logging.c`, `eventlog.c` of sudo 1.6 to 1.9.
 
-use super::super::outcome::failure;
+use std::borrow::Cow;
+
+use super::super::carried;
+use super::super::outcome::{failure, success};
 use super::super::syslog::Header;
-use super::super::text::{cut, number, word};
+use super::super::text::{cut, last_cut, number, word};
 use super::run::{Run, launched, refused};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -27,9 +30,17 @@ struct Entry<'a> {
 }
 
 /// Reads a message of sudo.
-pub(super) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
+pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    if message.starts_with("@cee:") || message.starts_with('{') {
+        // `log_format = json`
+        return carried(Cow::Borrowed(message), &header.context, event);
+    }
     let Some((caller, rest)) = cut(message, " : ") else { return fault(message, event) };
     let caller = caller.trim();
+    if let Some(rest) = rest.strip_prefix("(command continued) ").filter(|_| !caller.contains(' ')) {
+        continued(caller, rest, event);
+        return true;
+    }
     let mut entry = fields(rest);
     if caller.is_empty() || caller.contains(' ') || !entry.structured {
         return false;
@@ -63,10 +74,22 @@ pub(super) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>)
     true
 }
 
+/// The rest of a command that one line of syslog did not hold: the launch stands in the line before.
+fn continued<'a>(caller: &'a str, rest: &'a str, event: &mut Event<'a>) {
+    event.class = Class::ProcessActivity;
+    event.activity_id = 99;
+    event.push(Attribute::ActivityName, "Command Continued");
+    event.push(Attribute::ActorUserName, caller);
+    event.push(Attribute::ProcessUid, event.id.to_string());
+    event.push(Attribute::ProcessCmdLine, rest);
+    success(event);
+}
+
 /// Whether a reason without a command is a refusal.
 fn refuses(reason: &str) -> bool {
-    const SAYS: [&str; 9] = [
+    const SAYS: [&str; 10] = [
         "password",
+        "unknown ",
         "NOT ",
         "not allowed",
         "sorry",
@@ -102,7 +125,7 @@ fn fields(text: &str) -> Entry<'_> {
             Some((key, _)) if !key.is_empty() && key.bytes().all(|b| b.is_ascii_uppercase()) => {}
             _ if !field.trim_end_matches([' ', ';']).is_empty() => {
                 entry.reason = field.trim_end_matches([' ', ';']);
-                entry.structured |= after.is_some();
+                entry.structured |= after.is_some() || field.starts_with("unknown ");
             }
             _ => {}
         }
@@ -117,7 +140,7 @@ fn fields(text: &str) -> Entry<'_> {
 /// Takes `; SIGNAL=TERM ; EXIT=143` off the end of a command that is reported once it ended.
 fn ended<'a>(run: &mut Run<'a>, event: &mut Event<'a>) {
     let trailing = |command: &'a str, key: &str| {
-        let (at, value) = command.rsplit_once(" ; ").filter(|(_, field)| field.starts_with(key))?;
+        let (at, value) = last_cut(command, " ; ").filter(|(_, field)| field.starts_with(key))?;
         value.get(key.len()..).filter(|value| !value.is_empty() && !value.contains(' ')).map(|value| (at, value))
     };
     if let Some((command, code)) = trailing(run.command, "EXIT=").and_then(|(at, code)| Some((at, number(code)?))) {
@@ -172,6 +195,15 @@ mod tests {
     }
 
     #[test]
+    fn the_rest_of_a_command_and_who_nobody_is_are_read() {
+        let event = normalized("Mar 16 10:00:00 h sudo:   bob : (command continued) -l --all");
+        assert_eq!((&event["type_uid"], &event["process"]["cmd_line"]), (&100_799.into(), &"-l --all".into()));
+        assert_eq!(event["actor"]["user"]["name"], "bob");
+        let event = normalized("Mar 16 10:00:00 h sudo:   bob : unknown user: nobodyy");
+        assert_eq!((&event["type_uid"], &event["status_detail"]), (&300_207.into(), &"unknown user: nobodyy".into()));
+    }
+
+    #[test]
     fn a_refusal_is_a_failed_account_switch() {
         for (reason, count) in
             [("command not allowed", None), ("3 incorrect password attempts", Some(3)), ("user NOT in sudoers", None)]
@@ -218,12 +250,7 @@ mod tests {
 
     #[test]
     fn other_messages_stay_base_events() {
-        for message in [
-            "bob : problem with defaults entries",
-            "bob : (command continued) -l",
-            "a b : TTY=x ; COMMAND=y",
-            " : COMMAND=",
-        ] {
+        for message in ["bob : problem with defaults entries", "a b : TTY=x ; COMMAND=y", " : COMMAND="] {
             assert_eq!(normalized(&format!("Mar 16 10:00:00 h sudo: {message}"))["class_uid"], 0, "{message}");
         }
     }

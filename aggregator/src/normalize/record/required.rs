@@ -2,11 +2,9 @@
 //!
 //! Invariant: behind [`enforce`] the event's own objects have their required parts, and its class too.
 
-use std::sync::LazyLock;
-
 use super::takes::{OTHER, word};
 use crate::event::{Event, Value};
-use crate::schema::{Attribute, Class};
+use crate::schema::{Attribute, AttributeSet, Class};
 
 /// An object that needs something: one of each group.
 struct Object {
@@ -92,44 +90,86 @@ static OBJECTS: [Object; 37] = [
     object("query_evidence.", &[&[Attribute::EvidenceQueryTypeId]]),
 ];
 
-/// Which of [`OBJECTS`] an attribute is part of, a bit each, by its number.
-static PARTS: LazyLock<Vec<u64>> = LazyLock::new(|| {
-    let parts = |attribute: &Attribute| {
-        let within =
-            |(number, object): (u32, &Object)| u64::from(attribute.path().starts_with(object.prefix)) << number;
-        (0..).zip(&OBJECTS).map(within).sum()
-    };
-    Attribute::ALL.iter().map(parts).collect()
-});
+/// What the paths of an object's parts begin with, as its bit in the masks of this file.
+const fn bit(prefix: &str) -> u64 {
+    let mut number = 0;
+    let mut objects = OBJECTS.as_slice();
+    while let [object, rest @ ..] = objects {
+        if object.prefix.len() == prefix.len() && begins(prefix.as_bytes(), object.prefix.as_bytes()) {
+            return 1 << number;
+        }
+        number += 1;
+        objects = rest;
+    }
+    assert!(number < OBJECTS.len(), "the table has such an object");
+    0
+}
+
+const SOURCE: u64 = bit("src_endpoint.");
+const DESTINATION: u64 = bit("dst_endpoint.");
+const REQUEST: u64 = bit("http_request.");
+const RESPONSE: u64 = bit("http_response.");
+const CONNECTION: u64 = bit("connection_info.");
+const USER: u64 = bit("user.");
+const GROUP: u64 = bit("group.");
+const JOB: u64 = bit("job.");
+const PROCESS: u64 = bit("process.");
+const FILE: u64 = bit("file.");
+const DRIVER: u64 = bit("driver.file.");
+const APP: u64 = bit("app.");
+
+const fn begins(text: &[u8], prefix: &[u8]) -> bool {
+    match (text, prefix) {
+        (_, []) => true,
+        ([a, text @ ..], [b, prefix @ ..]) => *a == *b && begins(text, prefix),
+        _ => false,
+    }
+}
+
+/// Which of [`OBJECTS`] an attribute is part of, a bit each, by its number: it is asked for each field of each event.
+static PARTS: [u64; Attribute::ALL.len()] = {
+    let mut parts = [0; Attribute::ALL.len()];
+    let (mut attributes, mut slots) = (Attribute::ALL, parts.as_mut_slice());
+    while let ([attribute, rest @ ..], [slot, more @ ..]) = (attributes, slots) {
+        let (mut objects, mut number) = (OBJECTS.as_slice(), 0);
+        while let [object, others @ ..] = objects {
+            if begins(attribute.path().as_bytes(), object.prefix.as_bytes()) {
+                *slot |= 1 << number;
+            }
+            (objects, number) = (others, number + 1);
+        }
+        (attributes, slots) = (rest, more);
+    }
+    parts
+};
 
 fn parts(attribute: Attribute) -> u64 {
     PARTS.get(attribute as usize).copied().unwrap_or(0)
 }
 
-/// What an event has.
+/// What an event has of its own. Nothing that events share is asked for here, but the version of the host's system.
 struct Present {
-    attributes: [bool; Attribute::ALL.len()],
+    attributes: AttributeSet,
     objects: u64,
 }
 
 impl Present {
     fn of(event: &Event<'_>) -> Self {
-        let mut present = Self { attributes: [false; Attribute::ALL.len()], objects: 0 };
-        for field in event.shared.iter().chain(&event.fields) {
-            if let Some(seen) = present.attributes.get_mut(field.attribute as usize) {
-                *seen = true;
-            }
+        let mut present = Self { attributes: AttributeSet::default(), objects: 0 };
+        for field in &event.fields {
+            present.attributes.insert(field.attribute);
             present.objects |= parts(field.attribute);
         }
         present
     }
 
     fn has(&self, attribute: Attribute) -> bool {
-        self.attributes.get(attribute as usize).copied().unwrap_or(false)
+        self.attributes.has(attribute)
     }
 
-    fn has_object(&self, prefix: &str) -> bool {
-        (0..).zip(&OBJECTS).any(|(number, object)| object.prefix == prefix && self.objects >> number & 1 == 1)
+    /// Whether it has a part of one of these objects.
+    fn any(&self, objects: u64) -> bool {
+        self.objects & objects != 0
     }
 }
 
@@ -143,22 +183,20 @@ pub(in super::super) fn enforce(event: &mut Event<'_>) {
 /// Takes away what lacks a required part: of a line that says less than its kind does, and of a record.
 pub(in super::super) fn settle(event: &mut Event<'_>) {
     let present = objects(event);
-    let ends = present.has_object("src_endpoint.") || present.has_object("dst_endpoint.");
+    let ends = present.any(SOURCE | DESTINATION);
     let is_whole = match event.class {
-        Class::HttpActivity => present.has_object("http_request.") || present.has_object("http_response."),
+        Class::HttpActivity => present.any(REQUEST | RESPONSE),
         Class::NtpActivity => ends && present.has(Attribute::NtpVersion),
         Class::NetworkActivity | Class::DnsActivity | Class::DhcpActivity | Class::SshActivity => ends,
-        Class::AccountChange | Class::UserInventory => present.has_object("user."),
-        Class::Authentication => {
-            present.has_object("user.") && (present.has(Attribute::ServiceName) || present.has_object("dst_endpoint."))
-        }
-        Class::GroupManagement => present.has_object("group."),
-        Class::ScheduledJobActivity => present.has_object("job."),
-        Class::ProcessActivity => present.has_object("process."),
-        Class::FileActivity => present.has_object("file."),
-        Class::KernelExtensionActivity => present.has_object("driver.file."),
-        Class::ApplicationLifecycle => present.has_object("app."),
-        Class::PatchState => present.has(Attribute::DeviceOsVersion),
+        Class::AccountChange | Class::UserInventory => present.any(USER),
+        Class::Authentication => present.any(USER) && (present.has(Attribute::ServiceName) || present.any(DESTINATION)),
+        Class::GroupManagement => present.any(GROUP),
+        Class::ScheduledJobActivity => present.any(JOB),
+        Class::ProcessActivity => present.any(PROCESS),
+        Class::FileActivity => present.any(FILE),
+        Class::KernelExtensionActivity => present.any(DRIVER),
+        Class::ApplicationLifecycle => present.any(APP),
+        Class::PatchState => event.value(Attribute::DeviceOsVersion).is_some(),
         Class::EvidenceInfo => present.has(Attribute::QueryResultId) && evidence(event) == 1,
         _ => true,
     };
@@ -193,11 +231,17 @@ fn evidence(event: &Event<'_>) -> usize {
 /// Takes away objects that lack a part; gives what is left.
 fn objects(event: &mut Event<'_>) -> Present {
     let mut present = Present::of(event);
-    for (number, object) in (0..).zip(&OBJECTS) {
-        let is_whole = || object.needs.iter().all(|any| any.iter().any(|part| present.has(*part)));
-        if present.objects >> number & 1 == 1 && !is_whole() {
+    let mut rest = present.objects;
+    // Objects inside others come first: what is taken away may be the part that those around them need.
+    while rest != 0 {
+        let number = rest.trailing_zeros();
+        rest &= rest - 1;
+        let Some(object) = usize::try_from(number).ok().and_then(|number| OBJECTS.get(number)) else { break };
+        let is_whole = object.needs.iter().all(|any| any.iter().any(|part| present.has(*part)));
+        if !is_whole {
             strip(event, |attribute| parts(attribute) >> number & 1 == 1);
             present = Present::of(event);
+            rest &= present.objects;
         }
     }
     present
@@ -220,7 +264,7 @@ fn words(event: &mut Event<'_>) {
 /// Adds what follows from what is there.
 fn complete(event: &mut Event<'_>) {
     let present = Present::of(event);
-    if present.has_object("connection_info.") && !present.has(Attribute::ConnectionDirectionId) {
+    if present.any(CONNECTION) && !present.has(Attribute::ConnectionDirectionId) {
         event.push(Attribute::ConnectionDirectionId, 0);
     }
     if let Some(Value::Text(path)) = event.value(Attribute::ActorProcessFilePath) {

@@ -88,7 +88,7 @@ const fn is_tls_extension(number: i64) -> bool {
 }
 
 /// Six pairs of hexadecimal digits, `:` or `-` between them.
-pub(super) fn is_mac(text: &str) -> bool {
+pub(in super::super) fn is_mac(text: &str) -> bool {
     text.len() == 17
         && text.bytes().enumerate().all(|(at, byte)| match at % 3 {
             2 => matches!(byte, b':' | b'-'),

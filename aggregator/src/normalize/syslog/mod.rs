@@ -371,14 +371,14 @@ mod tests {
     fn structured_data_ends_where_it_must() {
         let data = r#"[a@1 b="c\"]" d="e"][f@2]"#;
         let event = normalized(&format!("<165>1 2003-10-11T22:14:15.003Z h app 7 ID47 {data} \u{feff}text"));
-        assert_eq!(event["unmapped"]["a@1.b"], "c\"]");
-        assert_eq!((&event["unmapped"]["a@1.d"], &event["unmapped"]["f@2"]), (&json!("e"), &json!("")));
+        assert_eq!(event["unmapped"]["a@1"]["b"], "c\"]");
+        assert_eq!((&event["unmapped"]["a@1"]["d"], &event["unmapped"]["f@2"]), (&json!("e"), &json!("")));
         assert_eq!(event["message"], "text");
         assert_eq!(event["metadata"]["event_code"], "ID47");
         assert_eq!(event["time"], 1_065_910_455_003_i64);
         assert!(event.get("timezone_offset").is_none());
         let event = normalized(r#"<165>1 2003-10-11T22:14:15.003Z h app 7 ID47 [a@1 b="c text"#);
-        assert!(event["unmapped"].get("a@1.b").is_none());
+        assert!(event["unmapped"].get("a@1").is_none());
         assert_eq!(event["metadata"]["log_format"], "syslog");
     }
 

@@ -48,10 +48,9 @@ pub(super) fn tag(text: &str) -> Option<(Tag<'_>, &str)> {
 fn stated(text: &str) -> (Option<Stated>, &str) {
     let (first, rest) = word(text);
     let bare = first.strip_prefix('<').and_then(|first| first.strip_suffix('>')).unwrap_or(first);
-    match bare.split_once(['.', ':']).and_then(|(facility, severity)| Stated::read(facility, severity)) {
-        Some(stated) => (Some(stated), rest),
-        None => (None, text),
-    }
+    let mark = memchr::memchr2(b'.', b':', bare.as_bytes()).and_then(|at| bare.split_at_checked(at));
+    let found = mark.and_then(|(facility, severity)| Stated::read(facility, severity.get(1..)?));
+    found.map_or((None, text), |stated| (Some(stated), rest))
 }
 
 /// Facility and severity, by number.
@@ -68,15 +67,17 @@ impl Stated {
             let at = names.iter().position(|name| *name == text)?;
             u8::try_from(at).ok()
         };
-        let facility = match facility {
-            "auth|security" | "security" => 4,
-            _ => numbered(facility, 24).or_else(|| named(&FACILITIES, facility))?,
-        };
+        // A tag ends with a colon, and most host names have a point: severities are fewer than facilities.
         let severity = match severity {
+            "" => return None,
             "warn" => 4,
             "error" => 3,
             "panic" => 0,
             _ => numbered(severity, 8).or_else(|| named(&SEVERITIES, severity))?,
+        };
+        let facility = match facility {
+            "auth|security" | "security" => 4,
+            _ => numbered(facility, 24).or_else(|| named(&FACILITIES, facility))?,
         };
         Some(Self { facility, severity })
     }

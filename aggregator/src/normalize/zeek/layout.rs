@@ -2,7 +2,9 @@
 //!
 //! In: the columns of a line. Out: its log's path and the columns' names. The header that names them stands once at a file's
 //! beginning and may be frames away, so that a log is told by the number of its columns and the shape of each. Columns that
-//! a site adds stand behind the default ones and are named by what they look like. Source: `zeek --schema`, Zeek 2.6 to 7.
+//! a site adds stand behind the default ones and are named by what they look like; a line of any other layout is a base event
+//! with its raw line. Headers are not remembered from frame to frame: what is remembered would depend on where a sink, a
+//! replay or a restart began to read, and the same line would become another event. Source: `zeek --schema`, Zeek 2.6 to 7.
 
 use std::sync::LazyLock;
 
@@ -391,9 +393,9 @@ impl Shape {
     }
 }
 
-/// `1700000000.123456`; what test suites put in its place (`XXXXXXXXXX.XXXXXX`) as well.
+/// `1700000000.123456`
 pub(super) fn is_time(text: &str) -> bool {
-    let part = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'X');
+    let part = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     text.split_once('.').is_some_and(|(seconds, fraction)| part(seconds) && part(fraction))
 }
 

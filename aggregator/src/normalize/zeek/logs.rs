@@ -193,6 +193,8 @@ fn message(path: &str, event: &mut Event<'_>) {
         Attribute::StatusDetail,
         Attribute::DstEndpointIp,
     ];
+    // A line of JSON need not say which log it is of.
+    let path = if path.is_empty() { "zeek" } else { path };
     let text = match about.into_iter().find_map(|attribute| event.text(attribute)) {
         Some(about) => format!("{path} {about}"),
         None => path.to_owned(),

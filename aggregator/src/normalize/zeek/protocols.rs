@@ -2,7 +2,7 @@
 
 use super::super::fields::{Fields, Leaf};
 use super::super::json_lines::{push_ftp_code, push_ftp_command, push_rcode};
-use super::super::{endpoint, http_fields, outcome};
+use super::super::{endpoint, http_fields, outcome, tls_fields};
 use super::logs::{listed, push_outcome};
 use crate::event::{Event, Value};
 use crate::schema::{Attribute, Class};
@@ -32,7 +32,11 @@ pub(super) fn parse<'a>(path: &str, fields: &mut Fields<'a>, event: &mut Event<'
         }
         _ => {
             if event.class == Class::NetworkActivity {
-                event.push(Attribute::AppProtocolName, path.to_owned());
+                if path.is_empty() {
+                    fields.push(event, Attribute::AppProtocolName, "service");
+                } else {
+                    event.push(Attribute::AppProtocolName, path.to_owned());
+                }
                 push_outcome(fields, event, "success", "response");
                 fields.push_all(event, &[(Attribute::ActorUserName, "user"), (Attribute::ActorUserName, "username")]);
             }
@@ -173,26 +177,13 @@ fn ssl<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     let established = fields.is_true("established");
     event.activity_id = if established { 1 } else { 4 };
     push_outcome(fields, event, "established", "validation_status");
-    if let Some(print) = fields.text("ja4") {
-        event.push(Attribute::Ja4Type, "JA4");
-        event.push(Attribute::Ja4TypeId, 1);
-        event.push(Attribute::Ja4Value, print);
-    }
+    tls_fields::push_ja4(fields, "ja4", event);
     // OCSF has no `tls` without its version.
     if !fields.push(event, Attribute::TlsVersion, "version") {
         return;
     }
     fields.push_all(event, &[(Attribute::TlsCipher, "cipher"), (Attribute::TlsSni, "server_name")]);
-    let prints = [
-        ("ja3", Attribute::TlsJa3Algorithm, Attribute::TlsJa3AlgorithmId, Attribute::TlsJa3Value),
-        ("ja3s", Attribute::TlsJa3sAlgorithm, Attribute::TlsJa3sAlgorithmId, Attribute::TlsJa3sValue),
-    ];
-    for (key, name, id, value) in prints {
-        if fields.push(event, value, key) {
-            event.push(name, "MD5");
-            event.push(id, 1);
-        }
-    }
+    tls_fields::push_ja3(fields, ["ja3", "ja3s"], event);
 }
 
 /// `fingerprint.algorithm_id` 20.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::super::super::fields::{Fields, Leaf};
 use super::super::super::outcome::{self, Control};
 use super::super::super::timestamp::Reference;
-use super::super::super::{http_fields, json};
+use super::super::super::{http_fields, json, tls_fields};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -71,25 +71,12 @@ fn tls<'a>(fields: &mut Fields<'a>, reference: Reference, event: &mut Event<'a>)
     if event.value(Attribute::AppProtocolName).is_none() {
         event.push(Attribute::AppProtocolName, "tls");
     }
-    if let Some(print) = fields.text("tls.ja4") {
-        event.push(Attribute::Ja4Type, "JA4");
-        event.push(Attribute::Ja4TypeId, 1);
-        event.push(Attribute::Ja4Value, print);
-    }
+    tls_fields::push_ja4(fields, "tls.ja4", event);
     if !fields.push(event, Attribute::TlsVersion, "tls.version") {
         return;
     }
     fields.push_all(event, &[(Attribute::TlsSni, "tls.sni"), (Attribute::TlsCipher, "tls.cipher")]);
-    let prints = [
-        ("tls.ja3.hash", Attribute::TlsJa3Algorithm, Attribute::TlsJa3AlgorithmId, Attribute::TlsJa3Value),
-        ("tls.ja3s.hash", Attribute::TlsJa3sAlgorithm, Attribute::TlsJa3sAlgorithmId, Attribute::TlsJa3sValue),
-    ];
-    for (key, name, id, value) in prints {
-        if fields.push(event, value, key) {
-            event.push(name, "MD5");
-            event.push(id, 1);
-        }
-    }
+    tls_fields::push_ja3(fields, ["tls.ja3.hash", "tls.ja3s.hash"], event);
     if fields.peek("tls.issuerdn").is_some() && fields.peek("tls.serial").is_some() {
         fields.push_all(
             event,

@@ -44,7 +44,8 @@ pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
 
 fn leveled<'a>(text: &'a str, host: &'a str, event: &mut Event<'a>) -> bool {
     let Some((word, rest)) = cut(text, ": ") else { return false };
-    let Some(severity) = level(word) else { return false };
+    // `log-tag-queryreply` puts the tag where the level stands.
+    let Some(severity) = level(word).or_else(|| matches!(word, "query" | "reply").then_some(1)) else { return false };
     event.severity_id = event.severity_id.max(severity);
     let rest = rest.strip_prefix("query: ").or_else(|| rest.strip_prefix("reply: ")).unwrap_or(rest);
     service(rest, event) || local(rest, event) || asked(rest, host, event) || failed(rest, event) || error(event, rest)
@@ -151,7 +152,7 @@ mod tests {
         for (text, kind, at, value) in [
             ("info: 192.0.2.1 a.example. A IN", 400_301, "/query/type", json!("A")),
             ("info: 192.0.2.1 a.example. A IN NXDOMAIN 0.001 0 45", 400_302, "/rcode_id", json!(3)),
-            ("reply: 192.0.2.1 a.example. A IN NOERROR 0.001 1 45", 0, "/class_uid", json!(0)),
+            ("reply: 192.0.2.1 a.example. A IN NOERROR 0.001 1 45", 400_302, "/query/hostname", json!("a.example")),
             ("info: reply: 192.0.2.1 a.example. A IN NOERROR 0.001 1 45", 400_302, "/unmapped/from_cache", json!("1")),
             ("info: a.example. always_nxdomain 192.0.2.1@5353 a.example. A IN", 400_302, "/disposition_id", json!(2)),
             (

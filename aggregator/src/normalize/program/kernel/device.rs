@@ -15,6 +15,7 @@ pub(super) fn parse<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     usb(message, event)
         || module(message, event)
         || promiscuous(message, event)
+        || attached(message, event)
         || link(message, event)
         || clock(message, event)
 }
@@ -90,6 +91,21 @@ fn usb<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     false
 }
 
+/// `input: NAME as /devices/…` (drivers/input/input.c), `sd 6:0:0:0: [sdb] Attached SCSI removable disk` (drivers/scsi/sd.c).
+fn attached<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    if let Some((name, path)) = message.strip_prefix("input: ").and_then(|rest| rest.rsplit_once(" as /devices/")) {
+        peripheral(CONNECT, name, "Input device", event);
+        event.unmap("path", path);
+        return true;
+    }
+    let Some((address, rest)) = message.strip_prefix("sd ").and_then(|rest| cut(rest, ": [")) else { return false };
+    let Some((disk, kind)) = cut(rest, "] Attached ") else { return false };
+    peripheral(CONNECT, disk, "Disk", event);
+    event.push(Attribute::PeripheralModel, kind);
+    event.unmap("address", address);
+    true
+}
+
 fn module<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     let (name, text) = cut(message, ": ").unwrap_or(("", message));
     let refused = text.contains("is rejected") && text.starts_with("Loading of ");
@@ -139,6 +155,8 @@ fn link<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         "Link Up"
     } else if lower("link is down") || lower("link down") || message.ends_with("link is not ready") {
         "Link Down"
+    } else if message.contains(": renamed from ") {
+        "Rename"
     } else if message.contains(" entered ") && message.ends_with(" state") && message.contains("port ") {
         "Port State"
     } else {

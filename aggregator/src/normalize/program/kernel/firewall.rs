@@ -8,6 +8,7 @@
 use super::super::super::endpoint;
 use super::super::super::outcome::{Control, LOW, controlled};
 use super::super::super::pairs::pairs;
+use super::super::super::record::is_mac;
 use super::super::super::text::{cut, number, port, word};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -60,7 +61,7 @@ struct Packet<'a> {
 
 fn packet<'a>(prefix: &'a str, fields: &'a str, event: &mut Event<'a>) -> bool {
     // The packet that an ICMP error is about stands in brackets; it is not this one.
-    let fields = fields.split_once(" [").map_or(fields, |(own, _)| own);
+    let fields = cut(fields, " [").map_or(fields, |(own, _)| own);
     let mut packet = Packet::default();
     for pair in pairs(fields) {
         let value = pair.value.unwrap_or_default();
@@ -287,10 +288,4 @@ fn full<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     super::super::super::outcome::failure(event, "table full");
     controlled(event, Control::Dropped);
     true
-}
-
-/// `02:00:00:00:00:01`.
-fn is_mac(text: &str) -> bool {
-    let hex = |(at, byte): (usize, u8)| if at % 3 == 2 { byte == b':' } else { byte.is_ascii_hexdigit() };
-    text.len() == 17 && text.bytes().enumerate().all(hex)
 }

@@ -33,9 +33,20 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
 
 /// Reads what auditd, or a program that hands its records on, writes to syslog: the records' process, not the program's.
 pub(super) fn audited<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
-    let own = [Attribute::ActorProcessName, Attribute::ActorProcessPid].map(|own| event.value(own).cloned());
+    let mut own = [Attribute::ActorProcessName, Attribute::ActorProcessPid].map(|own| event.value(own).cloned());
     if !carried(Cow::Borrowed(message), &header.context, event) {
-        return false;
+        // What journald hands on has no serial number, and the time of its header.
+        let original = event.value(Attribute::MetadataOriginalTime).cloned();
+        let Some(record) = audit::record_of(message, event.time, 0) else { return false };
+        if !carried(Cow::Owned(record), &header.context, event) {
+            return false;
+        }
+        event.fields.retain(|field| field.attribute != Attribute::MetadataCorrelationUid);
+        // Its header names the process that the record is about.
+        own = own.map(|value| value.filter(|value| matches!(value, Value::Text(_))));
+        if let Some(original) = original {
+            event.set(Attribute::MetadataOriginalTime, original);
+        }
     }
     let [name, pid] = own;
     let still = |attribute, own: &Option<Value<'a>>| own.is_some() && event.value(attribute) == own.as_ref();

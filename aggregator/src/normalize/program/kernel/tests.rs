@@ -208,3 +208,20 @@ fn lines_of_dmesg_need_no_header() {
         assert_ne!(normalized(line)["metadata"]["log_format"], "kernel", "{line}");
     }
 }
+
+#[test]
+fn what_is_attached_is_a_device() {
+    for (message, name) in [
+        ("input: Example Keyboard as /devices/pci0000:00/usb1/1-2/input/input5", "Example Keyboard"),
+        ("sd 6:0:0:0: [sdb] Attached SCSI removable disk", "sdb"),
+    ] {
+        let event = normalized(&format!("Mar 16 10:00:00 h kernel: [    5.100000] {message}"));
+        assert_eq!(
+            (&event["type_uid"], &event["peripheral_device"]["name"]),
+            (&json!(101_001), &json!(name)),
+            "{message}"
+        );
+    }
+    let event = normalized("Mar 16 10:00:00 h kernel: [    5.100000] eth0: renamed from veth12");
+    assert_eq!((&event["type_uid"], &event["unmapped"]["interface"]), (&json!(100_399), &json!("eth0")));
+}

@@ -11,7 +11,7 @@ mod modules;
 use super::super::endpoint::push_source;
 use super::super::outcome::{LOW, failure, success};
 use super::super::syslog::Header;
-use super::super::text::{base_name, cut, number, unquoted, word};
+use super::super::text::{base_name, cut, last_cut, number, unquoted, word};
 use super::sshd;
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -183,7 +183,7 @@ fn repeated_failures<'a>(call: &Call<'a>, rest: &'a str, header: &Header<'a>, ev
 
 /// A name with its id: `root(uid=0)`, `root`, `(uid=0)`.
 fn named(text: &str) -> (&str, Option<&str>) {
-    match text.split_once("(uid=") {
+    match cut(text, "(uid=") {
         Some((name, uid)) => (name, Some(uid.trim_end_matches(')'))),
         None => (text, None),
     }
@@ -202,9 +202,7 @@ fn session<'a>(call: &Call<'a>, rest: &'a str, header: &Header<'a>, event: &mut 
         return true;
     }
     let Some(who) = rest.strip_prefix("opened for user ") else { return false };
-    let (who, by) = memchr::memmem::rfind(who.as_bytes(), b" by ")
-        .and_then(|at| Some((who.get(..at)?, who.get(at + " by ".len()..)?)))
-        .unwrap_or((who, ""));
+    let (who, by) = last_cut(who, " by ").unwrap_or((who, ""));
     let (user, uid) = named(who.trim_end());
     logon(call, user, header, event);
     if let Some(uid) = uid {

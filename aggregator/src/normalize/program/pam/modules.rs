@@ -33,13 +33,14 @@ fn locked<'a>(call: &Call<'a>, event: &mut Event<'a>) -> bool {
     true
 }
 
-/// pam_wheel's `Access denied to 'bob' for 'root'`.
+/// pam_wheel's `Access denied to 'bob' for 'root'`, before 1.1.2 `Access denied for 'bob' to 'root'`.
 fn between_users<'a>(call: &Call<'a>, header: &Header<'a>, event: &mut Event<'a>) -> bool {
-    let Some((verdict, rest)) = call.message.strip_prefix("Access ").and_then(|rest| cut(rest, " to '")) else {
+    let words = call.message.strip_prefix("Access ").and_then(|rest| cut(rest, " '"));
+    let Some((verdict, rest)) = words.and_then(|(head, rest)| Some((head.split_once(' ')?.0, rest))) else {
         return false;
     };
     let Some((caller, rest)) = cut(rest, "'") else { return false };
-    let Some((user, _)) = between(rest, "for '", "'") else { return false };
+    let Some((user, _)) = between(rest, " '", "'") else { return false };
     logon(call, user, header, event);
     if switches(call.service) {
         event.push(Attribute::ActorUserName, caller);
@@ -71,7 +72,13 @@ const fn yes(before: &'static str, holds: &'static str) -> Form {
 }
 
 /// The first that fits names the user behind `before`.
-static FORMS: [Form; 38] = [
+static FORMS: [Form; 44] = [
+    no("user ", "has never logged in"),
+    no("Tally overflowed for user ", ""),
+    no("error retrieving information about user ", ""),
+    no("error retrieving user name", ""),
+    no("User ", "not allowed"),
+    no("Authentication failure; user=", ""),
     no("access denied for user ", ""),
     no("Access denied for user ", ""),
     no("user ", " tally "),
@@ -161,7 +168,12 @@ fn name(text: &str) -> &str {
 
 /// Verdicts that name no user, and those of pam_succeed_if, which name one at the end.
 fn bare<'a>(call: &Call<'a>, header: &Header<'a>, event: &mut Event<'a>) -> bool {
-    const STARTS: [&str; 12] = [
+    const STARTS: [&str; 17] = [
+        "bad password: ",
+        "BAD PASSWORD: ",
+        "user unknown",
+        "set_loginuid failed",
+        "cannot determine username",
         "conversation failed",
         "User unknown",
         "access denied",
@@ -218,6 +230,12 @@ mod tests {
             ("pam_succeed_if(gdm:auth): requirement \"uid >= 1000\" was met by user \"bob\"", "bob", 1),
             ("pam_securetty(login:auth): access denied: tty 'tty9' is not secure !", "", 2),
             ("pam_winbind(sshd:auth): user 'bob' granted access", "bob", 1),
+            ("pam_wheel(sshd:auth): Access denied for 'eve' to 'bob'", "bob", 2),
+            ("pam_tally(sshd:auth): Tally overflowed for user bob", "bob", 2),
+            ("pam_tally2(sshd:auth): user unknown", "", 2),
+            ("pam_lastlog(login:account): user bob has never logged in/locked", "bob", 2),
+            ("pam_succeed_if(sshd:auth): error retrieving information about user bob", "bob", 2),
+            ("pam_ldap(sshd:auth): Authentication failure; user=bob", "bob", 2),
             ("pam_systemd(sshd:session): Failed to create session: Connection timed out", "", 2),
             (
                 "pam_sss(sshd:auth): authentication success; logname= uid=0 euid=0 tty=ssh ruser= rhost=a user=bob",

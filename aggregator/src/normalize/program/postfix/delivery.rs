@@ -73,8 +73,7 @@ fn delivered<'a>(id: &'a str, rest: &'a str, program: &'a str, event: &mut Event
         event.unmap("orig_to", original);
     }
     if let Some((_, relay)) = cut(head, "relay=") {
-        let end = relay.find(", ").unwrap_or(relay.len());
-        let relay = relay.get(..end).unwrap_or(relay);
+        let relay = cut(relay, ", ").map_or(relay, |(relay, _)| relay);
         if push_server(event, relay).is_none() {
             event.unmap("relay", relay);
         }

@@ -3,7 +3,7 @@
 use super::super::super::endpoint::push_source;
 use super::super::super::outcome::{Control, controlled, failure, success};
 use super::super::super::syslog::Header;
-use super::super::super::text::{cut, number, word};
+use super::super::super::text::{cut, last, number, word};
 use super::{INBOUND, connection, email, push_client, push_server, queued, sender, value};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -42,7 +42,7 @@ fn verdict<'a>(id: &'a str, rest: &'a str, event: &mut Event<'a>) -> bool {
     let Some(&(_, refused)) = VERDICTS.iter().find(|(name, _)| *name == verdict) else { return false };
     let Some((command, rest)) = cut(rest, " from ") else { return false };
     let about =
-        rest.rfind("; from=<").or_else(|| rest.rfind("; proto=")).and_then(|at| rest.get(at..)).unwrap_or_default();
+        last(rest, "; from=<").or_else(|| last(rest, "; proto=")).and_then(|at| rest.get(at..)).unwrap_or_default();
     let to = value(about, " to=<").is_some().then(|| value(about, " to=")).flatten().filter(|to| !to.is_empty());
     match value(about, " from=") {
         Some(from) => {

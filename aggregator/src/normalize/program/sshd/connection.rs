@@ -6,7 +6,7 @@
 use super::super::super::endpoint::{ip, push_destination, push_source};
 use super::super::super::outcome::{LOW, failure, success};
 use super::super::super::syslog::Header;
-use super::super::super::text::{between, cut, number, port, word};
+use super::super::super::text::{between, cut, last, last_cut, number, port, word};
 use super::{Peer, SSH_PORT, peer};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -58,7 +58,7 @@ pub(super) fn whose(text: &str) -> Option<(Option<&str>, Peer<'_>, &str)> {
     let (user, rest) = match cut(text, "user ") {
         Some((kind, rest)) if kind.len() < 20 && !kind.contains(':') => {
             // The name may hold spaces: the address is the last word before ` port `, or the last of all.
-            let end = memchr::memmem::rfind(rest.as_bytes(), b" port ").unwrap_or(rest.len());
+            let end = last(rest, " port ").unwrap_or(rest.len());
             let start = rest.get(..end)?.rfind(' ')?;
             (Some(rest.get(..start)?), rest.get(start + 1..)?)
         }
@@ -308,10 +308,8 @@ fn trouble<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> 
         return fared(activity, Some((host, None)), "Timeout before authentication", header, event);
     }
     // The peer stands somewhere behind one of these words, if it is named at all.
-    let found = ["from ", "with ", "for ", "host ", "to "].into_iter().find_map(|mark| {
-        let at = memchr::memmem::rfind(message.as_bytes(), mark.as_bytes())?;
-        whose(message.get(at + mark.len()..)?)
-    });
+    let found =
+        ["from ", "with ", "for ", "host ", "to "].into_iter().find_map(|mark| whose(last_cut(message, mark)?.1));
     let Some((user, peer, reason)) = found else { return fared(activity, None, message, header, event) };
     claim(user, event);
     fared(activity, Some(peer), if reason.is_empty() { message } else { reason }, header, event)

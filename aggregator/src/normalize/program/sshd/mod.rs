@@ -14,7 +14,7 @@ mod sftp;
 use super::super::endpoint::{push_destination, push_source};
 use super::super::outcome::{failure, success};
 use super::super::syslog::Header;
-use super::super::text::{cut, port, word};
+use super::super::text::{cut, last, port, word};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -95,7 +95,7 @@ fn peer(text: &str) -> Option<Peer<'_>> {
 fn user_from(text: &str) -> Option<(&str, &str)> {
     let mut found: Option<(&str, &str)> = None;
     let mut end = text.len();
-    while let Some(at) = memchr::memmem::rfind(text.as_bytes().get(..end)?, b"from ") {
+    while let Some(at) = last(text.get(..end)?, "from ") {
         let (user, tail) = (text.get(..at)?, text.get(at + "from ".len()..)?);
         end = at;
         // An empty name leaves ` from ` at the start, or nothing before `from `.

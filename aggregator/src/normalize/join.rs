@@ -1,54 +1,68 @@
-//! Brings the records of one audit event together: they come as lines of their own, those of several events in between.
+//! Brings together what came as lines of their own and is one event: the records of an audit event, those of several events in
+//! between, and the parts into which container runtimes cut a long line.
 //!
 //! In: lines one by one, each with where it comes from. Out: [`Group`]s: the lines of one event joined by line ends, to be
-//! read as one. A group is whole at its EOE; behind its PROCTITLE, with which most logs end it, when the next record of another
-//! event comes; or when somebody calls [`flush`](Joiner::flush): then records that only seemed to lack company are read alone. A record of a type that
-//! programs send by themselves is a whole event and is not taken.
+//! read as one. An audit event is whole at its EOE; behind its PROCTITLE, with which most logs end it, when the next record of
+//! another event comes; a container's line is whole with the part that ends it. When somebody calls [`flush`](Joiner::flush)
+//! everything goes out: records that only seemed to lack company are read alone. A record of a type that programs send by
+//! themselves is a whole event and is not taken, nor is a container's line that came in one part.
 //!
 //! Pure, and the same lines in the same order always give the same groups. Bounds: [`GROUPS_MAX`] groups wait at a time, each
-//! of at most [`LINES_MAX`] lines and [`GROUP_BYTES_MAX`] bytes; what is over goes out before its time, the oldest first,
-//! and is counted.
+//! of at most [`LINES_MAX`] lines and [`GROUP_BYTES_MAX`] bytes, together [`WAITING_BYTES_MAX`]; what is over goes out before
+//! its time, the oldest first, and is counted.
+//!
+//! The pipeline flushes at every cut, so that an event whose lines lie on both sides of a cut is two events with the same
+//! `metadata.correlation_uid` (audit) or a first one with `unmapped.partial` (containers). They are counted as
+//! [`split`](Joiner::split). To join them the event would have to be committed with the block of its first line, before any
+//! event of the next block is pushed, and the next block's lines would have to be told from its own at every later start: a
+//! sink would read each block twice, ahead for what waits and again for itself, read the block in front of its cursor at a
+//! start, keep the journal one block longer for that, and wait at the end of all traffic for a block that does not come. A
+//! cursor at which nothing waits does not come either where thousands of hosts write.
 
 use std::collections::VecDeque;
 
 use shared::identity::EventId;
 use shared::time::Timestamp;
 
-use super::{kinds, record};
+use super::audit::mark as audit_record;
+use super::{Line, Origin, Understood, cri, journald, json_lines};
 use crate::event::Event;
-use crate::normalize::{Line, Origin, Understood};
 use crate::schema::Attribute;
 
-/// Most audit events that wait for the rest of their records.
+/// Most events that wait for the rest of their lines.
 pub const GROUPS_MAX: usize = 256;
-/// Most records of one audit event.
-pub const LINES_MAX: usize = record::RECORDS_MAX;
-/// Most bytes of the records of one audit event.
-pub const GROUP_BYTES_MAX: usize = 64 << 10;
-/// The head of a record stands in so many bytes of its line, or the line is read on its own.
-const HEAD_BYTES_MAX: usize = 512;
+/// Most lines of one event.
+pub const LINES_MAX: usize = 64;
+/// Most bytes of the lines of one event.
+pub const GROUP_BYTES_MAX: usize = 256 << 10;
+/// Most bytes that wait.
+pub const WAITING_BYTES_MAX: usize = 16 << 20;
 /// Buffers of groups that are gone, kept for those to come.
 const SPARE_MAX: usize = 8;
 
-/// A line that may be a record of an audit event.
+/// A line that may be one of several of an event.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'l> {
     /// The event's, if it is read alone.
     pub id: EventId,
     /// The line.
     pub line: Line<'l>,
+    /// The agent has removed a secret from it.
+    pub redacted: bool,
 }
 
-/// Lines of one audit event, all from one source.
+/// Lines of one event, all from one source.
 #[derive(Debug)]
 pub struct Group<S> {
     /// Where they come from.
     pub source: S,
     /// The id of the first.
     pub id: EventId,
-    stamp: (Timestamp, u64),
-    /// Where the first line names its node.
-    node: (usize, usize),
+    /// The agent has removed a secret from one of them.
+    pub redacted: bool,
+    stamp: Option<(Timestamp, u64)>,
+    /// Where the first line names its node or stream.
+    name: (usize, usize),
     bytes: Vec<u8>,
     lines: usize,
     /// Its PROCTITLE has come: only an EOE may follow.
@@ -90,15 +104,21 @@ impl<S> Group<S> {
     }
 
     fn is_of(&self, mark: &Mark<'_>) -> bool {
-        let (from, to) = self.node;
-        self.stamp == mark.stamp && self.bytes.get(from..to).unwrap_or_default() == mark.node.as_bytes()
+        self.stamp == mark.stamp && self.name() == mark.name.as_bytes()
+    }
+
+    fn name(&self) -> &[u8] {
+        let (from, to) = self.name;
+        self.bytes.get(from..to).unwrap_or_default()
     }
 
     fn has_room_for(&self, raw: &[u8]) -> bool {
         self.lines < LINES_MAX && self.bytes.len() + 1 + raw.len() <= GROUP_BYTES_MAX
     }
 
-    fn add(&mut self, line: &Line<'_>) {
+    fn add(&mut self, part: &Part<'_>) {
+        let line = &part.line;
+        self.redacted |= part.redacted;
         if self.lines > 0 {
             self.bytes.push(b'\n');
         }
@@ -109,48 +129,63 @@ impl<S> Group<S> {
     }
 }
 
-/// What of a line says which audit event it belongs to.
-struct Mark<'l> {
-    kind: &'l str,
-    node: &'l str,
-    node_at: usize,
-    stamp: (Timestamp, u64),
+/// What of a line says which event it belongs to.
+pub(super) struct Mark<'l> {
+    pub(super) turn: Turn,
+    /// The node, or the stream of a container, where it is named.
+    pub(super) name: &'l str,
+    /// Where the name stands.
+    pub(super) name_at: usize,
+    /// Time and serial number of an audit event.
+    pub(super) stamp: Option<(Timestamp, u64)>,
 }
 
-/// The mark of a line that is a record of an event of several records.
+/// Where in its event a line stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Others may follow.
+    More,
+    /// Most logs end the event with it.
+    Title,
+    /// The event ends with it; where nothing waits for it, it is a line like others.
+    End,
+}
+
+/// The mark of a line that is one of several of an event.
 fn mark(raw: &[u8]) -> Option<Mark<'_>> {
-    let beginning = raw.get(..raw.len().min(HEAD_BYTES_MAX))?;
-    memchr::memmem::find(beginning, b"audit(")?;
-    let text = match std::str::from_utf8(beginning) {
-        Ok(text) => text,
-        Err(error) => std::str::from_utf8(beginning.get(..error.valid_up_to())?).ok()?,
-    };
-    let head = record::head(text, 0)?;
-    let kind = kinds::name(head.kind).unwrap_or(head.kind);
-    if kind.is_empty() || kinds::stands_alone(kind) {
-        return None;
-    }
-    let node = head.node.unwrap_or_default();
-    Some(Mark { kind, node, node_at: head.start + "node=".len(), stamp: (head.stamp.time, head.stamp.serial) })
+    cri::part(raw).or_else(|| json_lines::part(raw)).or_else(|| journald::part(raw)).or_else(|| audit_record(raw))
 }
 
-/// Keeps records until their audit event is whole.
+/// What a group that a cut ended would have waited for.
+#[derive(Debug)]
+struct Ended<S> {
+    source: S,
+    stamp: Option<(Timestamp, u64)>,
+    name: Vec<u8>,
+}
+
+/// Keeps lines until their event is whole.
 #[derive(Debug)]
 pub struct Joiner<S> {
     groups: VecDeque<Group<S>>,
+    /// Bytes of all groups.
+    bytes: usize,
     spare: Vec<Vec<u8>>,
+    /// Groups that the last flush ended and that were not whole.
+    ended: Vec<Ended<S>>,
     early: u64,
+    split: u64,
 }
 
 impl<S> Default for Joiner<S> {
     fn default() -> Self {
-        Self { groups: VecDeque::new(), spare: Vec::new(), early: 0 }
+        Self { groups: VecDeque::new(), bytes: 0, spare: Vec::new(), ended: Vec::new(), early: 0, split: 0 }
     }
 }
 
 impl<S: Clone + PartialEq> Joiner<S> {
-    /// Takes a line if it is a record of an audit event of several; shows `emit` the groups that are whole with it, or must
-    /// make room. False: the line is to be read on its own.
+    /// Takes a line if it is one of several of an event; shows `emit` the groups that are whole with it, or must make room.
+    /// False: the line is to be read on its own.
     ///
     /// # Errors
     /// What `emit` refuses with; then [`forget`](Self::forget) what waits and begin again.
@@ -175,26 +210,42 @@ impl<S: Clone + PartialEq> Joiner<S> {
             self.send(full, emit)?;
             standing = None;
         }
-        let at = match standing {
-            Some(at) => at,
-            None if mark.kind == "EOE" => return Ok(false),
-            None => {
-                if self.groups.len() >= GROUPS_MAX {
-                    self.early += 1;
-                    self.send(0, emit)?;
-                }
-                let group = self.begin(part, source, &mark);
-                self.groups.push_back(group);
-                self.groups.len() - 1
+        if standing.is_none() {
+            self.resumed(&mark, source);
+            if mark.turn == Turn::End {
+                return Ok(false);
             }
-        };
+        }
+        while self.bytes + raw.len() > WAITING_BYTES_MAX || (standing.is_none() && self.groups.len() >= GROUPS_MAX) {
+            self.early += 1;
+            self.send(0, emit)?;
+            standing = standing.and_then(|at| at.checked_sub(1));
+        }
+        let at = standing.unwrap_or_else(|| {
+            let group = self.begin(part, source, &mark);
+            self.groups.push_back(group);
+            self.groups.len() - 1
+        });
         let Some(group) = self.groups.get_mut(at) else { return Ok(false) };
-        group.add(&part.line);
-        group.is_titled |= mark.kind == "PROCTITLE" && group.lines > 1;
-        if mark.kind == "EOE" {
+        let before = group.bytes.len();
+        group.add(part);
+        self.bytes += group.bytes.len() - before;
+        group.is_titled |= mark.turn == Turn::Title && group.lines > 1;
+        if mark.turn == Turn::End {
             self.send(at, emit)?;
         }
         Ok(true)
+    }
+
+    /// Counts an event that goes on behind the flush that ended its group.
+    fn resumed(&mut self, mark: &Mark<'_>, source: &S) {
+        let is_of = |ended: &Ended<S>| {
+            ended.stamp == mark.stamp && ended.name == mark.name.as_bytes() && ended.source == *source
+        };
+        if let Some(at) = self.ended.iter().position(is_of) {
+            self.ended.swap_remove(at);
+            self.split += 1;
+        }
     }
 
     /// Shows `emit` every group that still waits, oldest first: nothing more comes.
@@ -202,6 +253,10 @@ impl<S: Clone + PartialEq> Joiner<S> {
     /// # Errors
     /// What `emit` refuses with.
     pub fn flush<E>(&mut self, emit: &mut dyn FnMut(&Group<S>) -> Result<(), E>) -> Result<(), E> {
+        let unfinished = self.groups.iter().filter(|group| !group.is_titled);
+        self.ended = unfinished
+            .map(|group| Ended { source: group.source.clone(), stamp: group.stamp, name: group.name().to_vec() })
+            .collect();
         while !self.groups.is_empty() {
             self.send(0, emit)?;
         }
@@ -211,6 +266,8 @@ impl<S: Clone + PartialEq> Joiner<S> {
     /// Drops what waits: its lines will come again.
     pub fn forget(&mut self) {
         self.groups.clear();
+        self.ended.clear();
+        self.bytes = 0;
     }
 
     /// How many groups wait.
@@ -225,14 +282,21 @@ impl<S: Clone + PartialEq> Joiner<S> {
         self.early
     }
 
+    /// How many events were ended by a flush and went on behind it.
+    #[must_use]
+    pub fn split(&self) -> u64 {
+        self.split
+    }
+
     fn begin(&mut self, part: &Part<'_>, source: &S, mark: &Mark<'_>) -> Group<S> {
         let bytes = self.spare.pop().unwrap_or_default();
-        let node = if mark.node.is_empty() { (0, 0) } else { (mark.node_at, mark.node_at + mark.node.len()) };
+        let name = (mark.name_at, mark.name_at + mark.name.len());
         Group {
             source: source.clone(),
             id: part.id,
+            redacted: false,
             stamp: mark.stamp,
-            node,
+            name,
             bytes,
             lines: 0,
             is_titled: false,
@@ -244,6 +308,7 @@ impl<S: Clone + PartialEq> Joiner<S> {
 
     fn send<E>(&mut self, at: usize, emit: &mut dyn FnMut(&Group<S>) -> Result<(), E>) -> Result<(), E> {
         let Some(mut group) = self.groups.remove(at) else { return Ok(()) };
+        self.bytes -= group.bytes.len();
         emit(&group)?;
         if self.spare.len() < SPARE_MAX {
             group.bytes.clear();
@@ -276,7 +341,7 @@ mod tests {
             let at = Timestamp(self.record.try_into().unwrap());
             let line = Line { raw: line.as_bytes(), read_at: at, received_at: at, full_size: None };
             let out = &mut self.out;
-            self.joiner.offer(&Part { id, line }, &source, &mut |group| keep(group, out)).unwrap()
+            self.joiner.offer(&Part { id, line, redacted: false }, &source, &mut |group| keep(group, out)).unwrap()
         }
 
         fn flush(&mut self) {
@@ -371,6 +436,49 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_a_containers_line_end_with_the_part_that_ends_it() {
+        let mut bench = Bench::default();
+        let cri = |stream: &str, tag: &str, text: &str| format!("2026-03-16T09:00:00.5Z {stream} {tag} {text}");
+        let lines =
+            [cri("stdout", "P", "a"), cri("stderr", "P", "x"), cri("stdout", "P", "b"), cri("stdout", "F", "c")];
+        assert!(!bench.offer(0, &cri("stdout", "F", "alone")));
+        for line in &lines {
+            assert!(bench.offer(0, line), "{line}");
+        }
+        assert_eq!(bench.out, [(2, [&*lines[0], &*lines[2], &*lines[3]].join("\n"))]);
+        assert!(!bench.offer(1, &cri("stderr", "F", "of another")));
+        let docker = |text: &str| format!(r#"{{"log":"{text}","stream":"stderr","time":"2026-03-16T09:00:00.5Z"}}"#);
+        let long = "x".repeat(16 << 10);
+        for whole in [r"whole\n", r"a\\n", &format!(r"{long}\n"), "without an end"] {
+            assert!(!bench.offer(2, &docker(whole)), "{whole}");
+        }
+        assert!(bench.offer(2, &docker(&format!(r"{long}\\n"))), "a backslash and a letter are no line end");
+        assert!(bench.offer(2, &docker(r"b\n")));
+        assert_eq!(bench.out.len(), 2);
+        bench.flush();
+        assert_eq!((bench.out.len(), bench.joiner.split()), (3, 0));
+        assert!(!bench.offer(0, &cri("stderr", "F", "y")));
+        assert_eq!(bench.joiner.split(), 1);
+    }
+
+    #[test]
+    fn an_event_that_goes_on_behind_a_flush_is_counted() {
+        let mut bench = Bench::default();
+        for serial in [7, 8, 9] {
+            bench.offer(0, &line("SYSCALL", serial));
+        }
+        bench.offer(0, &line("PROCTITLE", 9));
+        bench.flush();
+        bench.offer(1, &line("CWD", 7));
+        assert_eq!(bench.joiner.split(), 0);
+        bench.offer(0, &line("CWD", 7));
+        bench.offer(0, &line("PATH", 7));
+        bench.offer(0, &line("EOE", 8));
+        bench.offer(0, &line("EOE", 9));
+        assert_eq!(bench.joiner.split(), 2);
+    }
+
+    #[test]
     fn bounds_hold_and_the_oldest_goes_first() {
         let mut bench = Bench::default();
         for serial in 0..=GROUPS_MAX as u64 {
@@ -383,6 +491,12 @@ mod tests {
             bench.offer(0, &line("PATH", 7));
         }
         assert_eq!((bench.out.len(), bench.joiner.waiting(), bench.joiner.early()), (1, 1, 1));
+        let mut bench = Bench::default();
+        let most = format!("{}{}", line("EXECVE", 7), "x".repeat(GROUP_BYTES_MAX - 100));
+        for serial in 0..80 {
+            bench.offer(0, &most.replace(":7)", &format!(":{serial})")));
+        }
+        assert!((60..=65).contains(&bench.joiner.waiting()), "{}", bench.joiner.waiting());
         let mut bench = Bench::default();
         let long = format!("{}{}", line("EXECVE", 7), "x".repeat(GROUP_BYTES_MAX / 2));
         bench.offer(0, &long);

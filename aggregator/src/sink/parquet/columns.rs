@@ -9,6 +9,7 @@
 
 use std::borrow::Cow;
 
+use super::narrow::Narrow;
 use super::texts::Texts;
 
 /// Which members of a space have a value.
@@ -122,7 +123,7 @@ pub(super) enum Datum<'a> {
 #[derive(Clone, Debug)]
 pub(super) enum Values {
     Text(Texts),
-    Int(Vec<i64>),
+    Int(Narrow<i64>),
     Float(Vec<f64>),
 }
 
@@ -221,12 +222,22 @@ impl Column {
     #[inline(always)]
     pub(super) fn push_number(&mut self, at: usize, number: i64) -> bool {
         let Self { values: Values::Int(numbers), present, next } = self else { return false };
-        place(numbers, number, claim(present, next, at))
+        match claim(present, next, at) {
+            Claim::Append => numbers.push(number),
+            Claim::Insert(above) => numbers.insert(numbers.len() - above, number),
+            Claim::Taken => return false,
+        }
+        true
     }
 
     fn push_float(&mut self, at: usize, number: f64) -> bool {
         let Self { values: Values::Float(numbers), present, next } = self else { return false };
-        place(numbers, number, claim(present, next, at))
+        match claim(present, next, at) {
+            Claim::Append => numbers.push(number),
+            Claim::Insert(above) => numbers.insert(numbers.len() - above, number),
+            Claim::Taken => return false,
+        }
+        true
     }
 
     /// Gives the members `start..start + count` one value; those that have another keep it.
@@ -239,7 +250,7 @@ impl Column {
         }
         match (&mut self.values, datum) {
             (Values::Text(texts), Datum::Text(text)) => texts.push_run(text.as_bytes(), count),
-            (Values::Int(numbers), Datum::Int(number)) => numbers.resize(numbers.len() + count, number),
+            (Values::Int(numbers), Datum::Int(number)) => numbers.push_run(number, count),
             (Values::Float(numbers), Datum::Float(number)) => numbers.resize(numbers.len() + count, number),
             _ => return,
         }
@@ -267,20 +278,10 @@ impl Column {
         self.present.as_ref().map_or(0, Bits::heap)
             + match &self.values {
                 Values::Text(texts) => texts.heap(),
-                Values::Int(numbers) => numbers.capacity() * size_of::<i64>(),
+                Values::Int(numbers) => numbers.heap(),
                 Values::Float(numbers) => numbers.capacity() * size_of::<f64>(),
             }
     }
-}
-
-#[inline(always)]
-fn place<T>(values: &mut Vec<T>, value: T, claim: Claim) -> bool {
-    match claim {
-        Claim::Append => values.push(value),
-        Claim::Insert(above) => values.insert(values.len() - above, value),
-        Claim::Taken => return false,
-    }
-    true
 }
 
 /// The elements of one list: how many each row has.
@@ -339,7 +340,7 @@ mod tests {
         let Values::Text(texts) = &column.values else { panic!("not text") };
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         match &texts.dictionary {
-            Some(dictionary) => dictionary.ids.iter().map(|id| text(texts.arena.get(*id as usize))).collect(),
+            Some(_) => texts.ids.iter().map(|id| text(texts.arena.get(id as usize))).collect(),
             None => texts.arena.iter().map(text).collect(),
         }
     }

@@ -47,6 +47,7 @@ mod crashes;
 mod encode;
 #[cfg(test)]
 mod measure;
+mod narrow;
 mod pages;
 mod recovery;
 mod rows;
@@ -58,7 +59,6 @@ pub(super) mod testing;
 mod tests;
 mod texts;
 mod uids;
-mod unmapped;
 mod writer;
 
 use std::collections::BTreeSet;

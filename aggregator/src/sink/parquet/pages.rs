@@ -8,7 +8,6 @@
 //! Statistics (minimum, maximum, nulls) stand at the chunk, and only where they cost next to nothing: over a
 //! dictionary and over numbers. There is no page index.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 use std::ops::Range;
 
@@ -22,6 +21,7 @@ use zstd::bulk::Compressor;
 use super::chunk::{Chunk, Finished, null_statistics, number_statistics, text_statistics};
 use super::columns::Values;
 use super::encode;
+use super::narrow::{Narrow, sorted};
 use super::rows::Rows;
 use super::schema::{Leaf, Source};
 use super::spaces::{Presence, Spaces};
@@ -84,7 +84,10 @@ impl Encoder {
                     self.texts(&target, texts, order.as_deref())
                 }
                 (Source::Attribute | Source::Unmapped, Values::Int(numbers)) => {
-                    self.numbers(&target, &sorted(numbers, order.as_deref()))
+                    match numbers.constant().filter(|_| leaf.kind != Kind::Bool) {
+                        Some(number) => self.constant_number(&target, number),
+                        None => self.numbers(&target, &numbers.sorted(order.as_deref())),
+                    }
                 }
                 (Source::Attribute | Source::Unmapped, Values::Float(numbers)) => {
                     self.floats(&target, &sorted(numbers, order.as_deref()))
@@ -156,7 +159,9 @@ impl Encoder {
     }
 
     fn texts(&mut self, target: &Target<'_>, texts: &Texts, order: Option<&[u32]>) -> Result<Finished, ParquetError> {
-        let Some(dictionary) = &texts.dictionary else { return self.plain_texts(target, texts, order) };
+        if texts.dictionary.is_none() {
+            return self.plain_texts(target, texts, order);
+        }
         let bounds = if target.leaf.list.is_none() { bounds(texts.arena.iter()) } else { None };
         let mut plain = Vec::with_capacity(texts.arena.bytes.len() + 4 * texts.arena.len());
         for text in texts.arena.iter() {
@@ -166,7 +171,12 @@ impl Encoder {
             return self.constant(target, &plain, |nulls| text_statistics(bounds, nulls));
         }
         let entries = self.begin_page(target, 0..target.rows.len());
-        push_ids(&sorted(&dictionary.ids, order), texts.arena.len(), &mut self.page);
+        let (distinct, page) = (texts.arena.len(), &mut self.page);
+        match &texts.ids {
+            Narrow::Byte(ids) => push_ids(&sorted(ids, order), distinct, page),
+            Narrow::Short(ids) => push_ids(&sorted(ids, order), distinct, page),
+            Narrow::Wide(ids) => push_ids(&sorted(ids, order), distinct, page),
+        }
         let zstd = (self.page.len() + plain.len() > SMALL).then_some(&mut self.zstd);
         let mut chunk = Chunk::new(&target.descriptor, target.rows.len(), zstd, &mut self.packed);
         chunk.dictionary(&plain, texts.arena.len())?;
@@ -337,14 +347,8 @@ impl Numbers {
     }
 }
 
-/// Values in the order of the file.
-fn sorted<'v, T: Copy>(values: &'v [T], order: Option<&[u32]>) -> Cow<'v, [T]> {
-    let Some(order) = order else { return Cow::Borrowed(values) };
-    order.iter().filter_map(|at| values.get(*at as usize).copied()).collect()
-}
-
 /// The values of a data page that refers to a dictionary.
-fn push_ids(ids: &[u32], distinct: usize, page: &mut Vec<u8>) {
+fn push_ids<T: Copy + PartialEq + Into<u64>>(ids: &[T], distinct: usize, page: &mut Vec<u8>) {
     let width = encode::width_of(distinct.saturating_sub(1) as u64);
     page.push(u8::try_from(width).unwrap_or(32));
     encode::hybrid(ids, width, page);

@@ -14,10 +14,11 @@ use std::sync::Arc;
 use ahash::RandomState;
 
 use super::columns::{Column, Datum, List, Values};
+use super::narrow::Narrow;
 use super::schema::{Layout, Slot};
 use super::texts::Texts;
 use super::uids::Uids;
-use super::unmapped::{self, Entry};
+use crate::event::unmapped::{self, Entry};
 use crate::event::{Event, Field, Value};
 use crate::schema::Kind;
 
@@ -52,14 +53,14 @@ pub(super) struct Rows {
     /// The first row with these shared fields.
     run_start: usize,
     bytes: usize,
-    json: Vec<u8>,
+    json: String,
 }
 
 impl Rows {
     pub(super) fn new(layout: Arc<Layout>, hasher: &RandomState) -> Self {
         let values = |leaf: &super::schema::Leaf| match leaf.kind {
             Kind::Text => Values::Text(Texts::new(leaf.unique, hasher)),
-            Kind::Integer | Kind::Long | Kind::Bool => Values::Int(Vec::new()),
+            Kind::Integer | Kind::Long | Kind::Bool => Values::Int(Narrow::new()),
             Kind::Float => Values::Float(Vec::new()),
         };
         Self {
@@ -74,7 +75,7 @@ impl Rows {
             per_event: Vec::new(),
             run_start: 0,
             bytes: 0,
-            json: Vec::new(),
+            json: String::new(),
             layout,
         }
     }
@@ -152,7 +153,7 @@ impl Rows {
         let mut json = std::mem::take(&mut self.json);
         json.clear();
         unmapped::write_object(&mut entries, &mut json);
-        self.put_json(row, str::from_utf8(&json).unwrap_or_default());
+        self.put_json(row, &json);
         self.json = json;
     }
 

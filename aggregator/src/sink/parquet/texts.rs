@@ -10,6 +10,8 @@ use ahash::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
+use super::narrow::Narrow;
+
 /// From this many distinct texts on, each must come [`DICTIONARY_REPEATS`] times on average: looking one up among
 /// thousands, all over the cache, costs more than compressing it, and the file is no smaller for it.
 const DICTIONARY_TRIAL: usize = 1024;
@@ -115,10 +117,9 @@ fn recent_slot(text: &[u8]) -> usize {
     (text.len() ^ end(text.first()) ^ (end(text.last()) << 1)) % RECENT
 }
 
-/// The ids of values, into an arena of distinct texts.
+/// What finds the id of a text in an arena of distinct ones.
 #[derive(Clone, Debug)]
 pub(super) struct Dictionary {
-    pub(super) ids: Vec<u32>,
     table: HashTable<u32>,
     /// Texts that came lately.
     recent: [Recent; RECENT],
@@ -130,6 +131,8 @@ pub(super) struct Dictionary {
 pub(super) struct Texts {
     /// The distinct texts, or with no dictionary all of them.
     pub(super) arena: Arena,
+    /// With a dictionary: the id of each value. Here and not behind its pointer, since every value comes by.
+    pub(super) ids: Narrow<u32>,
     pub(super) dictionary: Option<Box<Dictionary>>,
 }
 
@@ -137,13 +140,13 @@ impl Texts {
     pub(super) fn new(unique: bool, hasher: &RandomState) -> Self {
         let dictionary = || {
             let recent = [NO_TEXT; RECENT];
-            Box::new(Dictionary { ids: Vec::new(), table: HashTable::new(), recent, hasher: hasher.clone() })
+            Box::new(Dictionary { table: HashTable::new(), recent, hasher: hasher.clone() })
         };
-        Self { arena: Arena::default(), dictionary: (!unique).then(dictionary) }
+        Self { arena: Arena::default(), ids: Narrow::new(), dictionary: (!unique).then(dictionary) }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.dictionary.as_ref().map_or(self.arena.len(), |dictionary| dictionary.ids.len())
+        if self.dictionary.is_some() { self.ids.len() } else { self.arena.len() }
     }
 
     #[inline(always)]
@@ -152,7 +155,7 @@ impl Texts {
             None => self.arena.push(text),
             Some(dictionary) => {
                 let (id, new) = dictionary.id(text, &mut self.arena);
-                dictionary.ids.push(id);
+                self.ids.push(id);
                 if new {
                     self.judge();
                 }
@@ -165,7 +168,7 @@ impl Texts {
             None => (0..count).for_each(|_| self.arena.push(text)),
             Some(dictionary) => {
                 let (id, _) = dictionary.id(text, &mut self.arena);
-                dictionary.ids.resize(dictionary.ids.len() + count, id);
+                self.ids.push_run(id, count);
                 self.judge();
             }
         }
@@ -177,7 +180,7 @@ impl Texts {
             None => self.arena.insert(index, text),
             Some(dictionary) => {
                 let (id, _) = dictionary.id(text, &mut self.arena);
-                dictionary.ids.insert(index, id);
+                self.ids.insert(index, id);
             }
         }
     }
@@ -185,32 +188,30 @@ impl Texts {
     /// Gives the dictionary up where it does not pay.
     #[inline(never)]
     fn judge(&mut self) {
-        let Some(dictionary) = &self.dictionary else { return };
         let distinct = self.arena.len();
-        let too_many = distinct >= DICTIONARY_TRIAL && distinct * DICTIONARY_REPEATS > dictionary.ids.len();
+        let too_many = distinct >= DICTIONARY_TRIAL && distinct * DICTIONARY_REPEATS > self.ids.len();
         if too_many || self.arena.bytes.len() > DICTIONARY_BYTES_MAX {
             let mut plain = Arena::default();
-            for id in &dictionary.ids {
-                plain.push(self.arena.get(*id as usize));
+            for id in self.ids.iter() {
+                plain.push(self.arena.get(id as usize));
             }
-            self.arena = plain;
+            (self.arena, self.ids) = (plain, Narrow::new());
             self.dictionary = None;
         }
     }
 
     pub(super) fn clear(&mut self) {
         self.arena.clear();
+        self.ids.clear();
         if let Some(dictionary) = &mut self.dictionary {
-            dictionary.ids.clear();
             dictionary.table.clear();
             dictionary.recent = [NO_TEXT; RECENT];
         }
     }
 
     pub(super) fn heap(&self) -> usize {
-        let ids =
-            self.dictionary.as_ref().map_or(0, |d| (d.ids.capacity() + 2 * d.table.capacity()) * size_of::<u32>());
-        self.arena.heap() + ids
+        let table = self.dictionary.as_ref().map_or(0, |d| 2 * d.table.capacity() * size_of::<u32>());
+        self.arena.heap() + self.ids.heap() + table
     }
 }
 

@@ -19,6 +19,7 @@ use shared::time::Clock;
 use shared::tls::{RENEW_GRACE, Revocations, ServerCertificate, ServerSettings, server_config};
 
 use crate::admin::http::{self, Surface};
+use crate::admin::report::StatusReport;
 use crate::admin::socket::{self, OpenSession, Reply, Request, Revoked};
 use crate::ca::enrollment::Enrollment;
 use crate::ca::lock::{LockError, StateLock};
@@ -26,7 +27,7 @@ use crate::ca::roster::Roster;
 use crate::ca::signature::Signer;
 use crate::ca::token::Tokens;
 use crate::ca::{Authority, Server};
-use crate::config::{Config, Delivery, SinkConfig};
+use crate::config::{Config, Delivery, SinkConfig, Texts};
 use crate::directory::Directory;
 use crate::fleet::FleetFile;
 use crate::ingest::{Arrival, Ingest, IngestConfig, IngestHandle, Journal, JournalClosed};
@@ -165,10 +166,7 @@ fn start_sinks(
 /// What was in force when, kept in the state folder.
 fn configurations(config: &Config, path: &Path, writer: Writer) -> Result<Configurations, Exit> {
     let path = path.to_owned();
-    let read = move |bytes: &[u8]| match crate::config::parse(&path, bytes) {
-        Ok(loaded) => loaded.config.with_parsers().map_err(|problems| problems.join("\n")),
-        Err(problems) => Err(problems.to_string()),
-    };
+    let read = move |bytes: &[u8]| Texts::downstream(&path, bytes);
     Configurations::open(&config.state_dir, writer, Box::new(read)).map_err(|error| exit(Reason::Io)(error.to_string()))
 }
 
@@ -188,7 +186,8 @@ fn watched_names(enrollment: &Arc<Enrollment>) -> watch::Names {
 /// What keeps the program from starting, with its exit code.
 pub fn run(config: &Config, file: (&Path, &[u8])) -> Result<(), Exit> {
     let clock = Clock::System;
-    let downstream = config.with_parsers().map_err(|problems| exit(Reason::Config)(problems.join("\n")))?;
+    let (texts, downstream) =
+        Texts::of(config, file.0, file.1).map_err(|problems| exit(Reason::Config)(problems.join("\n")))?;
     let state = open_state(&config.state_dir)?;
     let stop = Stop::new();
     let sinks_stop = Stop::new();
@@ -199,9 +198,8 @@ pub fn run(config: &Config, file: (&Path, &[u8])) -> Result<(), Exit> {
     let newest = configurations.newest().unwrap_or_default();
     let journal = JournalThread::start(journal_config, newest, clock.clone()).map_err(io)?;
     let handle = journal.handle();
-    let begun = reload::InForce { config, downstream, path: file.0, bytes: file.1 };
-    let config_state =
-        reload::begin(begun, &configurations, &handle, &clock).map_err(|error| exit(Reason::Io)(error.to_string()))?;
+    let config_state = reload::begin((&texts, downstream), &configurations, &handle, &clock)
+        .map_err(|error| exit(Reason::Io)(error.to_string()))?;
     let setups = sink_setups(config, state.enrollment.directory());
     let (sinks, counters) = start_sinks(setups.clone(), &handle, &configurations, &sinks_stop, &clock).map_err(io)?;
     if !config.sinks.iter().any(|sink| sink.delivery == Delivery::Required) {
@@ -220,7 +218,8 @@ pub fn run(config: &Config, file: (&Path, &[u8])) -> Result<(), Exit> {
         .map_err(|error| Exit::new(Reason::Io, error.to_string()))?;
     let reloader = Reloader {
         path: file.0.to_owned(),
-        running: config.clone(),
+        sinks: config.sinks.clone(),
+        parsers: config.parsers.clone(),
         configurations,
         journal: handle.clone(),
         state: config_state,
@@ -374,7 +373,7 @@ fn admin_handler(
         Request::Replays => Reply::ok(&replays.list()),
         Request::CancelReplay { id } => reply(replays.cancel(&id)),
         Request::Reduction => Reply::ok(&surface.reduction()),
-        Request::Status => Reply::ok(&surface.status()),
+        Request::Status => Reply::ok(&StatusReport::of(&surface)),
     })
 }
 

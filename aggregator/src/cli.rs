@@ -72,6 +72,8 @@ pub struct Options {
 pub enum Command {
     /// Receive, journal and forward until a signal
     Run,
+    /// How the running aggregator is: whether it is well, and if not, what to do
+    Status,
     /// Make a folder from which an aggregator runs as it is: authority, certificate, configuration
     Init(InitArgs),
     /// Tokens with which hosts enroll
@@ -151,6 +153,7 @@ pub(crate) fn dispatch(cli: &Cli, now: Timestamp, out: impl io::Write) -> Result
         Command::Init(arguments) => {
             command::init::run(options.config_path(), arguments, &command::init::hostname(), now, io::stderr())
         }
+        Command::Status => command::status::run(options, now, out),
         Command::Token(action) => command::token::run(options, action, now, out),
         Command::Agents(action) => command::agents::run(options, action, now, out),
         Command::Fleet(action) => command::fleet::run(options, action, out),

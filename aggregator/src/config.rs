@@ -9,6 +9,7 @@ mod downstream;
 mod examples;
 
 mod parsers;
+mod texts;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use crate::sink::letters::Letters;
 use crate::sink::{Target, http, ndjson};
 
 pub use parsers::ParsersConfig;
+pub use texts::Texts;
 
 /// Where packages put the file.
 pub const DEFAULT_PATH: &str = "/etc/picket/aggregator.yaml";
@@ -123,14 +125,6 @@ pub enum Delivery {
 const DELIVERIES: [(&str, Delivery); 2] = [("required", Delivery::Required), ("best_effort", Delivery::BestEffort)];
 
 impl Config {
-    /// What is done with events, with the parsers of the files that `parsers` names.
-    ///
-    /// # Errors
-    /// Every problem of these files.
-    pub fn with_parsers(&self) -> Result<Downstream, Vec<String>> {
-        Ok(Downstream { parsers: Arc::new(self.parsers.load()?), ..self.downstream.clone() })
-    }
-
     /// Where the journal lies.
     #[must_use]
     pub fn journal_dir(&self) -> PathBuf {
@@ -209,6 +203,14 @@ fn config(fields: &mut Fields<'_>, name: &Arc<str>, folder: &Path) -> Read<Confi
     let sinks = fields.named("sinks", |name, fields| sink(name, fields, folder, &state));
     if sinks.as_ref().is_ok_and(|all| all.len() > SINKS_MAX) {
         fields.problem_at("sinks", format_args!("at most {SINKS_MAX} sinks are kept"));
+    }
+    for (number, sink) in sinks.iter().flatten().enumerate() {
+        let Some(file) = sink.target.file() else { continue };
+        let before = sinks.iter().flatten().take(number).find(|before| before.target.file() == Some(file));
+        if let Some(before) = before {
+            let why = format_args!("'{}' and '{}' both write {}", before.name, sink.name, file.display());
+            fields.problem_at("sinks", why);
+        }
     }
     let sink_names: Vec<&str> = sinks.iter().flatten().map(|sink| sink.name.as_str()).collect();
     let downstream = downstream::downstream(fields, sinks.is_ok().then_some(sink_names.as_slice()));
@@ -413,6 +415,24 @@ mod tests {
         let error = parsed(text).unwrap_err();
         assert!(!error.contains("hunter2") && error.lines().count() == 2, "{error}");
         assert!(error.contains("aggregator.yaml:4:"), "{error}");
+    }
+
+    #[test]
+    fn two_sinks_of_one_place_are_refused_and_two_of_one_server_are_not() {
+        let two = |first: &str, second: &str| {
+            let text = format!(
+                "version: 1\nroutes: [{{ to: a }}, {{ to: b }}]\nsinks:\n  a: {{ {first} }}\n  b: {{ {second} }}\n"
+            );
+            parsed(&text).err()
+        };
+        let lines = |path: &str| format!("type: ndjson, path: {path}");
+        let refused = two("type: parquet", "type: parquet").unwrap();
+        assert!(refused.contains("'a' and 'b' both write /var/lib/picket-aggregator/lake"), "{refused}");
+        assert!(two(&lines("out/x"), &lines("./out/x")).is_some());
+        assert_eq!(two(&lines("x"), &lines("y")), None);
+        assert_eq!(two(&lines("'-'"), &lines("'-'")), None);
+        let server = "type: http, endpoint: 'https://siem.example.net/x'";
+        assert_eq!(two(server, server), None);
     }
 
     #[test]

@@ -4,31 +4,34 @@
 //! (granted). Out: signed documents for sessions ([`crate::ingest::Steering`]), [`FleetState`] for `status` and metrics.
 //!
 //! Invariants: what is in force was read whole without a problem; a file that has one changes nothing. At a start with a
-//! refused file nothing is in force: agents go on with what they have.
+//! refused file nothing is in force: agents go on with what they have. A file that changed is read when it has rested for
+//! `REST`, since the first half of a file that is still being written may be a fleet file too; SIGHUP has it read at once.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shared::fleet::document::{Document, Signed, TooLong};
 use shared::fleet::{Fleet, HostFacts};
 use shared::identity::AgentId;
 use shared::protocol::AgentHello;
 use shared::time::{Clock, Timestamp};
-use tokio::signal::unix::{SignalKind, signal};
+use shared::yaml::LoadError;
 use tokio::sync::watch;
 
 use crate::ca::enrollment::Enrollment;
 use crate::ca::signature::{SignError, Signer};
 use crate::ingest::{Desired, Steering};
+use crate::prompt::{Look, Prompt, look};
 
-/// The file is looked at this often.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// A file that was as it is for this long is not being written any more.
+const REST: Duration = Duration::from_millis(250);
 
 /// Which file is in force, and whether a newer one was refused.
-#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct FleetState {
     /// The file.
     pub path: PathBuf,
@@ -55,8 +58,9 @@ enum NothingSent {
 struct Inner {
     state: FleetState,
     fleet: Option<Arc<Fleet>>,
-    /// By what a change of the file shows.
-    seen: Option<(SystemTime, u64)>,
+    /// How the file looked when it was read, and when it was looked at last.
+    seen: Look,
+    looked: Look,
     /// What was read last, good or not.
     read: String,
 }
@@ -102,35 +106,44 @@ impl FleetFile {
 
     /// Looks until it is dropped.
     pub async fn run(&self) {
-        let mut hangup = signal(SignalKind::hangup()).ok();
-        let mut ticks = tokio::time::interval(LOOK_INTERVAL);
+        let mut prompt = Prompt::new();
         loop {
-            let asked = match &mut hangup {
-                Some(hangup) => tokio::select! {
-                    _ = ticks.tick() => false,
-                    _ = hangup.recv() => true,
-                },
-                None => {
-                    ticks.tick().await;
-                    false
-                }
-            };
-            self.look(asked);
+            let asked = prompt.next().await;
+            let mut changes = self.look(asked);
+            while changes {
+                tokio::time::sleep(REST).await;
+                changes = self.look(false);
+            }
         }
     }
 
-    /// Reads the file where it shows a change, or when `asked`.
-    fn look(&self, asked: bool) {
-        let metadata = std::fs::metadata(&self.path).ok();
-        let seen = metadata.and_then(|metadata| Some((metadata.modified().ok()?, metadata.len())));
-        let known = std::mem::replace(&mut self.inner().seen, seen);
-        if asked || known != seen {
-            self.reload();
+    /// Reads the file where it shows a change and rests, or when `asked`; whether it has to be looked at again soon.
+    fn look(&self, asked: bool) -> bool {
+        let now = look(&self.path);
+        {
+            let mut inner = self.inner();
+            let rests = std::mem::replace(&mut inner.looked, now) == now;
+            if !asked && (inner.seen == now || !rests) {
+                return inner.seen != now;
+            }
+            inner.seen = now;
         }
+        self.reload();
+        false
+    }
+
+    /// What the file holds: whoever opened a pipe here would wait for good.
+    fn read(&self) -> Result<(Vec<u8>, String), LoadError> {
+        let is_file = std::fs::metadata(&self.path).map_or(true, |metadata| metadata.is_file());
+        if !is_file {
+            let (path, source) = (self.path.clone(), std::io::Error::other("it is no regular file"));
+            return Err(LoadError::Unreadable { path, source, advice: "put the fleet file in its place" });
+        }
+        crate::config::read_fleet(&self.path)
     }
 
     fn reload(&self) {
-        let read = crate::config::read_fleet(&self.path);
+        let read = self.read();
         let hash = read.as_ref().map(|(_, hash)| hash.clone()).unwrap_or_default();
         if !hash.is_empty() && self.inner().read == hash {
             return;
@@ -168,7 +181,7 @@ impl FleetFile {
 
     fn desired(&self, agent: AgentId, hello: &AgentHello) -> Option<Desired> {
         let document = self.document(agent, &hello.hostname, &hello.labels)?;
-        match Signed::new::<NothingSent>(&document, |message| Ok(self.signer.sign(message)?)) {
+        match Signed::new::<NothingSent>(&document, hello.challenge, |message| Ok(self.signer.sign(message)?)) {
             Ok(signed) => Some(Desired { hash: signed.hash(), message: serde_json::to_value(&signed).ok()? }),
             Err(error) => {
                 tracing::error!(%agent, hostname = hello.hostname, %error, "this host gets no configuration");
@@ -182,5 +195,130 @@ impl FleetFile {
     pub fn steering(self: &Arc<Self>) -> Steering {
         let (this, changed) = (Arc::clone(self), self.changed.subscribe());
         Steering { desired: Arc::new(move |agent, hello| this.desired(agent, hello)), changed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::durable::Writer;
+    use shared::tls::Revocations;
+
+    use super::*;
+    use crate::ca::Authority;
+    use crate::ca::lock::StateLock;
+    use crate::ca::roster::Roster;
+    use crate::ca::token::Tokens;
+
+    /// A watched file in a folder of its own.
+    struct Watched {
+        folder: PathBuf,
+        file: Arc<FleetFile>,
+    }
+
+    impl Watched {
+        fn new(name: &str, text: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("picket-fleet-file-{name}-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&folder);
+            std::fs::create_dir_all(&folder).unwrap();
+            let writer = Writer::for_owner_of(&folder).unwrap();
+            let authority = Authority::generate(Clock::System.now()).unwrap();
+            let tokens = Tokens::open(&folder, authority.key_hash(), writer).unwrap();
+            let lock = StateLock::take(&folder, &writer).unwrap();
+            let roster = Roster::open(&folder, writer, Revocations::default(), &lock).unwrap();
+            let signer = authority.signer().unwrap();
+            let enrollment = Arc::new(Enrollment::new(authority, tokens, roster));
+            let path = folder.join("fleet.yaml");
+            std::fs::write(&path, text).unwrap();
+            Self { file: FleetFile::open(&path, signer, enrollment, Clock::System), folder }
+        }
+
+        fn write(&self, text: &str) {
+            std::fs::write(self.folder.join("fleet.yaml"), text).unwrap();
+        }
+
+        /// Looks until the file rests.
+        fn settle(&self) {
+            while self.file.look(false) {}
+        }
+
+        fn sources(&self) -> Vec<String> {
+            let document = self.file.document(AgentId([1; 16]), "web-1", &BTreeMap::new()).unwrap();
+            document.layer["sources"].as_object().map(|sources| sources.keys().cloned().collect()).unwrap_or_default()
+        }
+    }
+
+    impl Drop for Watched {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+
+    const ONE: &str = "version: 1\ndefaults:\n  sources:\n    a: { type: file, include: [/a] }\n";
+    const MORE: &str = "    b: { type: file, include: [/b] }\n";
+
+    #[test]
+    fn file_that_is_still_being_written_is_left_until_it_rests() {
+        let watched = Watched::new("half", &format!("{ONE}{MORE}"));
+        assert_eq!(watched.sources(), ["a", "b"]);
+        // The first half is a fleet file too.
+        watched.write(ONE);
+        assert!(watched.file.look(false), "it is looked at again soon");
+        watched.write(&format!("{ONE}{MORE}    c: {{ type: file, include: [/c] }}\n"));
+        assert!(watched.file.look(false));
+        assert_eq!(watched.sources(), ["a", "b"]);
+        assert!(!watched.file.look(false) && !watched.file.look(false));
+        assert_eq!(watched.sources(), ["a", "b", "c"]);
+        watched.write(ONE);
+        assert!(!watched.file.look(true), "who asks is served at once");
+        assert_eq!(watched.sources(), ["a"]);
+    }
+
+    #[test]
+    fn file_that_goes_or_becomes_something_else_changes_nothing_and_is_read_when_it_is_one_again() {
+        let watched = Watched::new("odd", ONE);
+        let (path, other) = (watched.folder.join("fleet.yaml"), watched.folder.join("other"));
+        let refused = || watched.file.state().refused.unwrap_or_default();
+        std::fs::remove_file(&path).unwrap();
+        watched.settle();
+        assert!(refused().contains("cannot read"), "{}", refused());
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &path,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        watched.settle();
+        assert!(refused().contains("no regular file"), "{}", refused());
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        watched.settle();
+        assert!(refused().contains("no regular file"), "{}", refused());
+        std::fs::remove_dir(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        watched.settle();
+        assert!(refused().contains("no regular file"), "{}", refused());
+        assert_eq!(watched.sources(), ["a"]);
+        // A link to a fleet file is one, and what it leads to is watched.
+        std::fs::write(&other, format!("{ONE}{MORE}")).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        watched.settle();
+        assert_eq!((watched.sources().len(), refused().as_str()), (2, ""));
+        std::fs::write(&other, ONE).unwrap();
+        watched.settle();
+        assert_eq!(watched.sources(), ["a"]);
+    }
+
+    #[test]
+    fn older_file_of_the_same_size_that_keeps_its_times_is_seen() {
+        let watched = Watched::new("times", ONE);
+        let path = watched.folder.join("fleet.yaml");
+        let times = std::fs::metadata(&path).unwrap().modified().unwrap();
+        watched.write(&ONE.replace("a:", "z:"));
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(times).unwrap();
+        watched.settle();
+        assert_eq!(watched.sources(), ["z"]);
     }
 }

@@ -17,6 +17,7 @@ pub mod journal;
 pub mod matcher;
 pub mod normalize;
 pub mod pipeline;
+pub mod prompt;
 pub mod reduce;
 pub mod route;
 pub mod schema;

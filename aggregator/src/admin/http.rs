@@ -16,6 +16,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use shared::identity::AgentId;
+use shared::remark::Remark;
 use shared::stop::Stop;
 use shared::time::Timestamp;
 use tokio::net::TcpListener;
@@ -142,6 +143,15 @@ pub struct AgentState {
     pub status_at: Option<Timestamp>,
 }
 
+impl AgentState {
+    /// What it said that a person should know; an older version says nothing of that.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<Remark> {
+        let said = self.status.as_ref().and_then(|status| status.get("remarks"));
+        said.and_then(|remarks| serde_json::from_value(remarks.clone()).ok()).unwrap_or_default()
+    }
+}
+
 /// What one rule did at one sink.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RuleReport {
@@ -176,7 +186,7 @@ impl RuleReport {
 
 impl Surface {
     /// Why the program is not ready; empty when it is.
-    fn degraded(&self) -> Vec<String> {
+    pub(super) fn degraded(&self) -> Vec<String> {
         let journal = self.journal.status().borrow().clone();
         let mut reasons: Vec<String> = journal.error.into_iter().collect();
         reasons.extend(journal.notes);
@@ -184,20 +194,6 @@ impl Surface {
             reasons.extend(sink.books().last_error.map(|error| format!("sink {}: {error}", sink.name)));
         }
         reasons
-    }
-
-    /// Everything in one JSON value, for the command `status` and other programs.
-    #[must_use]
-    pub fn status(&self) -> serde_json::Value {
-        let journal = self.journal.status().borrow().clone();
-        serde_json::json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "ready": self.degraded(),
-            "journal": journal,
-            "sessions": self.ingest.sessions().len(),
-            "fleet": self.fleet.as_ref().map(|fleet| fleet.state()),
-            "config": self.config.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        })
     }
 
     /// What agents said of themselves since the program started.
@@ -376,6 +372,8 @@ impl Surface {
             let help = "Agents that do not run the configuration that the fleet file gives them.";
             out.single("fleet_agents_behind", "gauge", help, u64::try_from(behind).unwrap_or(u64::MAX));
         }
+        let help = counter("Events of several lines that are two: too much waited, or a block ended in between.");
+        out.by("sink_divided_events_total", help, "sink", &each(&|b| b.divided.0 + b.divided.1));
         out.by("sink_unrouted_events_total", counter("Events that no route took."), "sink", &each(&|b| b.unrouted));
     }
 }

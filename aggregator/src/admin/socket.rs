@@ -76,7 +76,7 @@ pub enum Request {
     },
     /// What the rules of `reduce` did. Answered with a list of [`RuleReport`](crate::admin::http::RuleReport).
     Reduction,
-    /// How the aggregator is. Answered with whatever it says of itself.
+    /// How the aggregator is. Answered with a [`StatusReport`](crate::admin::report::StatusReport).
     Status,
 }
 

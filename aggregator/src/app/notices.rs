@@ -9,7 +9,8 @@ use shared::time::Clock;
 use crate::ingest::{Notice, Notify};
 use crate::journal::{JournalHandle, OwnRecord};
 
-/// A stranger can make notices at will: so many per minute are journaled, the others counted in the next one.
+/// A stranger can make notices at will: so many per minute are journaled, the others counted in the next one. Those that
+/// take a certificate are counted apart, so that no stranger keeps them from being told.
 const PER_MINUTE: u32 = 60;
 
 struct Window {
@@ -20,9 +21,11 @@ struct Window {
 
 /// A callback that journals notices, boundedly.
 pub(super) fn teller(journal: JournalHandle, clock: Clock) -> Notify {
-    let window = Mutex::new(Window { began: clock.instant(), told: 0, suppressed: 0 });
+    let window = || Mutex::new(Window { began: clock.instant(), told: 0, suppressed: 0 });
+    let (of_strangers, of_agents) = (window(), window());
     Arc::new(move |notice| {
         let now = clock.instant();
+        let window = if matches!(notice, Notice::Refused { .. }) { &of_strangers } else { &of_agents };
         let mut window = window.lock().unwrap_or_else(PoisonError::into_inner);
         if now.saturating_duration_since(window.began) >= Duration::from_secs(60) {
             (window.began, window.told) = (now, 0);
@@ -87,4 +90,50 @@ fn record(notice: &Notice) -> OwnRecord {
     ];
     record.extend(fields.into_iter().map(|(key, value)| (key.to_owned(), Value::String(value))));
     record
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::identity::{AgentId, ChainId, Epoch, Lane};
+    use shared::protocol::RejectReason;
+
+    use super::*;
+    use crate::event::Event;
+    use crate::journal::offline::testing::Maker;
+    use crate::journal::{JournalReader, Journaled};
+    use crate::pipeline::interpret::Interpreter;
+
+    #[test]
+    fn every_notice_becomes_an_event_that_names_who_and_what() {
+        let agent = AgentId([7; 16]);
+        let chain = ChainId { agent, lane: Lane::High, epoch: Epoch(5) };
+        let peer = "192.0.2.7:5000".parse().unwrap();
+        let notices = [
+            Notice::TwoHosts { agent, peers: [peer, "192.0.2.8:5000".parse().unwrap()] },
+            Notice::Forked { chain, previous: None, peer, other: None },
+            Notice::Rejected { chain, sequence: 9, reason: RejectReason::Prev, peer },
+            Notice::ForeignAgent { certified: agent, claimed: AgentId([8; 16]), peer },
+        ];
+        let mut maker = Maker::new("notices");
+        for notice in &notices {
+            let record = record(notice);
+            maker.typed(&record.iter().map(|(key, value)| (key.as_str(), value.clone())).collect::<Vec<_>>());
+        }
+        let mut reader = JournalReader::after(&maker.dir.join("journal"), 0).unwrap();
+        let (mut interpreter, mut seen) = (Interpreter::default(), Vec::new());
+        while let Some(Journaled::Frame(wrap, frame)) = reader.next(u64::MAX).unwrap() {
+            let Ok(_) = interpreter.frame(&wrap, &frame, maker.now(), &mut |event: &mut Event<'_>| {
+                let mut text = String::new();
+                crate::event::json::write(event, &mut text);
+                seen.push(serde_json::from_str::<serde_json::Value>(&text).unwrap());
+                Ok::<_, std::convert::Infallible>(())
+            });
+        }
+        let told: Vec<_> = seen.iter().map(|event| event["unmapped"]["notice"].as_str().unwrap()).collect();
+        assert_eq!(told, ["two_hosts_one_identity", "forked", "frame_rejected", "foreign_agent"]);
+        for event in &seen {
+            assert_eq!(event["unmapped"]["agent"], agent.to_string(), "{event}");
+            assert!(event["severity_id"].as_i64() >= Some(3) && event["message"].is_string(), "{event}");
+        }
+    }
 }

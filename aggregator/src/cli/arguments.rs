@@ -153,7 +153,7 @@ pub struct FleetDiffArgs {
 pub enum DlqCommand {
     /// How many events each sink's store refused, since when, and why the last one
     List,
-    /// Offer them to the store again, at the sink's next commit
+    /// Offer them to the store again, as soon as nothing else is under way to it
     Replay(DlqSinkArgs),
     /// Throw them away
     Purge(DlqSinkArgs),
@@ -394,6 +394,7 @@ mod tests {
     fn every_command_of_the_interface_parses() {
         for line in [
             "run",
+            "status",
             "init --dir d --name a --name 127.0.0.1 --listen 0.0.0.0:1 --http 127.0.0.1:2",
             "validate --fleet f --host h --label k=v --label a=b --granted zone=dmz",
             "token create --group web --ttl 1h --uses 3",

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use shared::exit::{Exit, Reason};
 use shared::identity::{AgentId, ChainId};
 use shared::table::{Output, Table};
@@ -229,7 +229,12 @@ fn show(known: &Known, who: &str, now: Timestamp, output: Output, out: impl Writ
         "desired",
         "running",
         "clock_offset_ms",
-        "said",
+        "gives_way",
+        "remarks",
+        "sources",
+        "unavailable",
+        "spool",
+        "limits",
         "said_at",
     ];
     let said = known.said.get(&agent);
@@ -258,10 +263,39 @@ fn show(known: &Known, who: &str, now: Timestamp, output: Output, out: impl Writ
         said.and_then(|said| said.desired.as_deref()).into(),
         said.map(|said| said.running.as_str()).into(),
         said.and_then(|said| said.clock_offset_ms).into(),
-        said.and_then(|said| said.status.clone()).unwrap_or_default(),
+        said.and_then(|said| gives_way(said.status.as_ref()?)).into(),
+        told(said, "/remarks"),
+        told(said, "/sources"),
+        told(said, "/unavailable"),
+        lanes(said),
+        told(said, "/limits"),
         moment_or_null(said.and_then(|said| said.status_at)),
     ];
     Ok(card::print(out, output, &columns, values)?)
+}
+
+/// Part of an agent's last word on how it is.
+fn told(said: Option<&AgentState>, pointer: &str) -> Value {
+    said.and_then(|said| said.status.as_ref()?.pointer(pointer)).cloned().unwrap_or_default()
+}
+
+/// Its spool, lane by lane, with what was lost and why.
+fn lanes(said: Option<&AgentState>) -> Value {
+    let Value::Object(lanes) = told(said, "/spool/lanes") else { return Value::Null };
+    let row = |(name, lane): (String, Value)| {
+        let Value::Object(lane) = lane else { return Value::Null };
+        std::iter::once(("lane".to_owned(), Value::from(name))).chain(lane).collect::<Map<_, _>>().into()
+    };
+    lanes.into_iter().map(row).collect::<Vec<_>>().into()
+}
+
+/// How far the agent gives way to keep within its limits, and for want of what; none: it does not.
+fn gives_way(status: &Value) -> Option<String> {
+    let limits = status.get("limits")?;
+    let step = |of: &Value| Some(of.get("step")?.as_str()?.to_owned()).filter(|step| step != "none");
+    let short = limits.get("resources").and_then(Value::as_object).into_iter().flatten();
+    let short: Vec<&str> = short.filter(|(_, of)| step(of).is_some()).map(|(name, _)| name.as_str()).collect();
+    Some(format!("{} for want of {}", step(limits)?, short.join(", ")))
 }
 
 fn chain_row((chain, books): &(ChainId, ChainBooks)) -> Value {

@@ -1,6 +1,7 @@
 //! `dlq`: events that a sink's store refused, listed, offered again, or thrown away.
 //!
-//! Works on the files, whether the aggregator runs or not: a running one offers them again at its sink's next commit.
+//! Works on the files, whether the aggregator runs or not: a running one offers them again as soon as
+//! nothing else is under way to that sink.
 
 use std::io::Write;
 

@@ -14,9 +14,10 @@ use shared::fleet::{Fleet, HostFacts};
 use shared::table::Table;
 
 use super::agents::config_word;
-use super::{ask_exit, card, configuration};
+use super::{answer, card, configuration};
 use crate::admin::http::AgentState;
-use crate::admin::socket::{Request, ask};
+use crate::admin::report::StatusReport;
+use crate::admin::socket::Request;
 use crate::cli::{FleetCommand, Options};
 use crate::config::{self, Config};
 
@@ -32,33 +33,21 @@ pub fn run(options: &Options, command: &FleetCommand, out: impl Write) -> Result
     }
 }
 
-fn answer(config: &Config, request: &Request) -> Result<Value, Exit> {
-    let silent = || Exit::new(Reason::Unavailable, "no aggregator answers: is it running?");
-    ask(&config.socket, request).map_err(|error| ask_exit(&error))?.ok_or_else(silent)
-}
-
-fn agents(config: &Config) -> Result<Vec<AgentState>, Exit> {
-    let states = answer(config, &Request::Agents)?;
-    serde_json::from_value(states).map_err(|error| Exit::new(Reason::Unavailable, error.to_string()))
-}
-
 fn status(config: &Config, options: &Options, out: impl Write) -> Result<(), Exit> {
-    let mut report = answer(config, &Request::Status)?;
-    let fleet = report.get_mut("fleet").map(Value::take).unwrap_or_default();
+    let report: StatusReport = answer(config, &Request::Status)?;
+    let fleet = report.fleet.unwrap_or_default();
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for state in agents(config)? {
+    for state in answer::<Vec<AgentState>>(config, &Request::Agents)? {
         *counts.entry(config_word(Some(&state)).unwrap_or("none")).or_default() += 1;
     }
-    let field = |key: &str| fleet.get(key).cloned().unwrap_or_default();
     let counts: Map<String, Value> = counts.into_iter().map(|(word, count)| (word.to_owned(), count.into())).collect();
     let columns = ["path", "hash", "since", "refused", "warnings", "agents"];
-    let since = field("since").as_i64().map(shared::time::Timestamp);
     let values = [
-        field("path"),
-        field("hash"),
-        super::moment_or_null(since),
-        field("refused"),
-        field("warnings"),
+        fleet.path.display().to_string().into(),
+        fleet.hash.into(),
+        super::moment_or_null(fleet.since),
+        fleet.refused.into(),
+        fleet.warnings.into(),
         Value::Object(counts),
     ];
     Ok(card::print(out, options.output, &columns, values)?)
@@ -69,7 +58,7 @@ fn diff(config: &Config, other: &Path, options: &Options, out: impl Write) -> Re
     let now = config::load_fleet(config.fleet.as_deref().ok_or_else(none)?)?;
     let next = config::load_fleet(other)?;
     let mut table = Table::new(out, options.output, &["agent", "hostname", "change", "what"]);
-    for state in agents(config)?.iter().filter(|state| !state.local_fleet) {
+    for state in answer::<Vec<AgentState>>(config, &Request::Agents)?.iter().filter(|state| !state.local_fleet) {
         let document = |fleet: &Fleet| {
             let (hostname, claimed, granted) = (&state.hostname, &state.labels, &state.granted);
             let facts = HostFacts { hostname: hostname.clone(), claimed: claimed.clone(), granted: granted.clone() };

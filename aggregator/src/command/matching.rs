@@ -34,6 +34,9 @@ pub fn run(arguments: &MatchArgs, mut input: impl BufRead, mut out: impl Write) 
     }
     let predicates = rules.iter().map(|rule| rule.predicate.clone()).collect();
     let matcher = Matcher::new(predicates).map_err(|error| Exit::new(Reason::Config, error))?;
+    for rule in matcher.unfilterable().iter().filter_map(|number| rules.get(*number)) {
+        tracing::info!(id = %rule.id, title = %rule.title, "rule without a text to find its events by: each event is held against it");
+    }
     let stdin = [PathBuf::from("-")];
     let files = if arguments.files.is_empty() { &stdin[..] } else { &arguments.files };
     let mut summary = Summary::default();

@@ -3,15 +3,14 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use shared::exit::{Exit, Reason};
 use shared::stop::{Stage, Stop};
 use shared::table::{Output, Table};
 use shared::time::Timestamp;
 
-use super::{ask_exit, card, moment, moment_or_null, named};
-use crate::admin::socket::{AskError, Request, ask};
+use super::{answer, card, moment, moment_or_null, named};
+use crate::admin::socket::Request;
 use crate::cli::{Options, ReplayArgs};
 use crate::config::Config;
 use crate::pipeline::replay::{Plan, Replay, State};
@@ -50,7 +49,7 @@ pub(super) fn run(
     out: impl Write,
 ) -> Result<(), Exit> {
     if let Some(id) = &arguments.cancel {
-        let replay: Replay = request(config, &Request::CancelReplay { id: id.clone() })?;
+        let replay: Replay = answer(config, &Request::CancelReplay { id: id.clone() })?;
         return Ok(one(&watch(config, replay, options.output)?, options.output, out)?);
     }
     let Some(sink) = &arguments.to else { return list(config, options.output, out) };
@@ -60,23 +59,13 @@ pub(super) fn run(
         since: arguments.since.map(|since| since.moment(now)),
         until: arguments.until.map(|until| until.moment(now)),
     };
-    let begun: Replay = request(config, &Request::Replay(plan))?;
+    let begun: Replay = answer(config, &Request::Replay(plan))?;
     let ended = if arguments.detach { begun } else { watch(config, begun, options.output)? };
     one(&ended, options.output, out)?;
     match ended.state {
         State::Cancelled => Err(Exit::new(Reason::Data, format_args!("replay {} was cancelled", ended.id))),
         State::Running | State::Finished => Ok(()),
     }
-}
-
-fn request<T: DeserializeOwned>(config: &Config, request: &Request) -> Result<T, Exit> {
-    let reply = ask(&config.socket, request).map_err(|error| ask_exit(&error))?;
-    let nobody = || {
-        let message = "no aggregator runs here, and a replay is its work: start `picket-aggregator run`";
-        Exit::new(Reason::Unavailable, format_args!("{message} (socket {})", config.socket.display()))
-    };
-    let garbled = |_| ask_exit(&AskError::Garbled { path: config.socket.clone() });
-    serde_json::from_value(reply.ok_or_else(nobody)?).map_err(garbled)
 }
 
 /// Waits until a replay is over; says on a terminal how far it is.
@@ -94,7 +83,7 @@ fn watch(config: &Config, begun: Replay, output: Output) -> Result<Replay, Exit>
             eprint!("\r{} of {through} positions, {} events ", tally.position.min(*through), tally.events);
         }
         let _ = Stop::new().wait_timeout(Stage::Now, LOOK_INTERVAL);
-        let known: Vec<Replay> = request(config, &Request::Replays).map_err(|exit| {
+        let known: Vec<Replay> = answer(config, &Request::Replays).map_err(|exit| {
             let goes_on = "the replay goes on when the aggregator runs again: see `journal replay`";
             Exit::new(Reason::Unavailable, format_args!("{exit}; {goes_on}"))
         })?;
@@ -133,7 +122,7 @@ fn one(replay: &Replay, output: Output, out: impl Write) -> io::Result<()> {
 }
 
 fn list(config: &Config, output: Output, out: impl Write) -> Result<(), Exit> {
-    let replays: Vec<Replay> = request(config, &Request::Replays)?;
+    let replays: Vec<Replay> = answer(config, &Request::Replays)?;
     let mut table = Table::new(out, output, &COLUMNS);
     for replay in &replays {
         table.row(values(replay))?;

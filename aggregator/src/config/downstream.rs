@@ -36,7 +36,7 @@ pub struct Downstream {
     pub routes: Vec<Route>,
     /// Names of networks.
     pub networks: Networks,
-    /// The parsers that users wrote; none before [`Config::with_parsers`](super::Config::with_parsers) read their files.
+    /// The parsers that users wrote; none before [`Texts::of`](super::Texts::of) read their files.
     pub parsers: Arc<Parsers>,
 }
 

@@ -18,6 +18,9 @@ pub struct ParsersConfig {
     pub inline: Vec<Arc<Parser>>,
 }
 
+/// Files and their bytes.
+pub(super) type Files = Vec<(PathBuf, Vec<u8>)>;
+
 /// An entry.
 enum Named {
     Path(PathBuf),
@@ -49,6 +52,30 @@ impl ParsersConfig {
     /// # Errors
     /// Every problem, a sentence each.
     pub fn load(&self) -> Result<Parsers, Vec<String>> {
+        self.read().map(|(parsers, _)| parsers)
+    }
+
+    /// As [`load`](Self::load), with the bytes of the files.
+    pub(super) fn read(&self) -> Result<(Parsers, Files), Vec<String>> {
+        let (mut files, mut unread) = (Files::new(), Vec::new());
+        for path in self.files() {
+            match file::read(&path, "make it, or take it out of `parsers`") {
+                Ok(bytes) => files.push((path, bytes)),
+                Err(error) => unread.extend(error.sentences()),
+            }
+        }
+        match self.compile(&files) {
+            Ok(parsers) if unread.is_empty() => Ok((parsers, files)),
+            Ok(_) => Err(unread),
+            Err(problems) => Err([problems, unread].concat()),
+        }
+    }
+
+    /// Compiles every parser, those of files as these bytes say.
+    ///
+    /// # Errors
+    /// Every problem, a sentence each.
+    pub(super) fn compile(&self, files: &[(PathBuf, Vec<u8>)]) -> Result<Parsers, Vec<String>> {
         let (mut parsers, mut problems) = (Parsers::default(), Vec::new());
         let mut add = |read: Vec<Arc<Parser>>, problems: &mut Vec<String>| {
             for parser in parsers.add(read) {
@@ -57,10 +84,8 @@ impl ParsersConfig {
             }
         };
         add(self.inline.clone(), &mut problems);
-        for path in self.files() {
-            let read = file::read(&path, "make it, or take it out of `parsers`")
-                .and_then(|bytes| custom::file(&path, &bytes).map_err(LoadError::from));
-            match read {
+        for (path, bytes) in files {
+            match custom::file(path, bytes).map_err(LoadError::from) {
                 Ok(read) => add(read, &mut problems),
                 Err(error) => problems.extend(error.sentences()),
             }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shared::fault;
 use shared::identity::AgentId;
 use shared::protocol::JournalEntry;
@@ -53,7 +53,8 @@ enum Letter {
 }
 
 /// How the journal is, for `/metrics`, `/readyz` and `status`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct JournalStatus {
     /// Log offset below which everything is durable.
     pub offset: u64,

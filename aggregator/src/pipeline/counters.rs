@@ -76,6 +76,8 @@ pub struct SinkBooks {
     folded: u64,
     /// Events that no route took.
     pub unrouted: u64,
+    /// Events of several lines that are two: the bounds did not let the first lines wait, or a cut lay in between.
+    pub divided: (u64, u64),
     /// Failures.
     pub errors: u64,
     /// Position up to which it has everything.
@@ -264,6 +266,11 @@ impl SinkCounters {
         enter(&mut self.lock(), tally);
     }
 
+    /// Events of several lines that the bounds and cuts divided, since the program began.
+    pub(super) fn divided(&self, divided: (u64, u64)) {
+        self.lock().divided = divided;
+    }
+
     /// What the rules did since the last call.
     pub(super) fn reduced(&self, (names, counts): (Vec<(Stage, String)>, Counts)) {
         let mut books = self.lock();
@@ -288,9 +295,9 @@ impl SinkCounters {
         // What another event stands for is not in the sink's count.
         let folded = std::mem::take(&mut books.folded);
         (books.pending, books.committing, books.cursor) = (0, None, cut);
-        books.delivered += events.delivered + folded;
+        books.delivered += events.delivered + folded.saturating_sub(events.rejected_folded);
         books.written += events.delivered;
-        books.rejected += events.rejected;
+        books.rejected += events.rejected + events.rejected_folded;
         books.commits += 1;
     }
 
@@ -358,7 +365,7 @@ mod tests {
         assert_books(&counters, 9);
         assert_eq!(counters.books().records(9)[6], ("pending", 1));
         counters.committing(6);
-        counters.committed(6, Committed { delivered: 3, rejected: 1 });
+        counters.committed(6, Committed { delivered: 3, rejected: 1, rejected_folded: 0 });
         assert_books(&counters, 9);
         assert_eq!((counters.books().delivered, counters.books().rejected, counters.books().pending), (3, 1, 0));
     }
@@ -438,6 +445,20 @@ mod tests {
         assert_books(&counters, 9);
         let books = counters.books();
         assert_eq!((books.delivered, books.written, books.dropped, books.not_for_this_sink), (4, 1, 1, 1));
+    }
+
+    #[test]
+    fn merged_event_that_is_rejected_counts_as_many_as_it_stands_for() {
+        let counters = opened(1, 0);
+        let mut tally = Tally::default();
+        (0..7).for_each(|_| tally.made(Class::ALL[0]));
+        tally.pushed(true, 5);
+        tally.pushed(true, 2);
+        counters.read((0, 2), TWO, &tally);
+        counters.committing(6);
+        counters.committed(6, Committed { delivered: 1, rejected: 1, rejected_folded: 4 });
+        assert_books(&counters, 9);
+        assert_eq!((counters.books().delivered, counters.books().rejected), (2, 5));
     }
 
     #[test]

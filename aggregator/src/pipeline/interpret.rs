@@ -1,5 +1,6 @@
-//! A journaled frame becomes events: opened, its records normalized one by one, its losses said. Records of one audit event
-//! are one event: they may stand in several frames of one block, and wait for the rest of theirs until the cut at most.
+//! A journaled frame becomes events: opened, its records normalized one by one, its losses said. Lines that are one event
+//! ([`join`](crate::normalize::join)) may stand in several frames of one block, and wait for the rest of theirs until the
+//! cut at most.
 //!
 //! The device and the ids of every event come from the frame's header, whose agent id the session's certificate
 //! proved; host name and time zone are what the host says of itself.
@@ -15,8 +16,8 @@ use shared::time::Timestamp;
 use crate::directory::{Directory, Facts};
 use crate::event::{Event, Field, loss};
 use crate::journal::Wrap;
-use crate::normalize::audit::join::{Group, Joiner, Part};
 use crate::normalize::custom::Parsers;
+use crate::normalize::join::{Group, Joiner, Part};
 use crate::normalize::record::{self, Loss};
 use crate::normalize::{self, Format, Line, Origin};
 
@@ -80,7 +81,7 @@ impl PartialEq for SourceOf {
 #[derive(Default)]
 pub struct Interpreter {
     opener: Opener,
-    /// Records of audit events that wait for the rest of theirs, until the cut at most.
+    /// Lines that wait for the rest of their events, until the cut at most.
     joiner: Joiner<SourceOf>,
     /// The parsers that users wrote.
     parsers: Arc<Parsers>,
@@ -128,7 +129,7 @@ impl Interpreter {
         self.parsers = parsers;
     }
 
-    /// Shows `emit` every event of the frame, in the order of its records; an audit event stands where its last record does.
+    /// Shows `emit` every event of the frame, in the order of its records; one of several lines stands where its last line does.
     /// Behind a cut nothing waits. Gives what became of the records; of a notice there are none. What does not open is an
     /// event too: part 1 of the frame's first record.
     ///
@@ -178,12 +179,18 @@ impl Interpreter {
         Ok(passed)
     }
 
-    /// A block ends: shows `emit` the audit events that still wait for records. For who passes over the frames of cuts.
+    /// A block ends: shows `emit` the events that still wait for lines. For who passes over the frames of cuts.
     ///
     /// # Errors
     /// What `emit` refuses with.
     pub fn cut<E>(&mut self, now: Timestamp, emit: &mut dyn FnMut(&mut Event<'_>) -> Result<(), E>) -> Result<(), E> {
         self.joiner.flush(&mut |group| joined(group, now, emit))
+    }
+
+    /// Events of several lines that went out before they were whole, to keep the bounds, and those that a cut divided.
+    #[must_use]
+    pub fn divided(&self) -> (u64, u64) {
+        (self.joiner.early(), self.joiner.split())
     }
 
     /// Drops what waits: whoever takes the events begins again behind a cut, and reads its records again.
@@ -249,35 +256,35 @@ impl Interpreter {
         let first_run = self.runs + 1;
         self.runs += shared.len() as u64;
         let sources = Arc::new(Sources { chain: header.chain, origins, shared, first_run });
+        // One for each source of the frame, not for each line.
+        let ways: Vec<SourceOf> =
+            (0..sources.origins.len()).map(|at| SourceOf { sources: Arc::clone(&sources), at }).collect();
         let id = |record| EventId { chain: header.chain, record, part: 0 };
         let received_at = wrap.received.at;
         let mut event = Event::new(id(header.first_record), received_at, received_at);
         let mut passed = Passed::default();
         for (number, record) in (header.first_record..).zip(view.iter()) {
             let known = record.ok().and_then(|record| {
-                let (origin, fields) = sources.origins.get(record.origin).zip(sources.shared.get(record.origin))?;
-                Some((record, origin, fields))
+                let source = ways.get(record.origin)?;
+                Some((record, source, source.parts()?))
             });
-            let Some((RecordView { origin: at, read_at, body }, origin, fields)) = known else {
+            let Some((RecordView { read_at, body, .. }, source, (origin, fields, run))) = known else {
                 passed.unreadable += 1;
                 continue;
             };
-            let run = first_run + at as u64;
             match body {
                 Body::Line(line) => {
                     let full_size = (line.flags & FLAG_TRUNCATED != 0).then_some(line.full_size);
                     let redacted = line.flags & FLAG_REDACTED != 0;
                     let line = Line { raw: line.bytes, read_at, received_at, full_size };
-                    let part = Part { id: id(number), line };
-                    let source = SourceOf { sources: Arc::clone(&sources), at };
+                    let part = Part { id: id(number), line, redacted };
                     let join = &mut |group: &Group<SourceOf>| joined(group, now, emit);
-                    let joins = origin.format.joins_audit();
-                    if !joins || !self.joiner.offer(&part, &source, join).map_err(Unopened::Refused)? {
+                    let joins = origin.format.joins();
+                    if !joins || !self.joiner.offer(&part, source, join).map_err(Unopened::Refused)? {
                         (event.id, event.shared, event.run) = (id(number), fields, run);
                         normalize::line(&line, origin, now, &mut event);
                         if redacted {
-                            // At the source: not even the journal has it.
-                            event.unmap("picket.redacted", "raw_data");
+                            say_redacted(&mut event);
                         }
                         emit(&mut event).map_err(Unopened::Refused)?;
                     }
@@ -317,7 +324,7 @@ impl Interpreter {
     }
 }
 
-/// Shows `emit` an audit event whose records were lines of their own.
+/// Shows `emit` an event whose lines came one by one.
 fn joined<E>(
     group: &Group<SourceOf>,
     now: Timestamp,
@@ -328,7 +335,15 @@ fn joined<E>(
     let mut event = Event::new(group.id, read_at, received_at);
     (event.shared, event.run) = (shared, run);
     group.read(origin, now, &mut event);
+    if group.redacted {
+        say_redacted(&mut event);
+    }
     emit(&mut event)
+}
+
+/// Something was hidden at the source: not even the journal has it.
+fn say_redacted(event: &mut Event<'_>) {
+    event.unmap("picket.redacted", "raw_data");
 }
 
 /// Shows `emit` a loss.

@@ -3,6 +3,12 @@
 //! In: the journal, up to what is committed. Out: events in a sink, and its cursor. Here is the only place that
 //! knows both ends: stages import the nouns, never one another.
 //!
+//! Each sink reads, normalizes and reduces for itself, also where several stand at the same block under the same
+//! configuration. An event borrows from the frame that it is read from and is overwritten by the next one: to be shared it
+//! would have to be copied field by field into a block that all hold until the slowest has pushed it (64 MiB of frames are
+//! several times that as events), and sinks with different routes would still merge apart. So a further sink costs the CPU of
+//! the first and at most 32 MiB of waiting events, and none can delay, fail or fill the memory of another.
+//!
 //! Invariants:
 //! - A cursor stands at a cut, and only ever rises.
 //! - Events are reduced and routed under the configuration that was in force when their frame was journaled ([`history`]).
@@ -208,6 +214,7 @@ impl Feeder {
                 }
                 None => {
                     self.commit_due(&mut sink, &mut block)?;
+                    self.idle(&mut sink)?;
                     self.wait(&mut status, &block);
                 }
             }
@@ -232,6 +239,7 @@ impl Feeder {
         let mut tally = Tally::default();
         let left = outflow.cut(&mut tally, &mut |event| sink.push(event));
         self.counters.left(&tally);
+        self.counters.divided(self.interpreter.divided());
         self.counters.reduced(outflow.take_counts());
         Ok(left?)
     }
@@ -252,6 +260,14 @@ impl Feeder {
         self.passed(cut);
         self.counters.committed(cut, events);
         *block = Block { pushed: false, cut: None, missing: None, committed_at: self.clock.instant() };
+        self.idle(sink)
+    }
+
+    /// Lets the sink do what is besides; a program that stops leaves it for the next start.
+    fn idle(&self, sink: &mut AnySink) -> Result<(), FeedError> {
+        while !self.stop.requested() && sink.idle()? {
+            pulse::beat();
+        }
         Ok(())
     }
 

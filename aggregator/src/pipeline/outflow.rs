@@ -68,7 +68,7 @@ impl Outflow {
             Destination::Here => tally.made(event.class),
         }
         let mut pushed = None;
-        let waits = reducer.event(event, holds, &mut |event, _| {
+        let waits = reducer.event(event, holds, &mut |event| {
             let taken = push(event);
             pushed = Some(taken.is_ok());
             taken
@@ -86,10 +86,10 @@ impl Outflow {
         tally: &mut Tally,
         push: &mut dyn FnMut(&Event<'_>) -> Result<(), SinkError>,
     ) -> Result<(), SinkError> {
-        self.reducer.cut(&mut |event, weight| {
+        self.reducer.cut(&mut |event| {
             let taken = push(event);
-            tally.leaves(weight);
-            tally.pushed(taken.is_ok(), weight);
+            tally.leaves(event.weight);
+            tally.pushed(taken.is_ok(), event.weight);
             taken
         })
     }

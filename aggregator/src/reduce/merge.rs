@@ -138,7 +138,7 @@ impl Held {
     pub(super) fn leave<E>(
         &mut self,
         rules: &[Merge],
-        emit: &mut dyn FnMut(&Event<'_>, u64) -> Result<(), E>,
+        emit: &mut dyn FnMut(&Event<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let kinds = std::mem::take(&mut self.kinds);
         self.clear();
@@ -233,7 +233,7 @@ impl First {
         self.severity_id = self.severity_id.max(event.severity_id);
     }
 
-    fn show<E>(self, rule: &Merge, emit: &mut dyn FnMut(&Event<'_>, u64) -> Result<(), E>) -> Result<(), E> {
+    fn show<E>(self, rule: &Merge, emit: &mut dyn FnMut(&Event<'_>) -> Result<(), E>) -> Result<(), E> {
         let mut event = Event::new(self.id, self.time, self.received_at);
         event.class = self.class;
         event.activity_id = self.activity_id;
@@ -241,6 +241,7 @@ impl First {
         event.fields = self.fields;
         event.unmapped = self.unmapped;
         event.shared = &self.shared;
+        event.weight = self.weight;
         if self.weight > 1 {
             event.set(Attribute::Count, i32::try_from(self.count).unwrap_or(i32::MAX));
             event.set(Attribute::StartTime, self.start);
@@ -250,6 +251,6 @@ impl First {
             let said = if rule.keep > 0 { "picket.throttled" } else { "picket.merged" };
             event.unmap(said, rule.name.clone());
         }
-        emit(&event, self.weight)
+        emit(&event)
     }
 }

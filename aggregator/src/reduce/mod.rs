@@ -1,10 +1,10 @@
 //! Reduce: fewer events, and none with a secret in it, before any sink.
 //!
 //! In: the events of a block, each with what the deployment's predicates say of it, and the block's cut. Out: what is left,
-//! with its weight: how many events each stands for. In this order, whatever the file's:
+//! each with its weight: how many events it stands for. In this order, whatever the file's:
 //! 1. **drop**: the first rule that takes an event ends it;
-//! 2. **redact**: every rule that takes it removes secrets from its strings ([`redact`]);
-//! 3. **merge**: the first rule that takes it folds it into the first of its kind in this block ([`merge`]).
+//! 2. **redact**: every rule that takes it removes secrets from its strings (`redact`);
+//! 3. **merge**: the first rule that takes it folds it into the first of its kind in this block (`merge`).
 //!
 //! Pure: the same events and cuts give the same output, so that a crash, a replay and a sink that lags change nothing. What is
 //! held back is bounded and leaves at the cut. Predicates see the event as it was made, before redaction.
@@ -83,7 +83,7 @@ pub struct RuleCount {
 /// What went in and out, and what each rule did.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Counts {
-    /// Events that came in.
+    /// Events that came in: those that were dropped, and those that were taken behind that.
     pub events_in: u64,
     /// Events that went out.
     pub events_out: u64,
@@ -94,6 +94,8 @@ pub struct Counts {
 /// Reduces the events of one sink's blocks.
 pub struct Reducer {
     rules: Rules,
+    /// What each redaction knows to be clean.
+    clean: Vec<redact::Clean>,
     held: merge::Held,
     counts: Counts,
 }
@@ -104,7 +106,8 @@ impl Reducer {
     pub fn new(rules: Rules) -> Self {
         let count = rules.drops.len() + rules.redacts.len() + rules.merges.len();
         let counts = Counts { rules: vec![RuleCount::default(); count], ..Counts::default() };
-        Self { held: merge::Held::default(), rules, counts }
+        let clean = vec![redact::Clean::default(); rules.redacts.len()];
+        Self { held: merge::Held::default(), clean, rules, counts }
     }
 
     /// The rules with what they did, in order.
@@ -121,11 +124,12 @@ impl Reducer {
         std::mem::replace(&mut self.counts, fresh)
     }
 
-    /// Whether a rule drops an event, of which `holds` says which predicates take it. Asked once for each event.
+    /// Whether a rule drops an event, of which `holds` says which predicates take it. Asked once for each event; one that goes
+    /// elsewhere is not shown to [`event`](Self::event), and is none that came in.
     pub fn drops(&mut self, holds: impl Fn(PredicateId) -> bool) -> bool {
-        self.counts.events_in += 1;
         for (rule, count) in self.rules.drops.iter().zip(&mut self.counts.rules) {
             if holds(rule.predicate) {
+                self.counts.events_in += 1;
                 count.taken += 1;
                 count.reduced += 1;
                 return true;
@@ -143,21 +147,23 @@ impl Reducer {
         &mut self,
         event: &mut Event<'_>,
         holds: impl Fn(PredicateId) -> bool,
-        emit: &mut dyn FnMut(&Event<'_>, u64) -> Result<(), E>,
+        emit: &mut dyn FnMut(&Event<'_>) -> Result<(), E>,
     ) -> Result<bool, E> {
+        self.counts.events_in += 1;
         if self.holds_back(event, holds) {
             return Ok(true);
         }
         self.counts.events_out += 1;
-        emit(event, 1).map(|()| false)
+        emit(event).map(|()| false)
     }
 
     fn holds_back(&mut self, event: &mut Event<'_>, holds: impl Fn(PredicateId) -> bool) -> bool {
         let mut counts = self.counts.rules.iter_mut().skip(self.rules.drops.len());
-        for (rule, count) in self.rules.redacts.iter().zip(counts.by_ref().take(self.rules.redacts.len())) {
+        let redacts = self.rules.redacts.iter().zip(&mut self.clean);
+        for ((rule, clean), count) in redacts.zip(counts.by_ref().take(self.rules.redacts.len())) {
             if rule.predicate.is_none_or(&holds) {
                 count.taken += 1;
-                count.reduced += u64::from(rule.apply(event));
+                count.reduced += u64::from(rule.apply(event, clean));
             }
         }
         for (number, (rule, count)) in self.rules.merges.iter().zip(counts).enumerate() {
@@ -185,11 +191,11 @@ impl Reducer {
     ///
     /// # Errors
     /// What `emit` refuses with; what was held is gone then, and comes again from the journal.
-    pub fn cut<E>(&mut self, emit: &mut dyn FnMut(&Event<'_>, u64) -> Result<(), E>) -> Result<(), E> {
+    pub fn cut<E>(&mut self, emit: &mut dyn FnMut(&Event<'_>) -> Result<(), E>) -> Result<(), E> {
         let events_out = &mut self.counts.events_out;
-        self.held.leave(&self.rules.merges, &mut |event, weight| {
+        self.held.leave(&self.rules.merges, &mut |event| {
             *events_out += 1;
-            emit(event, weight)
+            emit(event)
         })
     }
 

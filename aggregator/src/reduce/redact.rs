@@ -1,8 +1,11 @@
 //! Redact: secrets leave the strings of an event.
 //!
-//! Every string is looked at, `raw_data` and what was decoded from it each for itself, and then for copies of what was found in
-//! the others; where `fields` narrows a rule, only those and what holds copies of them ([`COPIES`]). What was found is replaced by `[redacted:NAME]`, and the paths of what was changed stand in
-//! `unmapped.picket.redacted`. Exact bytes of a line that was no text (`unmapped.raw_data_base64`) are redacted too.
+//! Every string is looked at, `raw_data` and what was decoded from it each for itself, what the event shares with others of its
+//! source (the log's path, the host's name), the keys and the whole numbers of `unmapped`; and then all of these for copies of
+//! what was found in the others, attributes that are whole numbers too. Where `fields` narrows a rule, only those are looked at
+//! and what holds copies of them ([`COPIES`]). What was found is replaced by `[redacted:NAME]`, and the paths of what was
+//! changed stand in `unmapped.picket.redacted`. An attribute that cannot hold that text goes to `unmapped` under its path. Exact
+//! bytes of a line that was no text (`unmapped.raw_data_base64`) are redacted too.
 
 use std::borrow::Cow;
 
@@ -28,6 +31,8 @@ const RAW_BASE64: &str = "raw_data_base64";
 const COPY_LEN_MIN: usize = 6;
 /// Most secrets of one event that are looked for in its other strings.
 const COPIES_MAX: usize = 64;
+/// Runs of events ([`Event::run`]) that are remembered as clean.
+const RUNS: usize = 64;
 
 /// What a rule looks for.
 #[derive(Clone, Debug)]
@@ -51,20 +56,60 @@ pub struct Redact {
     pub fields: Option<Vec<FieldRef>>,
 }
 
+/// In whose shared fields a rule found nothing: they need not be looked at for each event.
+#[derive(Clone, Debug)]
+pub(super) struct Clean([u64; RUNS]);
+
+impl Default for Clean {
+    fn default() -> Self {
+        Self([0; RUNS])
+    }
+}
+
+impl Clean {
+    fn place(&mut self, run: u64) -> Option<&mut u64> {
+        self.0.get_mut(usize::try_from(run).unwrap_or_default() % RUNS)
+    }
+
+    fn knows(&mut self, run: u64) -> bool {
+        run != 0 && self.place(run).is_some_and(|known| *known == run)
+    }
+
+    fn learn(&mut self, run: u64) {
+        if let Some(place) = self.place(run) {
+            *place = run;
+        }
+    }
+}
+
 impl Redact {
     /// Removes what it finds. Returns whether there was something.
-    pub(super) fn apply(&self, event: &mut Event<'_>) -> bool {
+    pub(super) fn apply(&self, event: &mut Event<'_>, clean: &mut Clean) -> bool {
+        if !clean.knows(event.run) {
+            if self.shares(event, |text| self.redacted(text, &mut |_, _| {}).is_some()) {
+                event.unshare();
+            } else {
+                clean.learn(event.run);
+            }
+        }
         let (mut changed, mut secrets) = (Vec::new(), Secrets::default());
-        self.each(event, &mut changed, &mut |key, value| match self.clean_named(key, value, &mut secrets) {
-            true => true,
-            false if key == Some(RAW_BASE64) => self.clean_bytes(value),
-            false => self.clean(value, &mut secrets),
+        self.each(event, &mut changed, &mut |place, value| match place {
+            Place::Key => self.clean(value, &mut secrets),
+            Place::Attribute => matches!(value, Value::Text(_)) && self.clean(value, &mut secrets),
+            Place::Unmapped(key) if self.clean_named(key, value, &mut secrets) => true,
+            Place::Unmapped(RAW_BASE64) => self.clean_bytes(value),
+            Place::Unmapped(_) => self.clean(value, &mut secrets),
         });
         if changed.is_empty() {
             return false;
         }
         // What a word beside it gave away in one string may stand alone in another.
-        self.each(event, &mut changed, &mut |key, value| key != Some(RAW_BASE64) && secrets.remove(value));
+        if self.shares(event, |text| secrets.0.iter().any(|(secret, _)| memmem::find(text, secret).is_some())) {
+            event.unshare();
+        }
+        self.each(event, &mut changed, &mut |place, value| {
+            !matches!(place, Place::Unmapped(RAW_BASE64)) && secrets.remove(value)
+        });
         for path in changed {
             if !event.unmapped.iter().any(|(key, value)| key == REDACTED && *value == Value::Text(path.clone())) {
                 event.unmap(REDACTED, Value::Text(path));
@@ -73,29 +118,55 @@ impl Redact {
         true
     }
 
-    /// Shows `clean` every value that the rule looks at, with its key where it is unmapped; the paths of those that it changes
-    /// are added to `changed`.
+    fn looks_at(&self, attribute: Attribute) -> bool {
+        let named = |fields: &Vec<FieldRef>| fields.iter().any(|named| named.covers(attribute));
+        COPIES.contains(&attribute) || self.fields.as_ref().is_none_or(named)
+    }
+
+    fn looks_at_unmapped(&self, key: &str) -> bool {
+        let named = |fields: &Vec<FieldRef>| fields.iter().any(|named| named.covers_unmapped(key));
+        key == RAW_BASE64 || self.fields.as_ref().is_none_or(named)
+    }
+
+    /// Whether a text that the event shares with others, and that the rule looks at, `has` something.
+    fn shares(&self, event: &Event<'_>, has: impl Fn(&[u8]) -> bool) -> bool {
+        event.shared.iter().any(|field| match &field.value {
+            Value::Text(text) => self.looks_at(field.attribute) && has(text.as_bytes()),
+            _ => false,
+        })
+    }
+
+    /// Shows `clean` every value of the event's own that the rule looks at, and the keys of `unmapped`; the paths of those
+    /// that it changes are added to `changed`.
     fn each<'e>(
         &self,
         event: &mut Event<'e>,
         changed: &mut Vec<Cow<'static, str>>,
-        clean: &mut dyn FnMut(Option<&str>, &mut Value<'e>) -> bool,
+        clean: &mut dyn FnMut(Place<'_>, &mut Value<'e>) -> bool,
     ) {
-        for field in &mut event.fields {
-            let looked_at = self.fields.as_ref().is_none_or(|fields| {
-                COPIES.contains(&field.attribute) || fields.iter().any(|named| named.covers(field.attribute))
-            });
-            if looked_at && clean(None, &mut field.value) {
-                changed.push(Cow::Owned(field.key().into_owned()));
+        let unmapped = &mut event.unmapped;
+        event.fields.retain_mut(|field| {
+            let was_text = matches!(field.value, Value::Text(_));
+            if !self.looks_at(field.attribute) || !clean(Place::Attribute, &mut field.value) {
+                return true;
             }
-        }
-        for (key, value) in &mut event.unmapped {
-            let narrowed =
-                |fields: &Vec<FieldRef>| key == RAW_BASE64 || fields.iter().any(|named| named.covers_unmapped(key));
-            if !self.fields.as_ref().is_none_or(narrowed) || key == REDACTED {
+            let path = field.key().into_owned();
+            if !was_text {
+                unmapped.push((Cow::Owned(path.clone()), field.value.clone()));
+            }
+            changed.push(Cow::Owned(path));
+            was_text
+        });
+        for (key, value) in unmapped.iter_mut().filter(|(key, _)| key != REDACTED) {
+            if !self.looks_at_unmapped(key) {
                 continue;
             }
-            if clean(Some(key), value) {
+            let mut text = Value::Text(std::mem::take(key));
+            let renamed = clean(Place::Key, &mut text);
+            if let Value::Text(text) = text {
+                *key = text;
+            }
+            if clean(Place::Unmapped(key), value) || renamed {
                 changed.push(Cow::Owned(format!("unmapped.{key}")));
             }
         }
@@ -123,14 +194,9 @@ impl Redact {
     }
 
     /// Where the detector is for passwords and the key says that the value is one, all of it goes.
-    fn clean_named(&self, key: Option<&str>, value: &mut Value<'_>, secrets: &mut Secrets) -> bool {
+    fn clean_named(&self, key: &str, value: &mut Value<'_>, secrets: &mut Secrets) -> bool {
         let What::Detector(detector @ Detector::Password) = &self.what else { return false };
-        let Some(key) = key else { return false };
-        let text = match &*value {
-            Value::Text(text) => Cow::Borrowed(text.as_ref()),
-            Value::Int(number) => Cow::Owned(number.to_string()),
-            _ => return false,
-        };
+        let Some(text) = text_of(value) else { return false };
         if !shared::redact::is_password(key.as_bytes(), text.as_bytes()) {
             return false;
         }
@@ -140,10 +206,11 @@ impl Redact {
     }
 
     fn clean(&self, value: &mut Value<'_>, secrets: &mut Secrets) -> bool {
-        let Value::Text(text) = value else { return false };
-        let found = &mut |secret: &[u8], name: &str| secrets.add(secret, name);
-        let Some(redacted) = self.redacted(text.as_bytes(), found) else { return false };
-        *text = Cow::Owned(String::from_utf8_lossy(&redacted).into_owned());
+        let Some(text) = text_of(value) else { return false };
+        let Some(redacted) = self.redacted(text.as_bytes(), &mut |secret, name| secrets.add(secret, name)) else {
+            return false;
+        };
+        *value = Value::Text(Cow::Owned(String::from_utf8_lossy(&redacted).into_owned()));
         true
     }
 
@@ -153,6 +220,26 @@ impl Redact {
         let Some(redacted) = self.redacted(&raw, &mut |_, _| {}) else { return false };
         *text = Cow::Owned(BASE64.encode(redacted));
         true
+    }
+}
+
+/// Where a value stands.
+#[derive(Clone, Copy)]
+enum Place<'k> {
+    /// In an attribute.
+    Attribute,
+    /// In `unmapped`, under this key.
+    Unmapped(&'k str),
+    /// It is a key of `unmapped`.
+    Key,
+}
+
+/// A text, or a whole number as it is written.
+fn text_of<'v>(value: &'v Value<'_>) -> Option<Cow<'v, str>> {
+    match value {
+        Value::Text(text) => Some(Cow::Borrowed(text)),
+        Value::Int(number) => Some(Cow::Owned(number.to_string())),
+        Value::Bool(_) | Value::Float(_) => None,
     }
 }
 
@@ -170,14 +257,19 @@ impl Secrets {
 
     /// Removes every copy of them from a value. Returns whether there was one.
     fn remove(&self, value: &mut Value<'_>) -> bool {
-        let Value::Text(text) = value else { return false };
+        if self.0.is_empty() {
+            return false;
+        }
+        let Some(text) = text_of(value) else { return false };
         let mut found: Vec<Secret<'_>> = Vec::new();
-        for (secret, name) in &self.0 {
+        // A number is a copy as a whole, or it is another number.
+        let whole = matches!(value, Value::Int(_)).then_some(text.len());
+        for (secret, name) in self.0.iter().filter(|(secret, _)| whole.is_none_or(|size| size == secret.len())) {
             let at = memmem::find_iter(text.as_bytes(), secret);
             found.extend(at.map(|at| Secret { range: at..at + secret.len(), name }));
         }
         let Some(redacted) = replace(text.as_bytes(), &mut found) else { return false };
-        *text = Cow::Owned(String::from_utf8_lossy(&redacted).into_owned());
+        *value = Value::Text(Cow::Owned(String::from_utf8_lossy(&redacted).into_owned()));
         true
     }
 }

@@ -9,7 +9,7 @@ use shared::redact::Detector;
 use shared::time::Timestamp;
 
 use super::*;
-use crate::event::{Value, json};
+use crate::event::{Field, Value, json};
 use crate::schema::{Attribute, Class};
 
 fn event(record: u64, agent: u8, user: &str) -> Event<'static> {
@@ -34,10 +34,10 @@ type Shown = Vec<(serde_json::Value, u64)>;
 fn reduced(rules: &Rules, blocks: &[Vec<Event<'static>>]) -> (Shown, Counts) {
     let mut reducer = Reducer::new(rules.clone());
     let mut out = Vec::new();
-    let mut emit = |event: &Event<'_>, weight| {
+    let mut emit = |event: &Event<'_>| {
         let mut text = String::new();
         json::write(event, &mut text);
-        out.push((serde_json::from_str(&text).unwrap(), weight));
+        out.push((serde_json::from_str(&text).unwrap(), event.weight));
         Ok::<_, Infallible>(())
     };
     for block in blocks {
@@ -63,7 +63,7 @@ fn repeats_of_a_block_and_a_host_become_one_event_with_their_count() {
     assert_eq!(shown, [("line 1 of bob", 3), ("line 2 of eve", 1), ("line 4 of bob", 1), ("line 6 of bob", 1)]);
     let (first, alone) = (&out[0].0, &out[1].0);
     assert_eq!((&first["count"], &first["start_time"], &first["end_time"]), (&3.into(), &1001.into(), &1005.into()));
-    assert_eq!(first["unmapped"]["picket.merged"], "repeats");
+    assert_eq!(first["unmapped"]["picket"]["merged"], "repeats");
     assert!(alone.get("count").is_none() && alone.get("unmapped").is_none());
     assert_eq!((counts.events_in, counts.events_out, counts.rules[0].reduced), (6, 4, 2));
 }
@@ -76,7 +76,7 @@ fn throttle_lets_some_of_a_kind_go_on_and_says_how_many_more() {
     let weights: Vec<_> = out.iter().map(|(_, weight)| *weight).collect();
     assert_eq!(weights, [1, 1, 5]);
     assert_eq!(out[2].0["count"], 5);
-    assert_eq!(out[2].0["unmapped"]["picket.throttled"], "repeats");
+    assert_eq!(out[2].0["unmapped"]["picket"]["throttled"], "repeats");
     assert_eq!(counts.events_in, weights.iter().sum::<u64>());
 }
 
@@ -119,7 +119,7 @@ fn secret_is_in_no_string_behind_the_stage_and_its_places_are_named() {
     let raw = BASE64.decode(out[0].0["unmapped"]["raw_data_base64"].as_str().unwrap()).unwrap();
     assert_eq!(raw, b"\xff [redacted:payment_card]");
     let named = ["raw_data", "observables[0].value", "unmapped.pan", "unmapped.raw_data_base64"];
-    assert_eq!(out[0].0["unmapped"]["picket.redacted"], serde_json::json!(named));
+    assert_eq!(out[0].0["unmapped"]["picket"]["redacted"], serde_json::json!(named));
     assert_eq!((counts.rules[0].reduced, counts.rules[1].reduced), (1, 1));
 }
 
@@ -137,11 +137,73 @@ fn secret_that_a_word_beside_it_gives_away_is_redacted_where_it_stands_alone_too
     let (out, _) = reduced(&rules, &[vec![event]]);
     let event = &out[0].0;
     assert!(!event.to_string().contains("hunter2"), "{event}");
-    assert_eq!(event["unmapped"]["login.text"], "it was [redacted:password], not bob");
-    assert_eq!(event["unmapped"]["login.password"], "[redacted:password]");
+    assert_eq!(event["unmapped"]["login"]["text"], "it was [redacted:password], not bob");
+    assert_eq!(event["unmapped"]["login"]["password"], "[redacted:password]");
     assert_eq!(event["unmapped"]["pin_secret"], "[redacted:password]");
-    assert_eq!(event["unmapped"]["env.PWD"], "/srv");
+    assert_eq!(event["unmapped"]["env"]["PWD"], "/srv");
     assert_eq!(event["user"]["name"], "[redacted:password]");
+}
+
+#[test]
+fn secret_in_what_a_run_shares_in_keys_and_in_numbers_is_gone_and_a_run_without_one_stays_shared() {
+    let card = "4111111111111111";
+    let what = What::Detector(Detector::PaymentCard);
+    let rule = Redact { name: "cards".to_owned(), predicate: None, what, fields: None };
+    let rules = Rules { redacts: vec![rule], ..Rules::default() };
+    let field = |attribute, value: &str| Field { attribute, index: 0, value: Value::from(value.to_owned()) };
+    let runs = [
+        [field(Attribute::DeviceHostname, "web-1"), field(Attribute::MetadataLogName, "/var/log/app.log")],
+        [field(Attribute::DeviceHostname, "web-1"), field(Attribute::MetadataLogName, "/var/log/4111111111111111.log")],
+    ];
+    let mut reducer = Reducer::new(rules);
+    for (record, run) in [(1, 0), (2, 1), (3, 0), (4, 1)] {
+        let mut event = event(record, 1, "bob");
+        (event.shared, event.run) = (&runs[run], 1 + run as u64);
+        if record == 3 {
+            event.unmap(format!("paid {card}"), 1);
+            event.unmap("pan", 4_111_111_111_111_111_i64);
+            event.push(Attribute::TrafficBytes, 4_111_111_111_111_111_i64);
+        }
+        let shared = std::cell::Cell::new(0);
+        let Ok(_) = reducer.event(&mut event, |_| false, &mut |event| {
+            let mut text = String::new();
+            json::write(event, &mut text);
+            assert!(!text.contains(card), "{text}");
+            let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let redacted = &json["unmapped"]["picket"]["redacted"];
+            match (record, run) {
+                (3, _) => {
+                    let named = ["unmapped.paid [redacted:payment_card]", "unmapped.pan", "traffic.bytes"];
+                    assert_eq!(*redacted, serde_json::json!(named));
+                    assert_eq!(json["unmapped"]["traffic"]["bytes"], "[redacted:payment_card]");
+                }
+                (_, 0) => assert!(redacted.is_null(), "{text}"),
+                _ => {
+                    assert_eq!(*redacted, "metadata.log_name");
+                    assert_eq!(json["metadata"]["log_name"], "/var/log/[redacted:payment_card].log");
+                    assert_eq!(json["device"]["hostname"], "web-1");
+                }
+            }
+            shared.set(event.shared.len());
+            Ok::<_, Infallible>(())
+        });
+        assert_eq!(shared.get(), if run == 0 { 2 } else { 0 }, "record {record}");
+    }
+}
+
+#[test]
+fn password_of_the_line_is_found_in_the_path_of_its_log_too() {
+    let what = What::Detector(Detector::Password);
+    let rule = Redact { name: "passwords".to_owned(), predicate: None, what, fields: None };
+    let shared = [Field { attribute: Attribute::MetadataLogName, index: 0, value: "/srv/hunter2-of-bob.log".into() }];
+    let mut event = event(1, 1, "bob");
+    (event.shared, event.run) = (&shared, 1);
+    event.push(Attribute::RawData, "password=hunter2-of-bob");
+    let Ok(_) =
+        Reducer::new(Rules { redacts: vec![rule], ..Rules::default() }).event(&mut event, |_| false, &mut |event| {
+            assert_eq!(event.text(Attribute::MetadataLogName), Some("/srv/[redacted:password].log"));
+            Ok::<_, Infallible>(())
+        });
 }
 
 #[test]
@@ -163,8 +225,8 @@ fn kinds_of_a_block_are_bounded_and_what_is_beyond_goes_on() {
     let rules = Rules { merges: vec![merge(&["user.name"], 0)], ..Rules::default() };
     let mut reducer = Reducer::new(rules);
     let (mut out, count) = (0_u64, KEYS_MAX as u64 + 10);
-    let mut emit = |_: &Event<'_>, weight| {
-        out += weight;
+    let mut emit = |event: &Event<'_>| {
+        out += event.weight;
         Ok::<_, Infallible>(())
     };
     for record in 1..=count {

@@ -1,26 +1,31 @@
 //! JSON lines to a web server: events are posted in batches of `application/x-ndjson`.
 //!
 //! Events come in; requests go out, one at a time: at most [`Settings::batch_bytes`] each, and at a commit what is left. 2xx
-//! takes the batch. 408, 425, 429, 5xx and whatever keeps an answer from coming fail the sink: its driver opens it again,
-//! later and later, and everything behind the cursor comes again, with the same `metadata.uid`: at least once. Any other answer
-//! refuses the batch: it is halved until the events that are refused stand alone, and these are dead letters ([`letters`]).
-//! 401, 403 and 404 refuse no event, they say that the endpoint is set up wrong: the sink fails and waits.
+//! takes the batch, whatever becomes of the answer's body. 4xx refuses it: it is halved until the events that are refused stand
+//! alone, and these are dead letters ([`super::letters`]). Those of 4xx that say nothing of the events (`SETUP`: who sends,
+//! where to, how fast), every other status and whatever keeps an answer from coming fail the sink: its driver opens it again,
+//! later and later, and everything behind the cursor comes again, with the same `metadata.uid`: at least once.
+//!
+//! Letters that somebody wants offered again go a batch at a time whenever nothing is pushed that is not committed.
 //!
 //! Invariants: a batch is answered before the next is sent; a letter is durable before the commit that counts it. TLS by
-//! rustls with the system's authorities or the file of `ca`; redirects are not followed. Memory: two batches.
+//! rustls with the system's authorities or the file of `ca`; redirects are not followed. Memory: two batches, and the refused
+//! events of one.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use shared::time::{Clock, Timestamp};
+use shared::printable::Printable;
+use shared::time::Clock;
 use ureq::Agent;
 use ureq::http::Uri;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
 use super::cursor::{self, Cursor};
-use super::letters::Letters;
+use super::letters::{Letters, Offering};
 use super::{Committed, Sink, SinkError};
 use crate::event::{Event, json};
 
@@ -31,8 +36,15 @@ const AUTHORITIES: [&str; 3] =
 const AUTHORITIES_BYTES_MAX: u64 = 8 << 20;
 /// Most bytes of a secret's file.
 const SECRET_BYTES_MAX: u64 = 64 << 10;
-/// Most of an answer's body that is read: it names the reason of a refusal.
-const ANSWER_BYTES_MAX: u64 = 4 << 10;
+/// Most of an answer's body that is read.
+const ANSWER_BYTES_MAX: u64 = 64 << 10;
+/// Most of the first line of an answer that is kept: it names the reason of a refusal.
+const REASON_CHARS_MAX: usize = 512;
+/// A connection that was idle for longer is not used again: servers close theirs without a word.
+const IDLE_MAX: Duration = Duration::from_secs(1);
+/// Statuses of a client's error that are none of the events': RFC 9110, section 15.5, RFC 6585, RFC 8470, RFC 7725.
+const SETUP: [u16; 19] =
+    [401, 402, 403, 404, 405, 406, 407, 408, 410, 411, 415, 417, 421, 425, 426, 428, 429, 431, 451];
 
 /// A secret by reference: it never stands in a configuration file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -145,9 +157,18 @@ pub struct Poster {
     cursor: Cursor,
     /// Lines, and where each ends.
     batch: String,
-    ends: Vec<usize>,
+    ends: Vec<End>,
     so_far: Committed,
     refused: Vec<(String, String)>,
+    /// The letters that are being offered again.
+    offering: Option<Offering>,
+}
+
+/// Where a line of a batch ends, and how many events it stands for.
+#[derive(Clone, Copy)]
+struct End {
+    at: usize,
+    weight: u64,
 }
 
 /// What a server said to a batch.
@@ -168,6 +189,7 @@ impl Poster {
             .timeout_global(Some(settings.timeout))
             .http_status_as_error(false)
             .max_redirects(0)
+            .max_idle_age(IDLE_MAX)
             .user_agent(concat!("picket-aggregator/", env!("CARGO_PKG_VERSION")));
         if uri.scheme_str() == Some("https") {
             let tls = TlsConfig::builder().provider(TlsProvider::Rustls).root_certs(settings.authorities()?);
@@ -190,6 +212,7 @@ impl Poster {
             ends: Vec::new(),
             so_far: Committed::default(),
             refused: Vec::new(),
+            offering: None,
         })
     }
 
@@ -200,13 +223,15 @@ impl Poster {
         (self.batch, self.ends) = (batch, ends);
         self.batch.clear();
         self.ends.clear();
-        sent
+        sent?;
+        let refused: usize = self.refused.iter().map(|(event, _)| event.len()).sum();
+        if refused > self.settings.batch_bytes { self.keep_refused() } else { Ok(()) }
     }
 
     /// Sends lines; those that are refused are halved until the refused ones stand alone.
-    fn send_all(&mut self, batch: &str, ends: &[usize]) -> Result<(), SinkError> {
+    fn send_all(&mut self, batch: &str, ends: &[End]) -> Result<(), SinkError> {
         let mut pending = vec![(0, ends.len())];
-        let start_of = |line: usize| line.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
+        let start_of = |line: usize| line.checked_sub(1).and_then(|before| ends.get(before)).map_or(0, |end| end.at);
         while let Some((from, to)) = pending.pop() {
             if from >= to {
                 continue;
@@ -216,6 +241,7 @@ impl Poster {
                 Answer::Taken => self.so_far.delivered += (to - from) as u64,
                 Answer::Refused(reason) if to - from == 1 => {
                     self.so_far.rejected += 1;
+                    self.so_far.rejected_folded += ends.get(from).map_or(0, |end| end.weight.saturating_sub(1));
                     self.refused.push((text.trim_end().to_owned(), reason));
                 }
                 Answer::Refused(_) => {
@@ -225,6 +251,11 @@ impl Poster {
             }
         }
         Ok(())
+    }
+
+    /// Refused events become letters.
+    fn keep_refused(&mut self) -> Result<(), SinkError> {
+        Ok(self.settings.letters.append(Clock::System.now(), &std::mem::take(&mut self.refused))?)
     }
 
     fn post(&self, body: &str) -> Result<Answer, SinkError> {
@@ -239,19 +270,21 @@ impl Poster {
         let sent = shared::pulse::waiting(|| request.send(body));
         let mut response = sent.map_err(|error| self.settings.unavailable(error.to_string()))?;
         let status = response.status();
+        // To its end, so that the connection can be used again. What keeps it from coming changes nothing.
+        let mut said = Vec::new();
+        let _ =
+            shared::pulse::waiting(|| response.body_mut().as_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut said));
         if status.is_success() {
             return Ok(Answer::Taken);
         }
-        let said = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).lossy_utf8(true).read_to_string();
-        let said = said.unwrap_or_default();
-        let reason = format!("{status}: {}", said.lines().next().unwrap_or_default());
-        match status.as_u16() {
-            408 | 425 | 429 | 500.. | 300..=399 | 401 | 403 | 404 | 407 => Err(self.settings.unavailable(reason)),
-            _ => Ok(Answer::Refused(reason)),
+        let reason = format!("{status}: {}", first_line(&said));
+        if status.is_client_error() && !SETUP.contains(&status.as_u16()) {
+            return Ok(Answer::Refused(reason));
         }
+        Err(self.settings.unavailable(reason))
     }
 
-    fn collect(&mut self, write: impl FnOnce(&mut String)) -> Result<(), SinkError> {
+    fn collect(&mut self, weight: u64, write: impl FnOnce(&mut String)) -> Result<(), SinkError> {
         let before = self.batch.len();
         write(&mut self.batch);
         self.batch.push('\n');
@@ -261,44 +294,40 @@ impl Poster {
             self.send()?;
             self.batch = last;
         }
-        self.ends.push(self.batch.len());
+        self.ends.push(End { at: self.batch.len(), weight });
         Ok(())
     }
 
-    /// Offers dead letters again, when somebody asked for it. They are no part of the commit's count.
-    fn offer_again(&mut self, now: Timestamp) -> Result<(), SinkError> {
-        let events = self.settings.letters.to_offer()?;
-        if events.is_empty() {
-            return Ok(());
-        }
-        let before = self.so_far;
-        for event in &events {
-            self.collect(|batch| batch.push_str(event))?;
-        }
-        self.send()?;
-        let (taken, refused) = (self.so_far.delivered - before.delivered, self.so_far.rejected - before.rejected);
-        tracing::info!(endpoint = self.settings.endpoint, taken, refused, "dead letters were offered again");
-        self.so_far = before;
-        self.settings.letters.append(now, &std::mem::take(&mut self.refused))?;
-        Ok(self.settings.letters.offered()?)
+    /// Whether something was sent since the last commit.
+    fn has_sent(&self) -> bool {
+        self.so_far != Committed::default()
     }
+
+    /// Whether something was pushed since the last commit.
+    fn has_pushed(&self) -> bool {
+        !self.ends.is_empty() || self.has_sent()
+    }
+}
+
+/// The first line of what a server says, safe to show.
+fn first_line(said: &[u8]) -> String {
+    let text = String::from_utf8_lossy(said);
+    let line: String = text.lines().next().unwrap_or_default().chars().take(REASON_CHARS_MAX).collect();
+    Printable(&line).to_string()
 }
 
 impl Sink for Poster {
     fn push(&mut self, event: &Event<'_>) -> Result<(), SinkError> {
-        self.collect(|batch| json::write(event, batch))
+        self.collect(event.weight, |batch| json::write(event, batch))
     }
 
     fn commit(&mut self, to: u64) -> Result<Committed, SinkError> {
-        let pushed = !self.ends.is_empty() || self.so_far != Committed::default();
-        if to < self.cursor.cut || (to == self.cursor.cut && pushed) {
+        if to < self.cursor.cut || (to == self.cursor.cut && self.has_pushed()) {
             let (path, cursor) = (PathBuf::from(&self.settings.endpoint), self.cursor.cut);
             return Err(SinkError::Backwards { path, cursor, to });
         }
         self.send()?;
-        let now = Clock::System.now();
-        self.settings.letters.append(now, &std::mem::take(&mut self.refused))?;
-        self.offer_again(now)?;
+        self.keep_refused()?;
         let cursor = Cursor { cut: to, ..Cursor::default() };
         cursor::write(&self.settings.cursor, &cursor)?;
         self.cursor = cursor;
@@ -308,155 +337,34 @@ impl Sink for Poster {
     fn cursor(&self) -> u64 {
         self.cursor.cut
     }
+
+    /// Offers a batch of dead letters again, where somebody asked for it. They are no part of a commit's count.
+    fn idle(&mut self) -> Result<bool, SinkError> {
+        if self.has_pushed() {
+            return Ok(false);
+        }
+        let begun = self.offering.take().map_or_else(|| self.settings.letters.offering(), |begun| Ok(Some(begun)));
+        let Some(mut offering) = begun? else { return Ok(false) };
+        let mut ended = false;
+        while !ended && !self.has_sent() {
+            match offering.next()? {
+                Some(event) => self.collect(1, |batch| batch.push_str(&event))?,
+                None => ended = true,
+            }
+        }
+        self.send()?;
+        self.keep_refused()?;
+        let told = std::mem::take(&mut self.so_far);
+        offering.taken += told.delivered;
+        offering.refused += told.rejected;
+        if !ended {
+            self.offering = Some(offering);
+            return Ok(true);
+        }
+        self.settings.letters.offered(&offering)?;
+        Ok(false)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{BufRead, BufReader, Write as _};
-    use std::net::TcpListener;
-    use std::sync::{Arc, Mutex};
-
-    use shared::identity::{AgentId, ChainId, Epoch, EventId, Lane};
-
-    use super::super::parquet::testing::Folder;
-    use super::*;
-
-    /// A request as the server saw it: its headers, and its body's lines.
-    type Request = (String, Vec<serde_json::Value>);
-
-    /// A server on loopback that refuses bodies with an odd record number with 400, and answers `status` else.
-    struct Server {
-        url: String,
-        seen: Arc<Mutex<Vec<Request>>>,
-        status: Arc<Mutex<&'static str>>,
-    }
-
-    impl Server {
-        fn start(refuses_odd: bool) -> Self {
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let url = format!("http://{}/in", listener.local_addr().unwrap());
-            let (seen, status) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new("200 OK")));
-            let (requests, said) = (Arc::clone(&seen), Arc::clone(&status));
-            std::thread::spawn(move || {
-                for stream in listener.incoming() {
-                    let Ok(stream) = stream else { return };
-                    let mut reader = BufReader::new(stream);
-                    while let Some((head, body)) = request(&mut reader) {
-                        let lines: Vec<serde_json::Value> =
-                            body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-                        let odd = |event: &serde_json::Value| event["metadata"]["sequence"].as_i64().unwrap() % 2 == 1;
-                        let refused = refuses_odd && lines.iter().any(odd);
-                        let status = if refused { "400 Bad Request" } else { *said.lock().unwrap() };
-                        if status.starts_with('2') {
-                            requests.lock().unwrap().push((head, lines));
-                        }
-                        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 3\r\n\r\nodd");
-                        reader.get_mut().write_all(answer.as_bytes()).unwrap();
-                    }
-                }
-            });
-            Self { url, seen, status }
-        }
-
-        fn sequences(&self) -> Vec<i64> {
-            let seen = self.seen.lock().unwrap();
-            let lines = seen.iter().flat_map(|(_, lines)| lines);
-            lines.map(|event| event["metadata"]["sequence"].as_i64().unwrap()).collect()
-        }
-    }
-
-    fn request(reader: &mut impl BufRead) -> Option<(String, String)> {
-        let (mut head, mut length) = (String::new(), 0);
-        loop {
-            let mut line = String::new();
-            if reader.read_line(&mut line).ok()? == 0 {
-                return None;
-            }
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
-                length = value.trim().parse().unwrap();
-            }
-            if line == "\r\n" {
-                break;
-            }
-            head.push_str(&line);
-        }
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).ok()?;
-        Some((head, String::from_utf8(body).unwrap()))
-    }
-
-    fn settings(folder: &Folder, server: &Server, batch_bytes: usize) -> Settings {
-        let secret = folder.0.join("secret");
-        std::fs::write(&secret, "s3cret\nsecond line\n").unwrap();
-        Settings {
-            endpoint: server.url.clone(),
-            headers: vec![("x-index".to_owned(), "picket".to_owned())],
-            auth: Some(Auth::Basic("u".to_owned(), SecretRef::File(secret))),
-            ca: None,
-            timeout: Duration::from_secs(30),
-            batch_bytes,
-            cursor: folder.0.join("cursors/siem"),
-            letters: Letters::of(&folder.0, "siem"),
-        }
-    }
-
-    fn event(record: u64) -> Event<'static> {
-        let chain = ChainId { agent: AgentId::default(), lane: Lane::High, epoch: Epoch(1) };
-        let mut event = Event::new(EventId { chain, record, part: 0 }, Timestamp::from_ms(5), Timestamp(0));
-        event.push(crate::schema::Attribute::MetadataSequence, i64::try_from(record).unwrap());
-        event
-    }
-
-    #[test]
-    fn batches_are_posted_with_who_sends_them_and_the_cursor_stands_behind_them() {
-        let (folder, server) = (Folder::new(), Server::start(false));
-        let settings = settings(&folder, &server, 600);
-        let mut sink = Poster::open(&settings).unwrap();
-        (1..=20).for_each(|record| sink.push(&event(record)).unwrap());
-        assert_eq!(sink.commit(3).unwrap(), Committed::all(20));
-        assert_eq!(server.sequences(), (1..=20).collect::<Vec<_>>());
-        let seen = server.seen.lock().unwrap();
-        assert!(seen.len() > 3, "several batches");
-        let head = seen[0].0.to_ascii_lowercase();
-        assert!(head.contains("authorization: basic dtpzm2nyzxq=") && head.contains("x-index: picket"), "{head}");
-        assert_eq!((settings.peek().unwrap(), Poster::open(&settings).unwrap().cursor()), (3, 3));
-    }
-
-    #[test]
-    fn refused_events_are_found_one_by_one_kept_and_offered_again() {
-        let (folder, server) = (Folder::new(), Server::start(true));
-        let settings = settings(&folder, &server, 1 << 20);
-        let mut sink = Poster::open(&settings).unwrap();
-        (1..=9).for_each(|record| sink.push(&event(record)).unwrap());
-        assert_eq!(sink.commit(3).unwrap(), Committed { delivered: 4, rejected: 5 });
-        assert_eq!(server.sequences(), [2, 4, 6, 8]);
-        let pile = settings.letters.pile().unwrap();
-        assert_eq!((pile.letters, pile.last_reason.as_deref()), (5, Some("400 Bad Request: odd")));
-        assert_eq!(settings.letters.replay().unwrap(), 5);
-        let willing = Server::start(false);
-        let mut sink = Poster::open(&Settings { endpoint: willing.url.clone(), ..settings.clone() }).unwrap();
-        assert_eq!(sink.commit(4).unwrap(), Committed::default());
-        assert_eq!(willing.sequences(), [1, 3, 5, 7, 9]);
-        assert_eq!(settings.letters.pile().unwrap().letters, 0);
-    }
-
-    #[test]
-    fn server_that_is_busy_wrongly_set_up_or_away_fails_the_sink_and_refuses_nothing() {
-        for status in
-            ["503 Service Unavailable", "429 Too Many Requests", "401 Unauthorized", "404 Not Found", "301 Moved"]
-        {
-            let (folder, server) = (Folder::new(), Server::start(false));
-            *server.status.lock().unwrap() = status;
-            let settings = settings(&folder, &server, 1 << 20);
-            let mut sink = Poster::open(&settings).unwrap();
-            sink.push(&event(1)).unwrap();
-            let error = sink.commit(3).unwrap_err().to_string();
-            assert!(error.contains(&status[..3]), "{error}");
-            assert_eq!((settings.peek().unwrap(), settings.letters.pile().unwrap().letters), (0, 0));
-        }
-        let (folder, server) = (Folder::new(), Server::start(false));
-        let settings = settings(&folder, &server, 1 << 20);
-        let missing = Settings { auth: Some(Auth::Bearer(SecretRef::File("/nowhere".into()))), ..settings };
-        assert!(Poster::open(&missing).err().unwrap().to_string().contains("/nowhere"));
-    }
-}
+mod tests;

@@ -2,13 +2,16 @@
 //!
 //! One file a sink, `dlq/<sink>.ndjson`: a line is `{"at": ms, "reason": "…", "event": {…}}`, appended and synced before the
 //! commit that counts it as rejected. `picket-aggregator dlq replay` moves the file to `<sink>.replay`; the sink offers what
-//! lies there to its store again at its next commit, appends what is refused again, and removes it.
+//! lies there to its store again as soon as nothing else is under way, appends what is refused again, and removes it.
 //!
-//! Bounds: [`BYTES_MAX`] a sink; at that the sink fails and waits, so that nothing is lost in silence. A crash between the
-//! append and the commit can leave a letter twice, with the same `metadata.uid`.
+//! Bounds: [`BYTES_MAX`] a sink; at that, and on a full disk, the sink fails and waits, so that nothing is lost in silence. A
+//! crash between the append and the commit can leave a letter twice, with the same `metadata.uid`. A line that was torn by a
+//! crash or a full disk ends where the next append begins: it spoils no other, and its letter is appended again.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -32,7 +35,7 @@ pub struct Letters {
 struct Letter<'l> {
     at: i64,
     #[serde(borrow)]
-    reason: std::borrow::Cow<'l, str>,
+    reason: Cow<'l, str>,
     #[serde(borrow)]
     event: &'l serde_json::value::RawValue,
 }
@@ -93,6 +96,9 @@ impl Letters {
             text.push_str(&format!("{{\"at\":{},\"reason\":{reason},\"event\":{event}}}\n", now.as_ms()));
         }
         let standing = file.metadata().map_err(failed("look at"))?.len();
+        if is_torn(&file, standing).map_err(failed("read"))? {
+            text.insert(0, '\n');
+        }
         if standing + text.len() as u64 > BYTES_MAX {
             let why = format!(
                 "it has {standing} bytes of at most {BYTES_MAX}; `picket-aggregator dlq list`, then replay or purge"
@@ -158,51 +164,96 @@ impl Letters {
         Ok(count)
     }
 
-    /// The events that are to be offered again; empty where nobody asked for it.
-    pub(super) fn to_offer(&self) -> Result<Vec<String>, DurableError> {
-        let mut events = Vec::new();
-        let mut damaged = Vec::new();
-        each(&self.replay_path(), &mut |line| match serde_json::from_str::<Letter<'_>>(line) {
-            Ok(letter) => events.push(letter.event.get().to_owned()),
-            Err(_) => damaged.push(line.to_owned()),
-        })?;
-        if !damaged.is_empty() {
-            let lines = damaged.len();
-            tracing::error!(
-                sink = self.sink,
-                lines,
-                "dead letters that do not read are passed over; they were damaged on disk"
-            );
-        }
-        Ok(events)
+    /// The letters that are to be offered again; none where nobody asked for it.
+    pub(super) fn offering(&self) -> Result<Option<Offering>, DurableError> {
+        let lines = Lines::of(&self.replay_path())?;
+        Ok(lines.map(|lines| Offering { lines, taken: 0, refused: 0, damaged: 0 }))
     }
 
     /// What was to be offered again has been.
-    pub(super) fn offered(&self) -> Result<(), DurableError> {
-        if !self.folder.exists() {
-            return Ok(());
+    pub(super) fn offered(&self, offering: &Offering) -> Result<(), DurableError> {
+        Writer::for_owner_of(&self.folder)?.remove(&self.replay_path())?;
+        let Offering { taken, refused, damaged, .. } = *offering;
+        tracing::info!(sink = self.sink, taken, refused, "dead letters were offered again");
+        if damaged > 0 {
+            tracing::error!(
+                sink = self.sink,
+                lines = damaged,
+                "dead letters that do not read were passed over; they were damaged on disk"
+            );
         }
-        Writer::for_owner_of(&self.folder)?.remove(&self.replay_path())
+        Ok(())
     }
 }
 
-/// Every line of a file; none where it is missing.
-fn each(path: &Path, show: &mut dyn FnMut(&str)) -> Result<(), DurableError> {
-    let failed = |error| DurableError::new("read", path, error);
-    let file = match File::open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        other => other.map_err(failed)?,
-    };
-    let mut reader = BufReader::new(file);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let read = io::Read::take(&mut reader, LINE_BYTES_MAX as u64).read_until(b'\n', &mut line).map_err(failed)?;
-        if read == 0 {
-            return Ok(());
+/// Letters that are being offered again.
+pub(super) struct Offering {
+    lines: Lines,
+    /// How many the store has taken now.
+    pub(super) taken: u64,
+    /// How many it refused again.
+    pub(super) refused: u64,
+    /// Lines that do not read.
+    damaged: u64,
+}
+
+impl Offering {
+    /// The next event; none at the end.
+    pub(super) fn next(&mut self) -> Result<Option<String>, DurableError> {
+        while let Some(line) = self.lines.next()? {
+            match serde_json::from_str::<Letter<'_>>(&line) {
+                Ok(letter) => return Ok(Some(letter.event.get().to_owned())),
+                Err(_) => self.damaged += u64::from(!line.is_empty()),
+            }
         }
-        show(String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line)).as_ref());
+        Ok(None)
     }
+}
+
+/// Whether the last line has no end.
+fn is_torn(file: &File, size: u64) -> io::Result<bool> {
+    let Some(last) = size.checked_sub(1) else { return Ok(false) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte != *b"\n")
+}
+
+/// The lines of a file.
+struct Lines {
+    reader: BufReader<File>,
+    path: PathBuf,
+    line: Vec<u8>,
+}
+
+impl Lines {
+    /// None where there is no such file.
+    fn of(path: &Path) -> Result<Option<Self>, DurableError> {
+        match File::open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(DurableError::new("read", path, error)),
+            Ok(file) => Ok(Some(Self { reader: BufReader::new(file), path: path.to_owned(), line: Vec::new() })),
+        }
+    }
+
+    /// The next line without its end; none behind the last.
+    fn next(&mut self) -> Result<Option<Cow<'_, str>>, DurableError> {
+        self.line.clear();
+        let read = io::Read::take(&mut self.reader, LINE_BYTES_MAX as u64).read_until(b'\n', &mut self.line);
+        let read = read.map_err(|error| DurableError::new("read", &self.path, error))?;
+        let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
+        Ok((read > 0).then(|| String::from_utf8_lossy(line)))
+    }
+}
+
+/// Every line of a file that is not empty; none where it is missing.
+fn each(path: &Path, show: &mut dyn FnMut(&str)) -> Result<(), DurableError> {
+    let Some(mut lines) = Lines::of(path)? else { return Ok(()) };
+    while let Some(line) = lines.next()? {
+        if !line.is_empty() {
+            show(&line);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -224,11 +275,32 @@ mod tests {
             (2, Some(Timestamp::from_ms(5)), Some("no b"))
         );
         assert_eq!(letters.replay().unwrap(), 2);
-        assert!(letters.replay().is_err() || letters.pile().unwrap().replaying == 2);
-        assert_eq!(letters.to_offer().unwrap(), [r#"{"a":1}"#, r#"{"b":2}"#]);
-        letters.offered().unwrap();
+        assert!(letters.replay().is_err(), "one replay at a time");
+        assert_eq!(letters.pile().unwrap().replaying, 2);
+        let mut offering = letters.offering().unwrap().unwrap();
+        let offered: Vec<String> = std::iter::from_fn(|| offering.next().unwrap()).collect();
+        assert_eq!(offered, [r#"{"a":1}"#, r#"{"b":2}"#]);
+        letters.offered(&offering).unwrap();
+        assert!(letters.offering().unwrap().is_none());
         assert_eq!(letters.pile().unwrap(), Pile::default());
         letters.append(Timestamp::from_ms(6), &refused).unwrap();
         assert_eq!(letters.purge().unwrap(), 2);
+    }
+
+    #[test]
+    fn line_that_was_torn_spoils_no_other() {
+        let folder = Folder::new();
+        let letters = Letters::of(&folder.0, "siem");
+        let one = |text: &str| [(text.to_owned(), "no".to_owned())];
+        letters.append(Timestamp::from_ms(5), &one("1")).unwrap();
+        let mut file = std::fs::OpenOptions::new().append(true).open(letters.path()).unwrap();
+        file.write_all(b"{\"at\":6,\"reason\":\"the disk is fu").unwrap();
+        letters.append(Timestamp::from_ms(7), &one("2")).unwrap();
+        let pile = letters.pile().unwrap();
+        assert_eq!((pile.letters, pile.damaged), (2, 1));
+        letters.replay().unwrap();
+        let mut offering = letters.offering().unwrap().unwrap();
+        let offered: Vec<String> = std::iter::from_fn(|| offering.next().unwrap()).collect();
+        assert_eq!((offered, offering.damaged), (vec!["1".to_owned(), "2".to_owned()], 1));
     }
 }

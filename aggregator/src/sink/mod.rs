@@ -11,7 +11,7 @@
 
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::event::Event;
 
@@ -39,6 +39,14 @@ pub trait Sink {
 
     /// The cut (a position in the journal) up to which this sink has everything; 0 when it has nothing.
     fn cursor(&self) -> u64;
+
+    /// Does something of what is besides, where it has nothing to do. Gives whether there is more of it.
+    ///
+    /// # Errors
+    /// The sink is of no further use: open it again and push from its cursor.
+    fn idle(&mut self) -> Result<bool, SinkError> {
+        Ok(false)
+    }
 }
 
 /// What became of the events of a commit.
@@ -48,13 +56,15 @@ pub struct Committed {
     pub delivered: u64,
     /// Events that the store will not have, whatever is tried: they lie among the dead letters.
     pub rejected: u64,
+    /// Events that stand behind the rejected ones: rules merged them.
+    pub rejected_folded: u64,
 }
 
 impl Committed {
     /// Of a store that refuses no event.
     #[must_use]
     pub const fn all(delivered: u64) -> Self {
-        Self { delivered, rejected: 0 }
+        Self { delivered, rejected: 0, rejected_folded: 0 }
     }
 }
 
@@ -153,6 +163,16 @@ impl Target {
         }
     }
 
+    /// The file or folder that it writes; nobody else may.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Parquet { path } => Some(path),
+            Self::Ndjson(settings) => settings.path.as_deref(),
+            Self::Http(_) => None,
+        }
+    }
+
     /// Where what it holds can be looked at.
     #[must_use]
     pub fn place(&self) -> PathBuf {
@@ -223,6 +243,14 @@ impl Sink for AnySink {
             Self::Parquet(lake) => lake.cursor(),
             Self::Ndjson(lines) => lines.cursor(),
             Self::Http(poster) => poster.cursor(),
+        }
+    }
+
+    fn idle(&mut self) -> Result<bool, SinkError> {
+        match self {
+            Self::Parquet(lake) => lake.idle(),
+            Self::Ndjson(lines) => lines.idle(),
+            Self::Http(poster) => poster.idle(),
         }
     }
 }

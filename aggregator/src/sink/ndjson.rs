@@ -6,7 +6,7 @@
 //!
 //! Invariants: the cursor names the file (its inode) and how many of its bytes are committed; it is replaced after the bytes
 //! were synced, and before anything is written to another file. A file that somebody moved away (logrotate) is finished where
-//! it is and a new one begun at the next commit; one that was truncated goes on at its end. Memory: one buffer of [`BUFFER_BYTES`] and the longest line.
+//! it is and a new one begun at the next commit; one that was truncated goes on at its end. Memory: one buffer of `BUFFER_BYTES` and the longest line.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use shared::batch::BatchView;
+use shared::batch::front::context_of;
 use shared::frame::{Frame, FrameKind, Opener};
 use shared::identity::AgentId;
 use shared::record::Value;
@@ -192,9 +192,8 @@ impl Watcher {
         }
         let times = (header.sealed_at, at);
         let agent = header.chain.agent;
-        let Ok(columns) = frame.open(&mut self.opener) else { return self.watch.frame(agent, &[], times) };
-        let Ok(view) = BatchView::parse(&columns, header.records) else { return self.watch.frame(agent, &[], times) };
-        let sources: Vec<&str> = view.context().origins.iter().map(|origin| origin.source.as_str()).collect();
+        let context = context_of(frame, &mut self.opener).unwrap_or_default();
+        let sources: Vec<&str> = context.origins.iter().map(|origin| origin.source.as_str()).collect();
         self.watch.frame(agent, &sources, times)
     }
 
@@ -328,22 +327,23 @@ mod tests {
     }
 
     #[test]
-    fn agent_that_stays_away_is_a_notice_in_the_journal_and_what_came_before_a_start_is_its_habit() {
+    fn silence_and_a_clock_that_is_wrong_are_events_and_what_came_before_a_start_is_a_habit() {
         let mut maker = Maker::new("watch");
         let config = JournalConfig { dir: maker.dir.join("watched"), ..maker.config() };
         let clock = ManualClock::new(maker.now());
         let thread = JournalThread::start(config, "config".to_owned(), Clock::System).unwrap();
         let journal = thread.handle();
-        let send = |maker: &mut Maker| {
+        let send = |maker: &mut Maker, ahead: i64| {
             let entries = vec![maker.entry(b"line")];
-            let received = Received { at: maker.now(), peer: "192.0.2.7:5000".parse().unwrap(), serial: vec![7; 16] };
+            let at = Timestamp(maker.now().0 - ahead * 1_000_000_000);
+            let received = Received { at, peer: "192.0.2.7:5000".parse().unwrap(), serial: vec![7; 16] };
             let (done, told) = std::sync::mpsc::sync_channel(1);
             let done = Box::new(move || done.send(()).unwrap());
             assert!(journal.append(JournalRequest { entries, received, done }));
             told.recv().unwrap();
         };
         for _ in 0..20 {
-            send(&mut maker);
+            send(&mut maker, 0);
             maker.pass(Duration::from_secs(60));
             clock.advance(Duration::from_secs(60));
         }
@@ -355,8 +355,16 @@ mod tests {
             clock.advance(Duration::from_secs(time));
             watcher.turn().unwrap();
         }
-        send(&mut maker);
-        watcher.turn().unwrap();
+        for ahead in [0, 400] {
+            let before = watcher.watch.clocks.clone();
+            send(&mut maker, ahead);
+            // The journal says what it has a moment after it is durable.
+            let deadline = std::time::Instant::now() + Duration::from_secs(60);
+            while watcher.watch.clocks == before {
+                assert!(std::time::Instant::now() < deadline);
+                watcher.turn().unwrap();
+            }
+        }
         thread.stop();
         let mut reader = JournalReader::after(journal.dir(), 0).unwrap();
         let mut said = Vec::new();
@@ -369,6 +377,11 @@ mod tests {
             let Ok(_) = interpreter.frame(&wrap, &frame, Timestamp(0), emit);
         }
         said.retain(|text| text != "line");
-        assert_eq!(said, ["web-1 has been silent for 1000 s", "web-1 came again after 1001 s"]);
+        let expected = [
+            "web-1 has been silent for 1000 s",
+            "web-1 came again after 1001 s",
+            "the clock of web-1 is ahead by 400 s",
+        ];
+        assert_eq!(said, expected);
     }
 }

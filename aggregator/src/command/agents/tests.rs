@@ -42,14 +42,45 @@ fn one_agent_is_shown_with_certificate_chains_and_session() {
     let scratch = Scratch::initialized("agents-show");
     let web = scratch.enroll("web-1");
     Maker::at(scratch.state()).lines(&["one"]);
+    let state = AgentState {
+        agent: web,
+        version: "0.1.0".to_owned(),
+        hostname: "web-1".to_owned(),
+        labels: BTreeMap::new(),
+        granted: BTreeMap::new(),
+        desired: Some("new".to_owned()),
+        running: "old".to_owned(),
+        local_fleet: false,
+        clock_offset_ms: Some(-1_500),
+        status: Some(json!({
+            "sources": [{ "name": "logs", "lag_bytes": 7 }],
+            "spool": { "lanes": { "high": { "lost": { "x": 3 } } } },
+            "remarks": [{ "urgent": true, "what": "lane high is full", "advice": "make room" }],
+        })),
+        status_at: Some(scratch.now),
+    };
     let session = OpenSession { agent: web, peer: "192.0.2.1:5".parse().unwrap(), since: scratch.now };
     let handler = move |request| match request {
         Request::Sessions => Reply::ok(&[&session]),
+        Request::Agents => Reply::ok(&[&state]),
         _ => Reply::error(Reason::Internal, "not asked for"),
     };
     let inner = &scratch;
     answered(inner, handler, move || {
         let rows = inner.rows("agents show web-1");
+        assert_eq!((rows[0]["desired"].as_str(), rows[0]["running"].as_str()), (Some("new"), Some("old")));
+        assert_eq!((rows[0]["config"].as_str(), rows[0]["clock_offset_ms"].as_i64()), (Some("behind"), Some(-1_500)));
+        assert_eq!(
+            (&rows[0]["version"], &rows[0]["sources"][0]["lag_bytes"]),
+            (&Value::from("0.1.0"), &Value::from(7))
+        );
+        assert_eq!(
+            (&rows[0]["spool"][0]["lane"], &rows[0]["spool"][0]["lost"]["x"]),
+            (&"high".into(), &Value::from(3))
+        );
+        assert_eq!(rows[0]["remarks"][0]["urgent"], true);
+        let text = inner.text("agents show web-1").unwrap();
+        assert!(text.lines().any(|line| line.starts_with("spool") && line.contains("lane high")), "{text}");
         assert_eq!((&rows[0]["connected"], &rows[0]["peer"]), (&Value::Bool(true), &Value::from("192.0.2.1:5")));
         assert!(rows[0]["certificate_ends"].is_string() && rows[0]["token"].is_string(), "{rows:?}");
         let rows = inner.rows(&format!("agents show {AGENT}"));

@@ -17,6 +17,7 @@ use crate::admin::socket::{Request, ask};
 use crate::ca::roster::Roster;
 use crate::ca::token::Tokens;
 use crate::ca::{Authority, CaError, Server};
+use crate::command::bytes_text;
 use crate::config::{Config, ParsersConfig};
 use crate::journal::offline::{JournalFiles, OfflineError, Rate, span_text};
 use crate::sink::Target;
@@ -217,16 +218,6 @@ fn retention(config: &Config, rate: Rate, checks: &mut Checks) {
     checks.push("journal", Outcome::Warn, detail);
 }
 
-/// A size for people: its largest unit, one decimal.
-fn bytes_text(bytes: u64) -> String {
-    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
-    let Some((unit, shift)) = units.into_iter().find(|(_, shift)| bytes >> shift > 0) else {
-        return format!("{bytes} bytes");
-    };
-    let tenths = (u128::from(bytes) * 10) >> shift;
-    format!("{}.{}{unit}", tenths / 10, tenths % 10)
-}
-
 fn sinks(config: &Config, _: Timestamp, checks: &mut Checks) {
     for sink in &config.sinks {
         let (name, place) = (&sink.name, sink.target.place());
@@ -395,12 +386,6 @@ mod tests {
         assert!(yaml.contains("retain: 2d"), "{yaml}");
         std::fs::write(path, yaml).unwrap();
         assert_eq!(warned(&scratch), []);
-    }
-
-    #[test]
-    fn sizes_are_told_in_their_largest_unit() {
-        let told = [0, 1_023, 1 << 10, (5 << 30) + (1 << 29), u64::MAX].map(bytes_text);
-        assert_eq!(told, ["0 bytes", "1023 bytes", "1.0KiB", "5.5GiB", "16777215.9TiB"]);
     }
 
     #[test]

@@ -46,6 +46,13 @@ impl View for Event<'_> {
         for (key, value) in &self.unmapped {
             let targets = names.unmapped.get(key.as_ref()).map(Vec::as_slice).unwrap_or_default();
             out.put(targets, scalar(value), true);
+            // What its dots stand for is there too, as in JSON.
+            let outer = key.match_indices('.').filter(|_| !names.unmapped.is_empty());
+            for (at, _) in outer {
+                if let Some(targets) = key.get(..at).and_then(|outer| names.unmapped.get(outer)) {
+                    out.put(targets, Scalar::Structure, false);
+                }
+            }
         }
     }
 }

@@ -204,10 +204,15 @@ fn install_packages(what: &str, apt: &[&str], dnf: &[&str]) -> Result<()> {
         return Err(Failure::new(format!("{what} is missing, and neither apt-get nor dnf is there to install it")));
     };
     println!("installing {what}: {}", packages.join(" "));
-    if tool == "apt-get" {
-        show(as_root(tool).args(["update", "-q"]))?;
-    }
-    show(as_root(tool).args(["install", "-q", "-y"]).args(packages))
+    let installed = if tool == "apt-get" {
+        // A list that cannot be had anew may still do.
+        let _ = show(as_root(tool).args(["update", "-q"]));
+        show(as_root("env").args(["DEBIAN_FRONTEND=noninteractive", tool, "install", "-q", "-y"]).args(packages))
+    } else {
+        show(as_root(tool).args(["install", "-q", "-y"]).args(packages))
+    };
+    let by_hand = format!("{what} could not be installed; run as root: {tool} install {}", packages.join(" "));
+    installed.map_err(|failure| Failure::of(by_hand, failure))
 }
 
 /// `program`, through sudo unless this is root already.

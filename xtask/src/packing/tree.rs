@@ -66,9 +66,13 @@ impl Staged {
         place(build.third_party.as_bytes(), &documents.join("THIRD-PARTY"), PLAIN)?;
         let changes = fs::read(root.join("CHANGELOG.md")).naming("CHANGELOG.md")?;
         place(&gzip(&changes)?, &documents.join("changelog.gz"), PLAIN)?;
-        let install = root.join("docs/install.md");
-        if install.exists() {
-            copy(&install, &documents.join("install.md"))?;
+        // Pages for users; those for developers have names in capitals.
+        for page in fs::read_dir(root.join("docs")).naming("read docs")? {
+            let path = page.naming("read docs")?.path();
+            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if file.ends_with(".md") && file.starts_with(|c: char| c.is_ascii_lowercase()) {
+                copy(&path, &documents.join(file))?;
+            }
         }
         Ok(Self { common, completions: own.join("completions") })
     }

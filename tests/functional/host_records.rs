@@ -261,7 +261,7 @@ fn record_of_the_host_without_what_its_class_requires_is_a_base_event_that_has_a
     for class in CLASSES.into_iter().filter(|class| ![5001, 5019, 5020].contains(class)) {
         let event = bench.event(&said(class, 1, &[("x.y", text("kept"))]), |_| {});
         assert_eq!((&event["class_uid"], &event["unmapped"]["class_uid"]), (&0.into(), &class.into()));
-        assert_eq!(event["unmapped"]["x.y"], "kept");
+        assert_eq!(event["unmapped"]["x"]["y"], "kept");
     }
     let two = [("query_evidence.user.name", text("a")), ("query_evidence.group.name", text("b"))];
     let event = bench.event(&evidence(13, "User", &two), |_| {});

@@ -80,3 +80,29 @@ fn the_agent_runs_with_the_allocator_that_its_memory_is_measured_with() -> anyho
     }
     Ok(())
 }
+
+/// A number and its unit behind a key, e.g. `96M`, in bytes; of a percentage its number.
+fn wall(unit: &str, key: &str) -> anyhow::Result<u64> {
+    let value = unit.lines().find_map(|line| line.strip_prefix(&format!("{key}="))).with_context(|| key.to_owned())?;
+    let digits = value.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let shift = match value.trim_start_matches(digits) {
+        "G" => 30,
+        "M" => 20,
+        _ => 0,
+    };
+    Ok(digits.parse::<u64>()? << shift)
+}
+
+/// What the agent holds by itself is reached before the wall: else the kernel ends what could have given way.
+#[test]
+fn walls_of_the_agent_stand_behind_the_limits_that_it_holds_itself() -> anyhow::Result<()> {
+    let unit = std::fs::read_to_string(units().join("picket-agent.service"))?;
+    let limits = shared::fleet::AgentConfig::default().limits;
+    let (high, max) = (wall(&unit, "MemoryHigh")?, wall(&unit, "MemoryMax")?);
+    ensure!(limits.memory_bytes * 5 / 4 < high && high < max, "{} {high} {max}", limits.memory_bytes);
+    let quota = wall(&unit, "CPUQuota")?;
+    ensure!(limits.cpu_percent.is_none_or(|percent| percent < quota), "{:?} {quota}", limits.cpu_percent);
+    // A thread that is stuck is found within half of it; a spool or journal that is slow is not stuck.
+    ensure!(wall(&unit, "WatchdogSec").is_ok_and(|seconds| seconds >= 30));
+    Ok(())
+}

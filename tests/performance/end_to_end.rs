@@ -11,17 +11,21 @@ use shared::time::Clock;
 
 use crate::report::{Report, median};
 use crate::yardstick::{Pass, zstd_blocks};
-use crate::{folder, known, option, rsyslog};
+use crate::{folder, known, normalize, option, rsyslog};
 
 const DEADLINE: Duration = Duration::from_secs(600);
-const MIB: f64 = 1_048_576.0;
+/// Bytes.
+pub const MIB: f64 = 1_048_576.0;
 const GIB: f64 = 1_073_741_824.0;
 
 /// What is measured.
 pub struct Plan {
-    mib: u64,
-    runs: u64,
-    seed: u64,
+    /// How large the input is.
+    pub mib: u64,
+    /// How often it is read.
+    pub runs: u64,
+    /// What it is drawn from.
+    pub seed: u64,
 }
 
 impl Plan {
@@ -33,6 +37,12 @@ impl Plan {
             runs: option(arguments, "--runs", 5)?,
             seed: option(arguments, "--seed", 1)?,
         })
+    }
+
+    /// When the first line was written: an hour ago, so that nothing is flagged for a time that cannot be right.
+    pub fn first_second(&self) -> anyhow::Result<u64> {
+        let now = u64::try_from(Clock::System.now().as_ms() / 1_000).context("read the clock")?;
+        Ok(now - 3_600)
     }
 }
 
@@ -73,13 +83,16 @@ fn measure(plan: &Plan, programs: Option<&Programs>) -> anyhow::Result<()> {
     if let Err(why) = &rsyslog {
         println!("rsyslog is not measured: {why}");
     }
-    let (mut passes, mut runs, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut passes, mut opened, mut runs, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for number in 1..=plan.runs {
         println!("run {number} of {}", plan.runs);
         let bytes = std::fs::read(&input.path).with_context(|| format!("read {}", input.path.display()))?;
         passes.push(zstd_blocks(&bytes)?);
-        drop(bytes);
         if let Some(programs) = programs {
+            let frames = normalize::sealed(&bytes)?;
+            drop(bytes);
+            opened.push(normalize::open(&frames, input.lines)?);
+            drop(frames);
             runs.push(one_run(programs, &here.join("run"), &input).with_context(|| format!("run {number}"))?);
         }
         if let Ok(tools) = &rsyslog {
@@ -89,6 +102,9 @@ fn measure(plan: &Plan, programs: Option<&Programs>) -> anyhow::Result<()> {
     println!("\n{} MiB, {} lines, seed {}, medians of {} runs", plan.mib, input.lines, plan.seed, plan.runs);
     let mut report = Report::default();
     add_picket(&mut report, &input, &passes, &runs);
+    if !opened.is_empty() {
+        normalize::add(&mut report, as_f64(input.bytes), input.lines, &passes, &opened);
+    }
     add_rsyslog(&mut report, &input, &others);
     report.print(&here.join("figures.json"))?;
     std::fs::remove_file(&input.path).with_context(|| format!("remove {}", input.path.display()))
@@ -97,10 +113,9 @@ fn measure(plan: &Plan, programs: Option<&Programs>) -> anyhow::Result<()> {
 fn input(here: &Path, plan: &Plan) -> anyhow::Result<Input> {
     let path = here.join("corpus.log");
     let mut file = File::create(&path).with_context(|| format!("create {}", path.display()))?;
-    // Lines of an hour ago: nothing is flagged for a time that cannot be right.
-    let now = u64::try_from(Clock::System.now().as_ms() / 1_000).context("read the clock")?;
-    let (bytes, lines) =
-        Corpus::starting(plan.seed, now - 3_600).write(&mut file, plan.mib << 20).context("write the corpus")?;
+    let (bytes, lines) = Corpus::starting(plan.seed, plan.first_second()?)
+        .write(&mut file, plan.mib << 20)
+        .context("write the corpus")?;
     Ok(Input { path, bytes, lines })
 }
 

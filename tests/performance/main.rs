@@ -9,6 +9,7 @@ mod host;
 mod layout;
 mod log;
 mod matcher;
+mod normalize;
 mod packets;
 mod report;
 mod rsyslog;
@@ -19,9 +20,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-const USAGE: &str = "picket-bench [end-to-end | yardsticks] [--mib N] [--runs N] [--seed S] | layout | log [--mib N] [--runs N] | \
-     packets [--mib N] [--runs N] | packets --live [--mib N] [--seconds S] | host [--seconds S] [--files N] | \
-     matcher [--runs N] [--seed S]";
+const USAGE: &str = "picket-bench [end-to-end | yardsticks | normalize] [--mib N] [--runs N] [--seed S] | layout | \
+     log [--mib N] [--runs N] | packets [--mib N] [--runs N] | packets --live [--mib N] [--seconds S] | \
+     host [--apart] [--seconds S] [--files N] | matcher [--runs N] [--seed S]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,8 +35,10 @@ fn main() -> ExitCode {
         ["matcher", rest @ ..] => matcher::Plan::parse(rest).and_then(|plan| matcher::run(&plan)),
         ["packets", "--live", rest @ ..] => packets::live::Plan::parse(rest).and_then(|plan| packets::live::run(&plan)),
         ["packets", rest @ ..] => packets::Plan::parse(rest).and_then(|plan| packets::run(&plan)),
+        ["host", "--apart", rest @ ..] => host::apart(rest),
         ["host", rest @ ..] => host::Plan::parse(rest).and_then(|plan| host::run(&plan)),
         [packets::CHILD, name] => packets::fill(name),
+        ["normalize", rest @ ..] => end_to_end::Plan::parse(rest).and_then(|plan| normalize::run(&plan)),
         ["yardsticks", rest @ ..] => end_to_end::Plan::parse(rest).and_then(|plan| end_to_end::yardsticks(&plan)),
         ["end-to-end", rest @ ..] | rest => end_to_end::Plan::parse(rest).and_then(|plan| end_to_end::run(&plan)),
     };

@@ -108,10 +108,16 @@ pub const USER: &[&str] = &[
 /// How it ended.
 pub const OUTCOME: &[&str] = &["status_id"];
 
+/// What stands under a key whose dots nest, or, where they do not, stay.
+fn within<'v>(object: &'v Value, key: &str) -> Option<&'v Value> {
+    let below = |(head, rest): (&str, &str)| within(object.get(head)?, rest);
+    object.get(key).or_else(|| key.split_once('.').and_then(below))
+}
+
 /// Every value that stands at a path.
 pub fn at<'v>(event: &'v Value, path: &str) -> Vec<&'v Value> {
     if let Some(key) = path.strip_prefix("unmapped.") {
-        return event["unmapped"].get(key).into_iter().collect();
+        return within(&event["unmapped"], key).into_iter().collect();
     }
     let mut found = vec![event];
     for segment in path.split('.') {

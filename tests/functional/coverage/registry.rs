@@ -16,7 +16,7 @@ pub struct Parser {
 pub struct Registry {
     /// `FORMATS`, in order.
     pub formats: Vec<Parser>,
-    /// The programs of syslog, in order.
+    /// `PROGRAMS`, those of syslog, in order.
     pub programs: Vec<Parser>,
 }
 
@@ -36,17 +36,17 @@ impl Registry {
             let module = between(entry, "parse: ", ",").split("::").next().unwrap().trim().to_owned();
             Parser { about: about(room, &module), names: vec![name] }
         });
-        let table = between(&programs, "fn parser(", "_ => return None");
+        let table = between(&programs, "static PROGRAMS", "\n];");
         let mut arms = Vec::new();
         let mut names = Vec::new();
         for piece in table.split('"').enumerate() {
             match piece {
                 (at, name) if at % 2 == 1 => names.push(name.to_owned()),
                 (_, code) => {
-                    if let Some((_, target)) = code.split_once("=>")
+                    if let Some((_, target)) = code.split_once("],")
                         && !names.is_empty()
                     {
-                        let module = target.split("::").next().unwrap().trim().trim_start_matches('{').trim();
+                        let module = target.split("::").next().unwrap().trim();
                         let folder = if room.join("program").join(format!("{module}.rs")).exists()
                             || room.join("program").join(module).exists()
                         {

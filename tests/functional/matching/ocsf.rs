@@ -43,6 +43,7 @@ fn a_where_finds_paths_lists_heads_and_unmapped_keys() {
     event.push(Attribute::SrcEndpointIp, "::ffff:192.0.2.5");
     event.push(Attribute::Message, "a query");
     event.unmap("zone", "dmz");
+    event.unmap("picket.merged", "repeats");
     for (text, expected) in [
         ("query.hostname|endswith: .example.com", true),
         ("{ class_uid: 4003, activity_id: 6, type_uid: 400306, category_uid: 4 }", true),
@@ -52,6 +53,9 @@ fn a_where_finds_paths_lists_heads_and_unmapped_keys() {
         ("dst_endpoint|exists: true", false),
         ("unmapped.zone: DMZ", true),
         ("zone: dmz", true),
+        ("unmapped.picket.merged: repeats", true),
+        ("unmapped.picket|exists: true", true),
+        ("unmapped.pick|exists: true", false),
         ("QueryName|startswith: mail.", true),
         ("- class_uid: 4001\n- severity_id|gte: 1", true),
         ("user.name: null", true),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -19,8 +20,10 @@ pub struct Root {
     namespace: Namespace,
 }
 
-/// The folder as debootstrap made it, kept beside the build for the next run.
+/// The folder as debootstrap made it, kept beside the build for the next run. One test makes it, the others wait for it.
 fn archive() -> anyhow::Result<Option<PathBuf>> {
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let kept = build_folder()?.join("debootstrap");
     let archive = kept.join("bookworm.tar");
     if archive.is_file() {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use picket_tests::harness::{Aggregator, LogFile, assert_books, await_until};
+use picket_tests::harness::{Aggregator, LogFile, Place, assert_books, await_until};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::DEADLINE;
@@ -143,6 +143,38 @@ fn signal_reads_a_file_again_that_looks_unchanged() -> anyhow::Result<()> {
     let file = of_file(&world.file())?;
     assert_eq!(file.len(), 1);
     assert_eq!(file[0]["http_request"]["user_agent"], "kube-probe/1.30");
+    world.pair.finish(DEADLINE)
+}
+
+#[test]
+fn lines_are_read_with_the_parsers_of_their_time_when_the_files_of_these_say_something_else() -> anyhow::Result<()> {
+    let place = Place::new("reload-parsers")?;
+    let file = place.at("door.yaml");
+    let write = |capture: &str| {
+        let text = format!("parsers:\n  - {{ name: door, class: base_event, regex: '^door (?<{capture}>\\d+)' }}\n");
+        std::fs::write(&file, text)
+    };
+    write("first")?;
+    let parsers = format!("parsers: [{}]", file.display());
+    let mut world = World::start_in(place, ", format: door", &[("parsers", &parsers)])?;
+    let mut log = LogFile::open(&world.pair.logs().join("app.log"))?;
+    for (changes, capture) in ["first", "second", "third"].into_iter().enumerate() {
+        write(capture)?;
+        await_said(&world.pair.aggregator, TAKEN, changes)?;
+        log.write(format!("door {changes}\n").as_bytes())?;
+        world.await_delivered(changes + 1)?;
+    }
+    let events = by_uid(of_file(&world.file())?);
+    let mut read: Vec<String> = events.values().map(|event| event["unmapped"].to_string().replace('"', "")).collect();
+    read.sort();
+    assert_eq!(read, ["{first:0}", "{second:1}", "{third:2}"]);
+    world.pair.aggregator.stop()?;
+    std::fs::remove_file(world.pair.aggregator.state().join("cursors/lines"))?;
+    std::fs::remove_file(world.file())?;
+    write("fourth")?;
+    world.pair.aggregator.start()?;
+    world.pair.await_quiet(DEADLINE)?;
+    assert!(by_uid(of_file(&world.file())?) == events, "the same events as in their time");
     world.pair.finish(DEADLINE)
 }
 

@@ -103,11 +103,17 @@ pub const DROPPED: usize = 4;
 
 impl World {
     pub fn start(name: &str) -> anyhow::Result<Self> {
+        Self::start_in(Place::new(name)?, "", &[])
+    }
+
+    /// With further keys of the file source, and others of aggregator.yaml.
+    pub fn start_in(place: Place, of_source: &str, others: &[(&str, &str)]) -> anyhow::Result<Self> {
         let server = Server::start()?;
-        let place = Place::new(name)?;
-        let fleet = fleet(&place.at("logs"), "");
+        let fleet = fleet(&place.at("logs"), of_source);
         let keys = keys(&server);
-        let keys: Vec<(&str, &str)> = keys.iter().map(|(key, line)| (*key, line.as_str())).collect();
+        let own = keys.iter().filter(|(key, _)| !others.iter().any(|(other, _)| other == key));
+        let keys: Vec<(&str, &str)> =
+            own.map(|(key, line)| (*key, line.as_str())).chain(others.iter().copied()).collect();
         let pair = Pair::start_configured(place, &fleet, &keys)?;
         Ok(Self { pair, server })
     }
@@ -183,6 +189,22 @@ pub fn by_uid_at_least_once(events: Vec<Value>) -> BTreeMap<String, Value> {
         }
     }
     by_uid
+}
+
+/// Every file below a folder, and its bytes.
+pub fn files_below(folder: &std::path::Path) -> anyhow::Result<Vec<(PathBuf, Vec<u8>)>> {
+    let (mut folders, mut files) = (vec![folder.to_path_buf()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))? {
+            let entry = entry?;
+            match entry.file_type()? {
+                kind if kind.is_dir() => folders.push(entry.path()),
+                kind if kind.is_file() => files.push((entry.path(), std::fs::read(entry.path())?)),
+                _ => {}
+            }
+        }
+    }
+    Ok(files)
 }
 
 /// How many events these stand for.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use agent::config::Endpoint;
+use agent::limits::Governor;
 use agent::own_traffic::OwnTraffic;
 use agent::uplink::{Identity, Spool, UplinkConfig, UplinkStatus};
 use aggregator::ca::Authority;
@@ -180,8 +181,8 @@ pub struct FixedIdentity {
     pub renewal: Arc<Mutex<Option<RenewRequest>>>,
     /// What came back.
     pub reply: Arc<Mutex<Option<Reply>>>,
-    /// What the fleet said.
-    pub configured: Arc<Mutex<Vec<serde_json::Value>>>,
+    /// What the fleet said, and the challenge of the session.
+    pub configured: Arc<Mutex<Vec<(serde_json::Value, u64)>>>,
 }
 
 impl Identity for FixedIdentity {
@@ -205,8 +206,8 @@ impl Identity for FixedIdentity {
         Ok(())
     }
 
-    fn configured(&mut self, config: serde_json::Value) -> Result<(), String> {
-        self.configured.lock().unwrap().push(config);
+    fn configured(&mut self, config: serde_json::Value, challenge: u64) -> Result<(), String> {
+        self.configured.lock().unwrap().push((config, challenge));
         Ok(())
     }
 
@@ -414,7 +415,7 @@ pub struct Up {
 }
 
 impl Up {
-    pub fn start(aggregators: Vec<Endpoint>, spool: MemorySpool, identity: FixedIdentity) -> Self {
+    pub fn start(aggregators: Vec<Endpoint>, spool: MemorySpool, mut identity: FixedIdentity) -> Self {
         let (status, stop) = (Arc::new(UplinkStatus::new(Clock::System)), Stop::new());
         let config = UplinkConfig {
             aggregators,
@@ -425,9 +426,11 @@ impl Up {
             local_fleet: false,
             running: watch::channel(String::new()).1,
             told: watch::channel(serde_json::Value::Null).1,
+            governor: Governor::new(Clock::System),
         };
         let (for_task, until) = (Arc::clone(&status), stop.clone());
-        let task = tokio::spawn(async move { agent::uplink::run(config, spool, identity, &for_task, until).await });
+        let task =
+            tokio::spawn(async move { agent::uplink::run(config, spool, &mut identity, &for_task, until).await });
         Self { status, stop, task }
     }
 

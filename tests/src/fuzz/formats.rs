@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use aggregator::event::Event;
-use aggregator::normalize::audit::join::{GROUPS_MAX, Group, Joiner, Part};
+use aggregator::normalize::join::{GROUPS_MAX, Group, Joiner, Part};
 use aggregator::normalize::{Format, Line, Origin};
 use shared::identity::EventId;
 
@@ -179,6 +179,7 @@ pub fn joiner(bytes: &[u8]) {
         let part = Part {
             id: EventId { chain: chain(), record, part: 0 },
             line: Line { raw, read_at: NOW, received_at: NOW, full_size: None },
+            redacted: false,
         };
         offered += 1;
         let Ok(taken) = joiner.offer(&part, &(record % 8 == 0), &mut emit);

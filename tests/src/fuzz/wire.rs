@@ -107,6 +107,7 @@ pub(super) fn hello() -> AgentHello {
         labels: std::collections::BTreeMap::new(),
         config: String::new(),
         local_fleet: false,
+        challenge: u64::MAX,
         chains: vec![summary],
     }
 }

@@ -1,11 +1,12 @@
 //! One aggregator and one enrolled agent that reads `logs/*.log` of a place: what most tests begin with.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
 
-use super::lake::{Row, parquet_files, rows};
+use super::lake::{Row, parquet_files, rows_of};
 use super::{Agent, Aggregator, Metrics, Pace, Place, Programs, assert_books, await_until};
 
 /// The two, in a place of their own.
@@ -91,8 +92,16 @@ impl Pair {
     /// # Panics
     /// The books do not add up.
     #[track_caller]
-    pub fn finish(mut self, deadline: Duration) -> anyhow::Result<()> {
+    pub fn finish(self, deadline: Duration) -> anyhow::Result<()> {
         assert_books(&self.await_quiet(deadline)?);
+        self.stop()
+    }
+
+    /// Stops both, for an agent that is never quiet: one that tells of processes tells of those that ask it how it is.
+    ///
+    /// # Errors
+    /// A program does not stop with 0.
+    pub fn stop(mut self) -> anyhow::Result<()> {
         self.agent.stop()?;
         self.aggregator.stop()?;
         self.place.keep_as_evidence(false);
@@ -117,19 +126,21 @@ impl Pair {
     /// They are fewer at `deadline`; the message says how many, and what both programs said last.
     pub fn await_lines(&self, count: usize, deadline: Duration) -> anyhow::Result<Vec<Row>> {
         let (lake, logs) = (self.aggregator.lake(), self.logs());
-        let (mut files, mut seen) = (Vec::new(), 0);
+        let (mut read, mut found) = (BTreeSet::new(), Vec::new());
         let arrived = await_until(&format!("{count} lines in the lake"), deadline, || {
-            let now = parquet_files(&lake).unwrap_or_default();
-            if now == files {
-                return Ok(None);
+            // A file of the list is whole and never changes, but the list may be of a moment ago.
+            for path in parquet_files(&lake).unwrap_or_default() {
+                if read.contains(&path) {
+                    continue;
+                }
+                let Ok(rows) = rows_of(&lake, &path) else { return Ok(None) };
+                found.extend(rows.into_iter().filter(|row| Path::new(&row.log_name).starts_with(&logs)));
+                read.insert(path);
             }
-            // A file of the list is whole, but the list may be of a moment ago.
-            let Ok(rows) = rows(&lake) else { return Ok(None) };
-            files = now;
-            let rows: Vec<Row> = rows.into_iter().filter(|row| Path::new(&row.log_name).starts_with(&logs)).collect();
-            seen = rows.len();
-            Ok((seen >= count).then_some(rows))
+            Ok((found.len() >= count).then_some(()))
         });
+        let seen = found.len();
+        let arrived = arrived.map(|()| found);
         arrived.with_context(|| {
             format!("the lake holds {seen}; logs: {} {}", self.agent.log().display(), self.aggregator.log().display())
         })

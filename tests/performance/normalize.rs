@@ -1,0 +1,111 @@
+//! `picket-bench normalize`: what it takes to open frames and normalize their lines, beside the yardstick.
+//!
+//! In: the lines that everything is measured on, sealed into frames as an agent seals them. Out: CPU of this process while one
+//! interpreter opens every frame and shows each event to a sink that counts: no journal, no lake.
+
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use aggregator::journal::{Received, Wrap};
+use aggregator::pipeline::interpret::Interpreter;
+use anyhow::{Context, ensure};
+use picket_tests::harness::Corpus;
+use shared::batch::{Batch, HostContext, Line, Origin};
+use shared::frame::{Frame, Place, Sealer};
+use shared::identity::{AgentId, ChainId, Epoch, FrameHash, Lane};
+use shared::limits::FRAME_RAW_BYTES_SEAL;
+use shared::time::{Clock, Timestamp};
+
+use crate::end_to_end::{MIB, Plan, as_f64};
+use crate::folder;
+use crate::report::{Report, median};
+use crate::yardstick::{Pass, cpu_seconds, zstd_blocks};
+
+const CHAIN: ChainId = ChainId { agent: AgentId([1; 16]), lane: Lane::Normal, epoch: Epoch(1) };
+
+/// Measures and prints.
+pub fn run(plan: &Plan) -> anyhow::Result<()> {
+    let mut bytes = Vec::new();
+    let size = usize::try_from(plan.mib << 20).context("so much does not fit into memory")?;
+    let lines = Corpus::starting(plan.seed, plan.first_second()?).fill(&mut bytes, size);
+    let frames = sealed(&bytes)?;
+    let (mut passes, mut opened) = (Vec::new(), Vec::new());
+    for _ in 0..plan.runs {
+        passes.push(zstd_blocks(&bytes)?);
+        opened.push(open(&frames, lines)?);
+    }
+    println!("{} MiB, {lines} lines, seed {}, medians of {} runs", plan.mib, plan.seed, plan.runs);
+    let mut report = Report::default();
+    add(&mut report, as_f64(bytes.len() as u64), lines, &passes, &opened);
+    report.print(&folder("normalize")?.join("figures.json"))
+}
+
+/// The lines as frames of one agent, each as large as an agent's.
+pub fn sealed(bytes: &[u8]) -> anyhow::Result<Vec<Frame>> {
+    let now = Clock::System.now();
+    let source = Arc::new(Origin {
+        source: "corpus".to_owned(),
+        kind: "file".to_owned(),
+        log_name: "/var/log/corpus.log".to_owned(),
+        ..Origin::default()
+    });
+    let host = HostContext { hostname: "bench".to_owned(), ..HostContext::default() };
+    let mut sealer = Sealer::new().context("make a sealer")?;
+    let (mut batch, mut frames, mut first_record, mut offset) = (Batch::default(), Vec::new(), 1, 0);
+    // The first of a chain is its genesis.
+    let mut sequence = 2;
+    let mut lines = bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|byte| *byte == b'\n').peekable();
+    while let Some(line) = lines.next() {
+        let origin = batch.origin(&source);
+        let full_size = line.len() as u64;
+        batch.push_line(origin, now, Line { bytes: line, offset, full_size, flags: 0 });
+        offset += full_size + 1;
+        if batch.raw_len() >= FRAME_RAW_BYTES_SEAL || lines.peek().is_none() {
+            let place = Place { chain: CHAIN, sequence, first_record, prev: FrameHash::ZERO, sealed_at: now };
+            let frame = batch.with_columns(&host, |records, columns| sealer.data(&place, records, columns));
+            frames.push(frame.context("seal a frame")?);
+            (sequence, first_record) = (sequence + 1, first_record + u64::from(batch.records()));
+            batch.clear();
+        }
+    }
+    Ok(frames)
+}
+
+/// Opens and normalizes everything once; the CPU that it took.
+pub fn open(frames: &[Frame], lines: u64) -> anyhow::Result<f64> {
+    let now = Clock::System.now();
+    let wrap = Wrap { position: 1, records_before: 0, received: Received::own(now), is_cut: false };
+    let mut interpreter = Interpreter::default();
+    let start = cpu_seconds();
+    let mut events = 0;
+    for frame in frames {
+        events += shown(&mut interpreter, &wrap, frame, now);
+    }
+    let cpu = cpu_seconds() - start;
+    ensure!(events == lines, "{events} events of {lines} lines");
+    Ok(cpu)
+}
+
+/// How many events a frame has.
+fn shown(interpreter: &mut Interpreter, wrap: &Wrap, frame: &Frame, now: Timestamp) -> u64 {
+    let mut events = 0;
+    let shown = interpreter.frame(wrap, frame, now, &mut |event| {
+        black_box(event);
+        events += 1;
+        Ok::<(), Infallible>(())
+    });
+    match shown {
+        Ok(_) => events,
+        Err(never) => match never {},
+    }
+}
+
+/// The figures: of the corpus's `bytes` and `lines`, and of the same runs' yardsticks.
+pub fn add(report: &mut Report, bytes: f64, lines: u64, passes: &[Pass], opened: &[f64]) {
+    let cpu = median(opened.iter().copied());
+    let ratio = median(opened.iter().zip(passes).map(|(cpu, pass)| cpu / pass.cpu_seconds));
+    report.add("open + normalize: CPU over zstd's (≤ 3)", ratio, "x");
+    report.add("open + normalize: throughput of a core", cpu.map(|cpu| bytes / MIB / cpu), "MiB/s");
+    report.add("open + normalize: a line", cpu.map(|cpu| cpu * 1e9 / as_f64(lines)), "ns");
+}

@@ -328,6 +328,29 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// Both ends of a finding's evidence: the keys of each one's host, of which the first that is there counts, and of its port.
+    pub(super) fn push_evidence_ends(&mut self, event: &mut Event<'a>, [source, destination]: [(&[&str], &str); 2]) {
+        let ends = [
+            (
+                source,
+                Attribute::EvidencesSrcEndpointIp,
+                Attribute::EvidencesSrcEndpointHostname,
+                Attribute::EvidencesSrcEndpointPort,
+            ),
+            (
+                destination,
+                Attribute::EvidencesDstEndpointIp,
+                Attribute::EvidencesDstEndpointHostname,
+                Attribute::EvidencesDstEndpointPort,
+            ),
+        ];
+        for ((hosts, port), ip, name, number) in ends {
+            if hosts.iter().any(|host| self.push_host(event, ip, name, host)) && self.is_port(port) {
+                self.push(event, number, port);
+            }
+        }
+    }
+
     /// [`push`](Self::push) for each line of a table whose attribute nothing has set yet.
     pub(super) fn push_new(&mut self, event: &mut Event<'a>, table: &[(Attribute, &str)]) {
         for (attribute, key) in table {

@@ -291,7 +291,13 @@ pub(super) fn access_list<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     if let Some(hits) = after(rest, "hit-cnt ").and_then(number) {
         event.push(Attribute::Count, hits.max(1));
     }
-    if matches!(verdict, "permitted" | "est-allowed") {
+    verdicted(matches!(verdict, "permitted" | "est-allowed"), event);
+    true
+}
+
+/// What an access list let through or not.
+pub(super) fn verdicted(permitted: bool, event: &mut Event<'_>) {
+    if permitted {
         event.activity_id = 6;
         controlled(event, Control::Allowed);
         success(event);
@@ -300,7 +306,6 @@ pub(super) fn access_list<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         controlled(event, Control::Blocked);
         failure(event, "");
     }
-    true
 }
 
 /// `Built …` and `Teardown …` of connections, translations and local hosts.

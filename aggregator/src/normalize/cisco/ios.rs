@@ -6,7 +6,7 @@
 use super::super::endpoint::{self, push_destination, push_source};
 use super::super::outcome::{Control, controlled, failure, success};
 use super::super::text::{between, cut, number, port, word};
-use super::flow::push_protocol;
+use super::flow::{push_protocol, verdicted};
 use super::{Mnemonic, after, ios_access, vpn};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -92,18 +92,6 @@ fn access_log<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     }
     verdicted(verdict.starts_with("permitted"), event);
     true
-}
-
-fn verdicted(permitted: bool, event: &mut Event<'_>) {
-    if permitted {
-        event.activity_id = 6;
-        controlled(event, Control::Allowed);
-        success(event);
-    } else {
-        event.activity_id = 5;
-        controlled(event, Control::Blocked);
-        failure(event, "");
-    }
 }
 
 /// `A:p`.

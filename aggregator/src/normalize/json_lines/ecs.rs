@@ -168,27 +168,13 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
 /// Both ends, as every class has them that has any.
 fn ends<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     if event.class == Class::DetectionFinding {
-        let ends = [
-            (
-                ["source.ip", "client.ip", "source.address"],
-                "source.port",
-                Attribute::EvidencesSrcEndpointIp,
-                Attribute::EvidencesSrcEndpointHostname,
-                Attribute::EvidencesSrcEndpointPort,
-            ),
-            (
-                ["destination.ip", "server.ip", "destination.address"],
-                "destination.port",
-                Attribute::EvidencesDstEndpointIp,
-                Attribute::EvidencesDstEndpointHostname,
-                Attribute::EvidencesDstEndpointPort,
-            ),
-        ];
-        for (hosts, port, ip, name, number) in ends {
-            if hosts.into_iter().any(|host| fields.push_host(event, ip, name, host)) && fields.is_port(port) {
-                fields.push(event, number, port);
-            }
-        }
+        fields.push_evidence_ends(
+            event,
+            [
+                (&["source.ip", "client.ip", "source.address"], "source.port"),
+                (&["destination.ip", "server.ip", "destination.address"], "destination.port"),
+            ],
+        );
         return;
     }
     let sources = [("source.ip", "source.port"), ("client.ip", "client.port"), ("source.address", "source.port")];

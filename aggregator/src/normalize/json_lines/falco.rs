@@ -86,27 +86,13 @@ fn evidence<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
         event.push(Attribute::EvidencesFilePath, path);
         event.push(Attribute::EvidencesFileTypeId, 0);
     }
-    let ends = [
-        (
-            ["output_fields.fd.cip", "output_fields.fd.lip"],
-            "output_fields.fd.cport",
-            Attribute::EvidencesSrcEndpointIp,
-            Attribute::EvidencesSrcEndpointHostname,
-            Attribute::EvidencesSrcEndpointPort,
-        ),
-        (
-            ["output_fields.fd.sip", "output_fields.fd.rip"],
-            "output_fields.fd.sport",
-            Attribute::EvidencesDstEndpointIp,
-            Attribute::EvidencesDstEndpointHostname,
-            Attribute::EvidencesDstEndpointPort,
-        ),
-    ];
-    for (hosts, port, ip, name, number) in ends {
-        if hosts.into_iter().any(|host| fields.push_host(event, ip, name, host)) && fields.is_port(port) {
-            fields.push(event, number, port);
-        }
-    }
+    fields.push_evidence_ends(
+        event,
+        [
+            (&["output_fields.fd.cip", "output_fields.fd.lip"], "output_fields.fd.cport"),
+            (&["output_fields.fd.sip", "output_fields.fd.rip"], "output_fields.fd.sport"),
+        ],
+    );
     if fields.peek("output_fields.container.id").is_some_and(|id| id != "host" && id != "<NA>") {
         fields.push_all(
             event,

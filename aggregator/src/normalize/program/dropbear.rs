@@ -117,14 +117,6 @@ fn failed<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> b
         }
         return true;
     }
-    let tried = ["Login attempt with wrong user ", "Max auth tries reached - user "]
-        .into_iter()
-        .find_map(|start| Some((start, from(message.strip_prefix(start)?)?)));
-    if let Some((start, (user, peer))) = tried {
-        logon(unquoted(user), "", Some(peer), header, event);
-        failure(event, if start.starts_with("Max") { "Max auth tries reached" } else { "invalid user" });
-        return true;
-    }
     let user = between(message, "'", "'").map(|(user, _)| user);
     let rejects =
         message.ends_with("rejected") || message.ends_with("is locked") || message.contains(" must be owned by ");

@@ -2,7 +2,7 @@
 
 use super::super::fields::{Fields, Leaf};
 use super::super::json_lines::{push_ftp_code, push_ftp_command, push_rcode};
-use super::super::{endpoint, http_fields, outcome, tls_fields};
+use super::super::{endpoint, fingerprints, http_fields, outcome};
 use super::logs::{listed, push_outcome};
 use crate::event::{Event, Value};
 use crate::schema::{Attribute, Class};
@@ -177,17 +177,14 @@ fn ssl<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     let established = fields.is_true("established");
     event.activity_id = if established { 1 } else { 4 };
     push_outcome(fields, event, "established", "validation_status");
-    tls_fields::push_ja4(fields, "ja4", event);
+    fingerprints::push_ja4(fields, "ja4", event);
     // OCSF has no `tls` without its version.
     if !fields.push(event, Attribute::TlsVersion, "version") {
         return;
     }
     fields.push_all(event, &[(Attribute::TlsCipher, "cipher"), (Attribute::TlsSni, "server_name")]);
-    tls_fields::push_ja3(fields, ["ja3", "ja3s"], event);
+    fingerprints::push_ja3(fields, ["ja3", "ja3s"], event);
 }
-
-/// `fingerprint.algorithm_id` 20.
-const HASSH: i64 = 20;
 
 fn ssh<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     event.activity_id = 1;
@@ -205,28 +202,7 @@ fn ssh<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
         Some("OUTBOUND") => event.set(Attribute::ConnectionDirectionId, 2),
         _ => {}
     }
-    let prints = [
-        (
-            "hassh",
-            "hasshAlgorithms",
-            Attribute::ClientHasshAlgorithm,
-            Attribute::ClientHasshFingerprintAlgorithmId,
-            Attribute::ClientHasshFingerprintValue,
-        ),
-        (
-            "hasshServer",
-            "hasshServerAlgorithms",
-            Attribute::ServerHasshAlgorithm,
-            Attribute::ServerHasshFingerprintAlgorithmId,
-            Attribute::ServerHasshFingerprintValue,
-        ),
-    ];
-    for (hash, text, algorithms, id, value) in prints {
-        if fields.push(event, value, hash) {
-            event.push(id, HASSH);
-            fields.push(event, algorithms, text);
-        }
-    }
+    fingerprints::push_hassh(fields, [("hassh", "hasshAlgorithms"), ("hasshServer", "hasshServerAlgorithms")], event);
 }
 
 fn ftp<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {

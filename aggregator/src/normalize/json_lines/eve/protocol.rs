@@ -5,12 +5,10 @@ use std::borrow::Cow;
 use super::super::super::fields::{Fields, Leaf};
 use super::super::super::outcome::{self, Control};
 use super::super::super::timestamp::Reference;
-use super::super::super::{http_fields, json, tls_fields};
+use super::super::super::{fingerprints, http_fields, json};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
-/// `fingerprint.algorithm_id` 20.
-const HASSH: i64 = 20;
 /// Most answers and recipients that are taken apart.
 const LISTED_MAX: usize = 64;
 
@@ -71,12 +69,12 @@ fn tls<'a>(fields: &mut Fields<'a>, reference: Reference, event: &mut Event<'a>)
     if event.value(Attribute::AppProtocolName).is_none() {
         event.push(Attribute::AppProtocolName, "tls");
     }
-    tls_fields::push_ja4(fields, "tls.ja4", event);
+    fingerprints::push_ja4(fields, "tls.ja4", event);
     if !fields.push(event, Attribute::TlsVersion, "tls.version") {
         return;
     }
     fields.push_all(event, &[(Attribute::TlsSni, "tls.sni"), (Attribute::TlsCipher, "tls.cipher")]);
-    tls_fields::push_ja3(fields, ["tls.ja3.hash", "tls.ja3s.hash"], event);
+    fingerprints::push_ja3(fields, ["tls.ja3.hash", "tls.ja3s.hash"], event);
     if fields.peek("tls.issuerdn").is_some() && fields.peek("tls.serial").is_some() {
         fields.push_all(
             event,
@@ -261,28 +259,11 @@ fn ssh<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     if !fields.push(event, Attribute::ProtocolVer, "ssh.client.proto_version") {
         fields.push(event, Attribute::ProtocolVer, "ssh.server.proto_version");
     }
-    let prints = [
-        (
-            "ssh.client.hassh.hash",
-            "ssh.client.hassh.string",
-            Attribute::ClientHasshAlgorithm,
-            Attribute::ClientHasshFingerprintAlgorithmId,
-            Attribute::ClientHasshFingerprintValue,
-        ),
-        (
-            "ssh.server.hassh.hash",
-            "ssh.server.hassh.string",
-            Attribute::ServerHasshAlgorithm,
-            Attribute::ServerHasshFingerprintAlgorithmId,
-            Attribute::ServerHasshFingerprintValue,
-        ),
-    ];
-    for (hash, text, algorithms, id, value) in prints {
-        if fields.push(event, value, hash) {
-            event.push(id, HASSH);
-            fields.push(event, algorithms, text);
-        }
-    }
+    fingerprints::push_hassh(
+        fields,
+        [("ssh.client.hassh.hash", "ssh.client.hassh.string"), ("ssh.server.hassh.hash", "ssh.server.hassh.string")],
+        event,
+    );
 }
 
 fn smtp<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {

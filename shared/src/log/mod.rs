@@ -54,12 +54,15 @@ use crate::limits::SEGMENT_RESERVE_BYTES;
 use crate::time::Clock;
 use segment::encode_record;
 
-/// A large group is written in pieces of this size as it comes together, while they are in the processor's cache. It
-/// stays in memory until it is synced: what a failed sync takes with it is written again from there. (Small in tests,
-/// whose groups are.)
-const PIECE_BYTES: usize = if cfg!(test) { 2 << 10 } else { 256 << 10 };
+/// A large group is written in pieces of this size as it comes together, so that the disk is at work meanwhile; each
+/// piece costs a call that waits for other processors. It stays in memory until it is synced: what a failed sync takes
+/// with it is written again from there. (Small in tests, whose groups are.)
+const PIECE_BYTES: usize = if cfg!(test) { 2 << 10 } else { 1 << 20 };
 /// Room for pending records that is kept between commits in any case.
 const BUFFER_BYTES_KEPT: usize = 1 << 20;
+/// One part in so many of the room beyond it goes with each commit that did not need it. Large and small groups come in
+/// turns: to ask the system for the same pages each time takes longer than to fill them.
+const BUFFER_SHRINKS_BY: usize = 8;
 
 /// How a log is laid out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -380,9 +383,9 @@ impl Log {
         fault::point(done);
         self.committed = self.end();
         let offsets = self.pending.drain(..).map(|pending| pending.offset).collect();
-        // The next group is often as large.
-        self.buffer.shrink_to(self.buffer.len().max(BUFFER_BYTES_KEPT));
+        let (used, room) = (self.buffer.len(), self.buffer.capacity());
         self.buffer.clear();
+        self.buffer.shrink_to(used.max(room - room / BUFFER_SHRINKS_BY).max(BUFFER_BYTES_KEPT));
         self.written = 0;
         Ok(offsets)
     }

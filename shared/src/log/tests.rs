@@ -301,6 +301,28 @@ fn failed_sync_moves_the_records_to_a_new_segment() {
 }
 
 #[test]
+fn room_for_large_groups_goes_little_by_little() {
+    const LARGE: usize = 8 << 20;
+    let (dir, options) = (Dir::new("room"), Options { segment_bytes: 128 << 20, ..OPTIONS });
+    let fs = Arc::new(ModelFs::default());
+    let mut log = Log::open(fs, &dir.0, options, Clock::System, &mut |_| {}, &Vec::new).unwrap().log;
+    let mut commit = |bytes: usize| {
+        let frame = vec![7; bytes.min(1 << 20)];
+        (0..bytes / frame.len()).for_each(|_| log.append(Kind::Frame, &[&frame]).unwrap());
+        log.commit(&|| unreachable!()).unwrap();
+        log.buffer.capacity()
+    };
+    assert!(commit(LARGE) >= LARGE);
+    // Large and small groups in turns find the room that they need.
+    for _ in 0..4 {
+        assert!(commit(100) > LARGE / 4 * 3);
+        assert!(commit(LARGE) >= LARGE);
+    }
+    let after: Vec<usize> = (0..40).map(|_| commit(100)).collect();
+    assert_eq!(after.last(), Some(&BUFFER_BYTES_KEPT), "{after:?}");
+}
+
+#[test]
 fn records_larger_than_a_read_are_found() {
     let dir = Dir::new("large");
     let mut seen = open(&dir);

@@ -199,7 +199,7 @@ impl Fleet {
     pub fn document(&self, agent: AgentId, host: &HostFacts) -> Document {
         let matching = self.matching(host);
         let layers = std::iter::once(&self.defaults).chain(matching.iter().map(|group| &group.body));
-        let mut layer = value_of(&merge::layers(layers));
+        let mut layer = value_of(merge::layers(layers));
         if let Some(Value::Object(sources)) = layer.get_mut("sources") {
             let off = |source: &Value| source.get("enabled").and_then(Value::as_str) == Some("false");
             sources.retain(|_, source| !off(source));
@@ -224,13 +224,13 @@ fn read_layer(layer: &Value, groups: Vec<String>) -> Result<AgentConfig, String>
     }
 }
 
-fn value_of(node: &Node) -> Value {
-    match &node.kind {
+fn value_of(node: Node) -> Value {
+    match node.kind {
         Kind::Null => Value::Null,
-        Kind::Scalar(text) => Value::String(text.clone()),
-        Kind::List(items) => Value::Array(items.iter().map(value_of).collect()),
+        Kind::Scalar(text) => Value::String(text),
+        Kind::List(items) => Value::Array(items.into_iter().map(value_of).collect()),
         Kind::Map(entries) => {
-            Value::Object(entries.iter().map(|entry| (entry.key.clone(), value_of(&entry.value))).collect())
+            Value::Object(entries.into_iter().map(|entry| (entry.key, value_of(entry.value))).collect())
         }
     }
 }

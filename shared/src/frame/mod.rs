@@ -90,6 +90,8 @@ pub struct Place {
 pub struct Sealer {
     compressor: Option<zstd::bulk::Compressor<'static>>,
     raw: Vec<u8>,
+    /// What `raw` is compressed into: of its pages only those are ever touched that a compressed body needs.
+    packed: Vec<u8>,
 }
 
 impl Sealer {
@@ -101,12 +103,12 @@ impl Sealer {
     /// # Errors
     /// When libzstd cannot allocate its context.
     pub fn new() -> std::io::Result<Self> {
-        Ok(Self { compressor: Some(zstd::bulk::Compressor::new(Self::LEVEL)?), raw: Vec::new() })
+        Ok(Self { compressor: Some(zstd::bulk::Compressor::new(Self::LEVEL)?), raw: Vec::new(), packed: Vec::new() })
     }
 
     /// Gives context and buffers back until the next frame is sealed.
     pub fn rest(&mut self) {
-        *self = Self { compressor: None, raw: Vec::new() };
+        *self = Self { compressor: None, raw: Vec::new(), packed: Vec::new() };
     }
 
     /// Seals columns of `records` records into a data frame.
@@ -151,25 +153,22 @@ impl Sealer {
         if self.raw.len() > FRAME_RAW_BYTES_MAX {
             return Err(FrameError::Bounds { field: "raw_len" });
         }
-        // The body is compressed in place behind the room for the header; one that does not shrink is stored.
-        let mut bytes = vec![0; HEADER_LEN + self.raw.len()];
-        let (_, room) = bytes.split_at_mut(HEADER_LEN);
+        if self.packed.len() < self.raw.len() {
+            // Made anew, so that the system gives pages of zeros where they are asked for.
+            self.packed = vec![0; self.raw.len()];
+        }
         if self.compressor.is_none() {
             self.compressor = zstd::bulk::Compressor::new(Self::LEVEL).ok();
         }
-        let compressed = self.compressor.as_mut().and_then(|zstd| zstd.compress_to_buffer(&self.raw, room).ok());
-        let codec = match compressed {
-            Some(len) if len < self.raw.len() => {
-                bytes.truncate(HEADER_LEN + len);
-                Codec::Zstd
-            }
-            _ => {
-                room.copy_from_slice(&self.raw);
-                Codec::Stored
-            }
+        let packed = self.compressor.as_mut().and_then(|zstd| {
+            let len = zstd.compress_to_buffer(&self.raw, self.packed.as_mut_slice()).ok()?;
+            self.packed.get(..len)
+        });
+        // A body that does not shrink is stored.
+        let (codec, body) = match packed.filter(|packed| packed.len() < self.raw.len()) {
+            Some(packed) => (Codec::Zstd, packed),
+            None => (Codec::Stored, self.raw.as_slice()),
         };
-        bytes.shrink_to_fit();
-        let (head, body) = bytes.split_at_mut(HEADER_LEN);
         let header = Header {
             version: VERSION,
             kind,
@@ -187,7 +186,9 @@ impl Sealer {
             body_crc: crc32c::crc32c(body),
         };
         header.check()?;
-        head.copy_from_slice(&header.encode());
+        let mut bytes = Vec::with_capacity(HEADER_LEN + body.len());
+        bytes.extend_from_slice(&header.encode());
+        bytes.extend_from_slice(body);
         Ok(Frame { header, bytes, hash: OnceLock::new() })
     }
 }

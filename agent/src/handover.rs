@@ -1,6 +1,6 @@
 //! What a source hands over: chunks of lines with the checkpoint that covers them, typed records, and losses.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use shared::identity::Lane;
@@ -58,11 +58,51 @@ pub struct Lines {
     pub marks: Vec<LineMark>,
 }
 
+/// Buffers of lines that were taken, for lines to come. They are large: the allocator gives each back to the system when
+/// it is dropped, and to touch their pages anew was a tenth of what a busy agent did.
+struct Spares(Mutex<Vec<Lines>>);
+
+/// Those of this process.
+static SPARES: Spares = Spares(Mutex::new(Vec::new()));
+
+/// Most spare buffers.
+const SPARES_MAX: usize = 2;
+
+impl Spares {
+    fn lock(&self) -> MutexGuard<'_, Vec<Lines>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Only buffers of the usual size: one that a long line made larger goes.
+    fn leave(&self, mut lines: Lines) {
+        let mut spares = self.lock();
+        if lines.bytes.capacity() == CHUNK_BYTES_MAX && spares.len() < SPARES_MAX {
+            lines.bytes.clear();
+            lines.marks.clear();
+            spares.push(lines);
+        }
+    }
+}
+
 impl Lines {
     /// Room for the lines of `bytes` bytes of a file.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes.min(CHUNK_BYTES_MAX)), marks: Vec::with_capacity(bytes / 128 + 1) }
+        let spare = if bytes * 2 > CHUNK_BYTES_MAX { SPARES.lock().pop() } else { None };
+        spare.unwrap_or_else(|| Self {
+            bytes: Vec::with_capacity(bytes.min(CHUNK_BYTES_MAX)),
+            marks: Vec::with_capacity(bytes / 128 + 1),
+        })
+    }
+
+    /// Leaves the buffers to lines to come.
+    pub fn leave(self) {
+        SPARES.leave(self);
+    }
+
+    /// Gives the buffers that wait for lines back to the system.
+    pub fn forget_spares() {
+        SPARES.lock().clear();
     }
 
     /// Appends a line of which `kept` is the part within bounds.
@@ -384,5 +424,27 @@ impl Checkpoint {
     #[must_use]
     pub fn file(&self) -> FileId {
         self.fingerprint.file
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_buffers_of_the_usual_size_wait_as_the_bound_says() {
+        let spares = Spares(Mutex::new(Vec::new()));
+        let of = |capacity| Lines { bytes: Vec::with_capacity(capacity), marks: Vec::new() };
+        for capacity in [CHUNK_BYTES_MAX / 2, 2 * CHUNK_BYTES_MAX] {
+            spares.leave(of(capacity));
+            assert!(spares.lock().is_empty(), "{capacity}");
+        }
+        for _ in 0..=SPARES_MAX {
+            let mut lines = of(CHUNK_BYTES_MAX);
+            lines.push(b"text", 0, 4, 0);
+            spares.leave(lines);
+        }
+        assert_eq!(spares.lock().len(), SPARES_MAX);
+        assert_eq!(spares.lock().pop(), Some(Lines::default()), "nothing of what was taken is left");
     }
 }

@@ -110,6 +110,7 @@ impl Worker {
             filling.rows.insert(checkpoint.file(), checkpoint);
             filling.due.get_or_insert(now + seal_age(filling.lane.lane));
         }
+        chunk.lines.leave();
         if filling.batch.raw_len() >= FRAME_RAW_BYTES_SEAL {
             self.seal(lane);
         }

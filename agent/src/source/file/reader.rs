@@ -100,9 +100,10 @@ impl Reader {
         Self { buffer: Vec::new(), line_bytes_max }
     }
 
-    /// Gives the buffer back until the next turn.
+    /// Gives the buffers back until the next turn.
     pub fn rest(&mut self) {
         self.buffer = Vec::new();
+        Lines::forget_spares();
     }
 
     /// Reads at most about `budget` bytes from where the file stands and hands over every line that has ended.
@@ -169,7 +170,11 @@ fn hand_over_if_any(
     lines: Lines,
     hand_over: &mut impl FnMut(&Position, Lines) -> Result<(), Stopped>,
 ) -> Result<(), Stopped> {
-    if lines.marks.is_empty() { Ok(()) } else { hand_over(position, lines) }
+    if lines.marks.is_empty() {
+        lines.leave();
+        return Ok(());
+    }
+    hand_over(position, lines)
 }
 
 /// Whether the line was there as long as it was seen to be.

@@ -11,9 +11,9 @@ use super::endpoint::{self, Address, push_destination, push_source};
 use super::http_fields::METHODS;
 use super::outcome::LOW;
 use super::syslog::Header;
-use super::text::{cut, last, last_cut, number, port, word};
+use super::text::{between, cut, cut_at, last, last_cut, near, number, port, unspaced, word};
 use super::timestamp::{self, Reference, Stamp};
-use super::{Context, Origin};
+use super::{Context, Origin, attempt};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -40,13 +40,20 @@ struct Access<'a> {
 /// Whether a line may be one of an access log.
 pub(super) fn looks(text: &str) -> bool {
     let timed_first = text.starts_with('[') && text.as_bytes().get(3) == Some(&b'/');
-    timed_first || cut(text, "] \"").is_some()
+    timed_first || memchr::memchr_iter(b']', text.as_bytes()).any(|at| asked(text, at))
+}
+
+/// Whether a request may stand behind the bracket at `at`: at once, or behind one word where the bracket closes a time.
+fn asked(text: &str, at: usize) -> bool {
+    let Some(rest) = text.get(at + 1..).and_then(|rest| rest.strip_prefix(' ')) else { return false };
+    let timed = || matches!(at.checked_sub(5).and_then(|sign| text.as_bytes().get(sign)), Some(b'+' | b'-'));
+    rest.starts_with('"') || (timed() && word(rest).1.starts_with('"'))
 }
 
 /// Reads a line of an access log.
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
     if let Some(secured) = text.strip_prefix('[') {
-        return tls_request(secured, context, event);
+        return attempt(tls_request, secured, context, event) || managed(secured, context, event);
     }
     let Some(access) = access(text, context.reference) else { return false };
     access.stamp.apply(event);
@@ -83,6 +90,43 @@ fn tls_request<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) 
     true
 }
 
+/// Nginx Proxy Manager: `[TIME] CACHE UPSTREAM STATUS - METHOD SCHEME HOST "TARGET" [Client A] [Length N] [Gzip R] [Sent-to S]
+/// "AGENT" "REFERRER"`.
+fn managed<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let Some((stamp, rest)) = timestamp::access(text, context.reference) else { return false };
+    let Some((head, rest)) = rest.strip_prefix("] ").and_then(|rest| cut(rest, " \"")) else { return false };
+    let Some((target, rest)) = cut(rest, "\" [Client ") else { return false };
+    let Some((client, rest)) = cut(rest, "] ") else { return false };
+    let words: Vec<&str> = head.split(' ').take(9).collect();
+    let [.., status, "-", method, scheme, host] = words.as_slice() else { return false };
+    let Some(code) = number(status) else { return false };
+    event.class = Class::HttpActivity;
+    stamp.apply(event);
+    event.push(Attribute::MetadataLogFormat, "nginx_proxy_manager");
+    event.push(Attribute::Message, target);
+    push_source(event, client, None);
+    push_destination(event, host, None);
+    push_known_method(method, event);
+    push_target(target, false, Some(host), event);
+    push_code(code, event);
+    event.unmap("scheme", *scheme);
+    if let Some(bytes) = between(rest, "[Length ", "]").and_then(|(bytes, _)| bytes.parse::<u32>().ok()) {
+        event.push(Attribute::TrafficBytesOut, bytes);
+    }
+    if let Some((server, rest)) = between(rest, "[Sent-to ", "]") {
+        event.unmap("upstream", server);
+        let (agent, rest) = quoted(rest);
+        for (attribute, value) in
+            [(Attribute::HttpRequestUserAgent, agent), (Attribute::HttpRequestReferrer, quoted(rest).0)]
+        {
+            if let Some(value) = value.filter(|value| !matches!(*value, "" | "-")) {
+                event.push(attribute, value);
+            }
+        }
+    }
+    true
+}
+
 /// Reads an access log line that came as the message of a syslog line, which has said the rest.
 pub(super) fn parse_message<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     let reference = Reference { read_at: event.time, utc_offset_minutes: header.context.origin.utc_offset_minutes };
@@ -95,12 +139,21 @@ fn access(text: &str, reference: Reference) -> Option<Access<'_>> {
     let (head, rest) = cut(text, " [")?;
     // Also nginx's `$time_iso8601`.
     let (stamp, rest) = timestamp::access(rest, reference).or_else(|| timestamp::iso(rest, reference))?;
-    let rest = rest.strip_prefix("] \"")?;
+    let rest = rest.strip_prefix("] ")?;
+    // nginx's `$host` stands before the request in many a format.
+    let (host, rest) = match rest.strip_prefix('"') {
+        Some(rest) => (None, rest),
+        None => {
+            let (host, rest) = word(rest);
+            (Some(host).filter(|host| matches!(Address::parse(host), Some(Address::Name(_)))), rest.strip_prefix('"')?)
+        }
+    };
     let (vhost, client, who, forwarded) = match forwarded(head) {
         Some((vhost, client, who, list)) => (vhost, client, who, list),
         None => client(head).map(|(vhost, client, who)| (vhost, Some(client), who, ""))?,
     };
-    let user = who.split_once(' ')?.1;
+    let vhost = vhost.or(host);
+    let (_, user) = cut_at(b' ', who)?;
     let (request, rest) = request(rest)?;
     let (status, rest) = word(rest);
     let (bytes, rest) = word(rest);
@@ -112,7 +165,7 @@ fn access(text: &str, reference: Reference) -> Option<Access<'_>> {
 /// `[VHOST ]A, B, C IDENT USER` and `[VHOST ]"A, B" CLIENT IDENT USER`: virtual host, client, `IDENT USER`, and the list. Where the
 /// list stands for the client it is the first public address of it, else the first.
 fn forwarded(head: &str) -> Option<(Option<&str>, Option<Address<'_>>, &str, &str)> {
-    let quoted = head.find('"').filter(|at| *at == 0 || head.as_bytes().get(at - 1) == Some(&b' '));
+    let quoted = near(b'"', head.as_bytes()).filter(|at| *at == 0 || head.as_bytes().get(at - 1) == Some(&b' '));
     if let Some(at) = quoted {
         let (before, rest) = head.split_at_checked(at)?;
         let (list, rest) = rest.strip_prefix('"')?.split_once('"')?;
@@ -142,7 +195,7 @@ fn public(text: &str) -> bool {
 /// Virtual host, client, and `IDENT USER`.
 fn client(head: &str) -> Option<(Option<&str>, Address<'_>, &str)> {
     const OWN: Address<'static> = Address::Name("localhost");
-    let (first, rest) = head.split_once(' ')?;
+    let (first, rest) = cut_at(b' ', head)?;
     let named = match Address::parse(first) {
         Some(address @ Address::Ip(_)) if !rest.starts_with("unix: ") => return Some((None, address, rest)),
         named => named,
@@ -187,7 +240,7 @@ fn quoted(text: &str) -> (Option<&str>, &str) {
         at += step;
         if inner.as_bytes().get(at) == Some(&b'"') {
             let (field, rest) = inner.split_at_checked(at).unwrap_or((inner, ""));
-            return (Some(field), rest.trim_start_matches('"').trim_start_matches(' '));
+            return (Some(field), unspaced(rest.trim_start_matches('"')));
         }
         at += 2;
     }
@@ -199,8 +252,11 @@ fn apply<'a>(access: &Access<'a>, origin: &'a Origin, event: &mut Event<'a>) {
     if let Some(client) = access.client {
         client.push_as_source(event);
     }
-    for (index, hop) in (0..FORWARDED_MAX).zip(access.forwarded.split(", ").filter(|hop| endpoint::ip(hop).is_some())) {
-        event.push_at(Attribute::HttpRequestForwardedFor, index, hop);
+    if !access.forwarded.is_empty() {
+        let hops = access.forwarded.split(", ").filter(|hop| endpoint::ip(hop).is_some());
+        for (index, hop) in (0..FORWARDED_MAX).zip(hops) {
+            event.push_at(Attribute::HttpRequestForwardedFor, index, hop);
+        }
     }
     let (host, host_port) = match access.vhost {
         Some(vhost) => match vhost.rsplit_once(':').and_then(|(host, number)| Some((host, port(number)?))) {
@@ -304,8 +360,9 @@ pub(super) fn push_url<'a>(url: &'a str, event: &mut Event<'a>) {
 /// The target of a request and its parts.
 fn push_target<'a>(target: &'a str, connect: bool, vhost: Option<&'a str>, event: &mut Event<'a>) {
     event.push(Attribute::HttpRequestUrlString, target);
-    let (scheme, authority, local) = match cut(target, "://") {
-        Some((scheme, rest)) if !target.starts_with('/') => {
+    let absolute = if target.starts_with('/') { None } else { cut(target, "://") };
+    let (scheme, authority, local) = match absolute {
+        Some((scheme, rest)) => {
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
             let (authority, local) = rest.split_at_checked(end).unwrap_or((rest, ""));
             (Some(scheme), Some(authority), local)
@@ -320,7 +377,7 @@ fn push_target<'a>(target: &'a str, connect: bool, vhost: Option<&'a str>, event
     if let Some(host) = host.filter(|host| !host.is_empty()) {
         event.push(Attribute::HttpRequestUrlHostname, host);
     }
-    let (path, query) = local.split_once('?').map_or((local, None), |(path, query)| (path, Some(query)));
+    let (path, query) = cut_at(b'?', local).map_or((local, None), |(path, query)| (path, Some(query)));
     if !path.is_empty() {
         event.push(Attribute::HttpRequestUrlPath, path);
     }

@@ -73,6 +73,27 @@ mod tests {
     use super::super::testing::normalized;
 
     #[test]
+    fn any_format_of_a_file_may_stand_inside() {
+        for (line, kind) in [
+            (
+                "16-Mar-2026 10:00:00.123 client @0x7 192.0.2.1#5 (a.example): query: a.example IN A + (192.0.2.53)",
+                400_301,
+            ),
+            ("2026-03-16 10:00:00,123 fail2ban.actions [7]: NOTICE  [sshd] Ban 192.0.2.1", 200_401),
+            ("Mar 16 10:00:00 mx postfix/smtpd[9]: connect from unknown[192.0.2.1]", 400_101),
+            ("Mon Mar 16 10:00:00 2026 [pid 9] [ann] OK LOGIN: Client \"192.0.2.1\"", 300_201),
+            ("2026-03-16 10:00:00 and a word", 0),
+        ] {
+            let event = normalized(&format!("2026-03-16T09:00:00.123456789Z stdout F {line}"));
+            assert_eq!(event["type_uid"], kind, "{line}");
+            assert_eq!(event["unmapped"]["stream"], "stdout", "{line}");
+            let docker =
+                serde_json::json!({"log": format!("{line}\n"), "stream": "stdout", "time": "2026-03-16T09:00:00.5Z"});
+            assert_eq!(normalized(&docker.to_string())["type_uid"], kind, "{docker}");
+        }
+    }
+
+    #[test]
     fn the_inner_line_has_the_event() {
         let event = normalized(
             r#"2026-03-16T09:00:00.123456789Z stdout F 192.0.2.7 - - [16/Mar/2026:09:59:59 +0100] "GET /x HTTP/1.1" 200 13 "-" "curl""#,

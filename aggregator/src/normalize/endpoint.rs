@@ -3,8 +3,9 @@
 //! In: a word that a program wrote where it names a peer. Out: `ip` when it is an address (an IPv4 address
 //! mapped into IPv6 is written as IPv4), `hostname` when it can be a name, nothing otherwise.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::Ipv6Addr;
 
+use super::text::near;
 use crate::event::Event;
 use crate::schema::Attribute;
 
@@ -32,14 +33,37 @@ pub(super) fn ip(text: &str) -> Option<&str> {
     if !text.bytes().next().is_some_and(digit) {
         return None;
     }
-    if !text.contains(':') {
-        return text.parse::<Ipv4Addr>().is_ok().then_some(text);
+    if is_v4(text) {
+        return Some(text);
     }
-    if let Some(mapped) = text.strip_prefix("::ffff:").filter(|rest| rest.parse::<Ipv4Addr>().is_ok()) {
+    near(b':', text.as_bytes())?;
+    if let Some(mapped) = text.strip_prefix("::ffff:").filter(|rest| is_v4(rest)) {
         return Some(mapped);
     }
     let unscoped = text.split_once('%').map_or(text, |(address, _)| address);
     unscoped.parse::<Ipv6Addr>().is_ok().then_some(text)
+}
+
+/// Whether a text is an IPv4 address: four numbers of up to 255, without leading zeros. It is asked for most lines, often twice.
+fn is_v4(text: &str) -> bool {
+    let (mut dots, mut digits, mut octet) = (0, 0, 0);
+    if text.len() > "255.255.255.255".len() {
+        return false;
+    }
+    for byte in text.bytes() {
+        match byte {
+            b'0'..=b'9' if digits == 0 || octet > 0 => {
+                octet = octet * 10 + u32::from(byte - b'0');
+                digits += 1;
+                if octet > 255 {
+                    return false;
+                }
+            }
+            b'.' if digits > 0 => (dots, digits, octet) = (dots + 1, 0, 0),
+            _ => return false,
+        }
+    }
+    dots == 3 && digits > 0
 }
 
 impl<'a> Address<'a> {
@@ -88,6 +112,20 @@ pub(super) fn push_destination<'a>(event: &mut Event<'a>, host: &'a str, port: O
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_what_the_standard_library_takes_for_one() {
+        let numbers = ["", "0", "00", "1", "01", "9", "25", "255", "256", "1234", "a", "-1", "+1", " 1"];
+        for a in numbers {
+            for b in numbers {
+                for text in
+                    [format!("{a}.0.{b}.1"), format!("1.{a}.2.{b}"), format!("{a}.{b}.1"), format!("{a}.{b}.1.2.3")]
+                {
+                    assert_eq!(is_v4(&text), text.parse::<std::net::Ipv4Addr>().is_ok(), "{text}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn addresses_are_told_from_names() {

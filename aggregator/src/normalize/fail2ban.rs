@@ -4,7 +4,8 @@
 //! `2026-03-16 10:00:00,123 fail2ban.actions [7]: NOTICE [sshd] Ban 192.0.2.1`. A finding's uid is jail and address, so that ban
 //! and unban are about the same one. Source: `server/actions.py`, `filter.py`, `jail.py`, `server.py` of fail2ban 0.8 to 1.1.
 
-use super::outcome::{Control, controlled, failure, success};
+use super::outcome::{Control, controlled, success};
+use super::remark::remark;
 use super::syslog::Header;
 use super::text::{between, cut, level, number, word};
 use super::{Context, endpoint, timestamp};
@@ -26,7 +27,7 @@ const RULE: i64 = 1;
 
 /// The first look: the module's name follows the time.
 pub(super) fn looks(text: &str) -> bool {
-    text.as_bytes().get(4) == Some(&b'-') && text.get(19..40).unwrap_or_default().contains(" fail2ban.")
+    text.as_bytes().get(4) == Some(&b'-') && text.get(19..40).unwrap_or_default().contains(" fail2ban")
 }
 
 /// Reads a line of fail2ban.log.
@@ -74,9 +75,10 @@ fn understood<'a>(module: &'a str, text: &'a str, event: &mut Event<'a>) -> bool
         None => text,
     };
     let jail = message.strip_prefix('[').and_then(|rest| cut(rest, "] "));
-    jail.is_some_and(|(jail, what)| banned(jail, what, event))
-        || lifecycle(message, event)
-        || trouble(module, message, event)
+    jail.is_some_and(|(jail, what)| banned(jail, what, event)) || lifecycle(message, event) || {
+        event.unmap("module", word(module).0);
+        remark("fail2ban", message, event)
+    }
 }
 
 /// `Ban 192.0.2.1`, `Unban …`, `Restore Ban …`, `Increase Ban 192.0.2.1 (3 # 1:00:00 -> …)`, `Found 192.0.2.1 - 2026-03-16
@@ -151,18 +153,6 @@ fn lifecycle<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     true
 }
 
-/// Errors of fail2ban itself.
-fn trouble<'a>(module: &'a str, message: &'a str, event: &mut Event<'a>) -> bool {
-    if event.severity_id < MEDIUM {
-        return false;
-    }
-    event.class = Class::ApplicationError;
-    event.activity_id = 1;
-    event.unmap("module", word(module).0);
-    failure(event, message);
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::Origin;
@@ -211,7 +201,7 @@ mod tests {
             ("2026-03-16 10:00:00,123 fail2ban.server [7]: INFO    Starting Fail2ban v1.0.2", 600_203),
             ("2026-03-16 10:00:00,123 fail2ban.jail [7]: INFO    Jail 'sshd' started", 600_203),
             ("2026-03-16 10:00:00,123 fail2ban.actions [7]: ERROR   Failed to execute ban jail 'sshd'", 600_801),
-            ("2026-03-16 10:00:00,123 fail2ban.jail [7]: INFO    Jail 'sshd' uses systemd {}", 0),
+            ("2026-03-16 10:00:00,123 fail2ban.jail [7]: INFO    Jail 'sshd' uses systemd {}", 600_299),
         ] {
             let event = normalized(line);
             assert_eq!(event["type_uid"], kind, "{line}");

@@ -11,6 +11,7 @@ use std::cell::Cell;
 
 use super::endpoint::Address;
 use super::timestamp::{self, Reference};
+use super::zones;
 use crate::event::{Event, Value};
 use crate::schema::{Attribute, Kind};
 
@@ -468,13 +469,21 @@ pub(super) fn moment(leaf: &Leaf<'_>, reference: Reference) -> Option<(shared::t
                 .or_else(|| timestamp::bsd(text, reference))
                 .or_else(|| timestamp::bsd(without_day(text)?, reference));
             match found {
-                Some((stamp, rest)) => rest.trim().is_empty().then_some((stamp.time, stamp.assumed_offset)),
+                Some((stamp, rest)) if rest.trim().is_empty() => Some((stamp.time, stamp.assumed_offset)),
+                Some((stamp, rest)) => zones::minutes(rest.trim()).map(|minutes| (stamp.in_zone(minutes).time, None)),
+                None if text.get(4..5) == Some("/") => moment_of(&text.replacen('/', "-", 2), reference),
                 None => count(text).map(|time| (time, None)),
             }
         }
         Leaf::Number(number) => count(number).map(|time| (time, None)),
         _ => None,
     }
+}
+
+/// `2026/03/16 10:00:00`, once its day is written as in ISO 8601.
+fn moment_of(text: &str, reference: Reference) -> Option<(shared::time::Timestamp, Option<i32>)> {
+    let (stamp, rest) = timestamp::iso(text, reference)?;
+    rest.trim().is_empty().then_some((stamp.time, stamp.assumed_offset))
 }
 
 /// `Mon Mar 16 10:00:00 2026` without its day.

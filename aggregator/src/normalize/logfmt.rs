@@ -1,7 +1,8 @@
 //! logfmt: `time=… level=info msg="…" key=value`, as programs in Go and their kin write it.
 //!
 //! In: a line of pairs, at least three, or with a level or message among them. Out: a logon that failed or succeeded (3002)
-//! where it says so, a request (4002), a connection (4001), else a base event with time, level and message. Source: Go's
+//! where it says so, a request (4002), a connection (4001), a warning or an error of the program (6008), a report of a program
+//! or part that is named (6002), else a base event with time, level and message. Source: Go's
 //! `log/slog` text handler,
 //! `go-kit/log`, logrus, Grafana, Traefik, Authelia; brandur.org/logfmt.
 
@@ -10,6 +11,7 @@ use std::borrow::Cow;
 use super::fields::{Fields, Leaf};
 use super::json_lines::{is_request, push_bare, push_request};
 use super::pairs::pairs;
+use super::remark::spoken;
 use super::text::{cut, port, word};
 use super::{Context, endpoint, logon_pairs, outcome};
 use crate::event::Event;
@@ -62,9 +64,17 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     let weight = event.severity_id;
     push_bare(&mut fields, context, event);
     event.severity_id = event.severity_id.max(weight);
+    if event.class == Class::BaseEvent {
+        let part = PARTS.iter().find_map(|key| fields.text(key)).filter(|part| !part.is_empty());
+        let part = part.or_else(|| event.text(Attribute::ActorProcessName).map(|name| name.to_owned().into()));
+        spoken(part, fields.text("error").or_else(|| fields.text("err")), event);
+    }
     fields.finish(event);
     true
 }
+
+/// Keys that name the program's part that speaks.
+const PARTS: [&str; 8] = ["app", "service", "program", "logger", "component", "module", "subsystem", "caller"];
 
 /// `\"`, `\\`, `\n`, `\t` of Go's quoting.
 fn unescaped(text: &str) -> Cow<'_, str> {
@@ -162,7 +172,7 @@ mod tests {
         assert_eq!(event["time"], 1_773_651_600_000_i64);
         assert_eq!(event["severity_id"], 2);
         assert_eq!(event["message"], "it \"broke\"");
-        assert_eq!(event["unmapped"]["component"], "x");
+        assert_eq!(event["actor"]["app_name"], "x");
         assert_eq!(event["metadata"]["log_format"], "logfmt");
     }
 

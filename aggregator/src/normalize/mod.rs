@@ -48,6 +48,8 @@ mod package;
 mod pairs;
 mod plain;
 mod program;
+mod remark;
+mod snort;
 mod squid;
 mod syslog;
 #[cfg(test)]
@@ -58,6 +60,7 @@ mod transport;
 mod w3c;
 mod web_error;
 mod zeek;
+mod zones;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -242,7 +245,8 @@ fn length(bytes: &[u8]) -> i64 {
 
 fn understand<'a>(text: &'a str, read_at: Timestamp, origin: &'a Origin, event: &mut Event<'a>) -> Understood {
     event.push(Attribute::RawData, text);
-    let body = text.trim_end_matches(['\r', '\n']);
+    let ends = text.bytes().rev().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let body = text.get(..text.len() - ends).unwrap_or(text);
     let reference = Reference { read_at, utc_offset_minutes: origin.utc_offset_minutes };
     let context = Context { origin, reference, wrappers: 0 };
     let understood = match &origin.format.0 {
@@ -277,18 +281,33 @@ fn recognized<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -
 /// Reads a text that stood inside a line which has been read: the message of a syslog line, what a container wrote. Every
 /// format that can be `carried` may try; what it says of an attribute replaces what the wrapper said.
 fn carried<'a>(text: Cow<'a, str>, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    held(text, formats::inner, context, event)
+}
+
+/// Reads what a container wrote: any format may stand there that could stand in a file, but wrappers of containers.
+fn contained<'a>(text: Cow<'a, str>, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    held(text, formats::contained, context, event)
+}
+
+/// Reads a text by the first of these formats that understands it.
+fn held<'a, F: Iterator<Item = &'static LineFormat>>(
+    text: Cow<'a, str>,
+    among: fn(&str) -> F,
+    context: &Context<'a>,
+    event: &mut Event<'a>,
+) -> bool {
     if context.wrappers >= WRAPPERS_MAX {
         return false;
     }
     let inner = Context { wrappers: context.wrappers + 1, ..*context };
     let before = event.fields.len();
     let understood = match text {
-        Cow::Borrowed(text) => carried_in(text, &inner, event),
+        Cow::Borrowed(text) => held_in(text, among(text), &inner, event),
         Cow::Owned(text) => {
             let mut draft = Event::new(event.id, event.time, event.received_at);
             draft.shared = event.shared;
             draft.severity_id = event.severity_id;
-            let understood = carried_in(&text, &inner, &mut draft);
+            let understood = held_in(&text, among(&text), &inner, &mut draft);
             if understood {
                 event.adopt(draft);
             }
@@ -312,8 +331,13 @@ fn carried<'a>(text: Cow<'a, str>, context: &Context<'a>, event: &mut Event<'a>)
     understood
 }
 
-fn carried_in<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
-    let mut formats = formats::inner().filter(|format| (format.looks)(text));
+fn held_in<'a>(
+    text: &'a str,
+    among: impl Iterator<Item = &'static LineFormat>,
+    context: &Context<'a>,
+    event: &mut Event<'a>,
+) -> bool {
+    let mut formats = among.filter(|format| (format.looks)(text));
     formats.any(|format| attempt(format.parse, text, context, event))
 }
 

@@ -1,10 +1,13 @@
 //! ModSecurity: rules that matched a request (2004), as Apache, nginx and its own audit log print them.
 //!
 //! In: a line of an error log with `ModSecurity: … [id "930100"] [msg "…"] …`; or one of the serial audit log: a boundary
-//! (`--6b253045-A--`, a base event), the ends of section A (4001), a `Message:` of section H. Out: the finding with its rule,
+//! (`--6b253045-A--`) or what it did with the request (6002, a report), the ends of section A (4001), a `Message:` of section H. Out: the finding with its rule,
 //! severity, what was done, client, host and URL. A line without a rule's id is left to the server's error log. Source:
 //! ModSecurity 2 `apache2/msc_logging.c`, `re.c`; libmodsecurity 3 `src/rule_message.cc`.
 
+mod record;
+
+use super::remark::{remark, report};
 use super::text::{between, cut, number, port, word};
 use super::timestamp::{self, Stamp};
 use super::{Context, endpoint, outcome};
@@ -18,24 +21,35 @@ const TAGS_MAX: u16 = 32;
 pub(super) fn looks(text: &str) -> bool {
     cut(text, "ModSecurity: ").is_some()
         || (text.starts_with("Message: ") && text.contains(" [id \""))
-        || boundary(text).is_some()
+        || trailer(text)
+        || (text.starts_with("--") && boundary(text.lines().next().unwrap_or_default()).is_some())
         || (text.starts_with('[') && section_a(text).is_some())
 }
 
 /// Reads a line; false where it is no rule's.
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    if text.starts_with("--") && record::parse(text, context, event) {
+        return true;
+    }
     if let Some((id, section)) = boundary(text) {
         event.push(Attribute::MetadataLogFormat, "modsecurity_audit");
         event.push(Attribute::MetadataLogProvider, "modsecurity");
         event.push(Attribute::MetadataCorrelationUid, id);
         event.push(Attribute::MetadataEventCode, section);
         event.push(Attribute::Message, text);
-        return true;
+        return report("modsecurity", event);
     }
     if let Some((time, rest)) = section_a(text) {
         return ends(text, time, rest, context, event);
     }
     let audit = text.strip_prefix("Message: ");
+    if audit.is_none_or(|message| !message.contains("[id \"")) && trailer(text) {
+        event.push(Attribute::MetadataLogFormat, "modsecurity_audit");
+        event.push(Attribute::MetadataLogProvider, "modsecurity");
+        event.push(Attribute::MetadataEventCode, text.split(':').next().unwrap_or(text));
+        event.push(Attribute::Message, text);
+        return remark("modsecurity", text, event);
+    }
     let message = match audit {
         Some(message) => message,
         None => match cut(text, "ModSecurity: ") {
@@ -70,12 +84,38 @@ pub(super) fn matched<'a>(message: &'a str, client: Option<&'a str>, event: &mut
     true
 }
 
-/// `--6b253045-A--`: the record's id and the section that begins.
+/// What the lines of section H begin with, beside its messages: what ModSecurity did with the request, how long it took.
+const TRAILER: [&str; 11] = [
+    "Action: Intercepted",
+    "Apache-Handler: ",
+    "Apache-Error: ",
+    "Stopwatch: ",
+    "Stopwatch2: ",
+    "Producer: ModSecurity",
+    "Response-Body-Transformed: ",
+    "Engine-Mode: ",
+    "WebApp-Info: ",
+    "Sanitised-Args: ",
+    "Rule-Performance-Info: ",
+];
+
+/// Whether a line is such a one; those that hold a rule are not.
+fn trailer(text: &str) -> bool {
+    let first = text.as_bytes().first();
+    first.is_some_and(u8::is_ascii_uppercase)
+        && TRAILER.iter().any(|mark| text.starts_with(mark))
+        && !text.contains("[id \"")
+}
+
+/// `--6b253045-A--`, libmodsecurity's `---Xc3ZlvbR---A--`: the record's id and the section that begins.
 fn boundary(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix("--")?.strip_suffix("--")?;
-    let (id, section) = inner.split_once('-')?;
-    let hex = id.len() == 8 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    (hex && section.len() == 1 && section.bytes().all(|b| b.is_ascii_uppercase())).then_some((id, section))
+    let (id, section) = match inner.strip_prefix('-') {
+        Some(inner) => inner.split_once("---")?,
+        None => inner.split_once('-')?,
+    };
+    let shaped = id.len() == 8 && id.bytes().all(|b| b.is_ascii_alphanumeric());
+    (shaped && section.len() == 1 && section.bytes().all(|b| b.is_ascii_uppercase())).then_some((id, section))
 }
 
 /// `[16/Mar/2026:10:00:00 +0100] UNIQUE 192.0.2.7 4444 198.51.100.9 80`: the time, and what follows its bracket.
@@ -255,6 +295,8 @@ mod tests {
     fn the_serial_log_is_read_line_by_line() {
         let event = normalized("--6b253045-A--");
         assert_eq!(event["metadata"]["correlation_uid"], "6b253045");
+        assert_eq!(normalized("---Xc3ZlvbR---H--")["metadata"]["event_code"], "H");
+        assert_eq!(normalized("Action: Intercepted (phase 2)")["type_uid"], 600_299);
         let event = normalized("[16/Mar/2026:10:00:00 +0100] YVW7 192.0.2.7 4444 198.51.100.9 80");
         assert_eq!(event["class_uid"], 4001);
         assert_eq!(event["dst_endpoint"], serde_json::json!({"ip": "198.51.100.9", "port": 80}));

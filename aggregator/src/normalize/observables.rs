@@ -3,7 +3,7 @@
 //! Ports are left out on purpose: as text each would cost an allocation, and a port alone leads nowhere.
 
 use super::Origin;
-use crate::event::{Event, Value};
+use crate::event::{Event, Field, Value};
 use crate::schema::Attribute;
 
 /// `observable.type_id` of a name of a host.
@@ -79,39 +79,53 @@ const UNMAPPED: [(&str, &str); 3] = [
 ];
 
 /// Most observables of an event: an answer of the DNS can have thousands of addresses.
-const OBSERVABLES_MAX: u16 = 64;
+const OBSERVABLES_MAX: usize = 64;
 
 /// Adds an observable for every field that is one; the host's own name stands in `device` already.
 pub(super) fn push(event: &mut Event<'_>, origin: &Origin) {
+    let is_one = |field: &Field<'_>, kind: u8| match &field.value {
+        Value::Text(text) => {
+            !(text.is_empty()
+                || (kind == HOSTNAME && **text == *origin.hostname)
+                || (field.attribute == Attribute::AnswersRdata && super::endpoint::ip(text).is_none()))
+        }
+        _ => false,
+    };
+    let kind = |field: &Field<'_>| KINDS.get(field.attribute as usize).copied().unwrap_or(0);
+    let (mut found, mut count) = ([0_u16; OBSERVABLES_MAX], 0);
+    for (at, field) in (0..).zip(&event.fields) {
+        let kind = kind(field);
+        if kind > 0
+            && is_one(field, kind)
+            && let Some(slot) = found.get_mut(count)
+        {
+            *slot = at;
+            count += 1;
+        }
+    }
     let mut index = 0;
-    for at in 0..event.fields.len() {
-        let Some(field) = event.fields.get(at) else { return };
-        let kind = KINDS.get(field.attribute as usize).copied().unwrap_or(0);
-        if kind == 0 {
-            continue;
-        }
-        let Value::Text(text) = &field.value else { continue };
-        if text.is_empty() || (kind == HOSTNAME && **text == *origin.hostname) || index >= OBSERVABLES_MAX {
-            continue;
-        }
-        if field.attribute == Attribute::AnswersRdata && super::endpoint::ip(text).is_none() {
-            continue;
-        }
-        let (path, value) = (field.attribute.path(), field.value.clone());
-        event.push_at(Attribute::ObservablesName, index, path);
-        event.push_at(Attribute::ObservablesTypeId, index, i64::from(kind));
-        event.push_at(Attribute::ObservablesValue, index, value);
+    for at in found.iter().take(count) {
+        let Some(field) = event.fields.get(usize::from(*at)) else { return };
+        let (path, kind, value) = (field.attribute.path(), kind(field), field.value.clone());
+        event.fields.extend(observable(index, path, kind, value));
         index += 1;
     }
-    for (key, path) in UNMAPPED {
-        let source = event.unmapped.iter().find(|(name, _)| name == key).map(|(_, value)| value);
-        let Some(Value::Text(source)) = source.cloned() else { continue };
-        if super::endpoint::ip(&source).is_none() {
-            continue;
+    for at in 0..event.unmapped.len() {
+        let Some((key, Value::Text(source))) = event.unmapped.get(at) else { continue };
+        let Some((_, path)) = UNMAPPED.iter().find(|(name, _)| name == key) else { continue };
+        if super::endpoint::ip(source).is_some() {
+            let value = Value::Text(source.clone());
+            event.fields.extend(observable(index, path, IP, value));
+            index += 1;
         }
-        event.push_at(Attribute::ObservablesName, index, path);
-        event.push_at(Attribute::ObservablesTypeId, index, i64::from(IP));
-        event.push_at(Attribute::ObservablesValue, index, source);
-        index += 1;
     }
+}
+
+/// The fields of one.
+fn observable<'a>(index: u16, path: &'static str, kind: u8, value: Value<'a>) -> [Field<'a>; 3] {
+    [
+        Field { attribute: Attribute::ObservablesName, index, value: path.into() },
+        Field { attribute: Attribute::ObservablesTypeId, index, value: i64::from(kind).into() },
+        Field { attribute: Attribute::ObservablesValue, index, value },
+    ]
 }

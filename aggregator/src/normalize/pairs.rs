@@ -30,18 +30,20 @@ impl<'a> Iterator for Pairs<'a> {
     type Item = Pair<'a>;
 
     fn next(&mut self) -> Option<Pair<'a>> {
-        let text = self.rest.trim_start_matches([' ', '\t']);
+        let blanks = self.rest.bytes().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let text = self.rest.get(blanks..).unwrap_or_default();
         if text.is_empty() {
             self.rest = text;
             return None;
         }
-        let mark = memchr::memchr3(b'=', b' ', b'\t', text.as_bytes()).unwrap_or(text.len());
+        // Keys are a few bytes long.
+        let mark = text.bytes().position(|byte| matches!(byte, b'=' | b' ' | b'\t')).unwrap_or(text.len());
         let (key, after) = text.split_at_checked(mark)?;
         let Some(value) = after.strip_prefix('=') else {
             self.rest = after;
             return Some(Pair { key, value: None, quote: None });
         };
-        let quote = value.chars().next().filter(|first| matches!(first, '"' | '\''));
+        let quote = value.bytes().next().filter(|first| matches!(first, b'"' | b'\'')).map(char::from);
         if let Some(quote) = quote {
             let inner = value.get(1..)?;
             let end = closing(inner, quote).unwrap_or(inner.len());
@@ -49,11 +51,19 @@ impl<'a> Iterator for Pairs<'a> {
             self.rest = after.get(1..).unwrap_or_default();
             return Some(Pair { key, value: Some(value), quote: Some(quote) });
         }
-        let end = memchr::memchr2(b' ', b'\t', value.as_bytes()).unwrap_or(value.len());
+        let end = blank(value.as_bytes()).unwrap_or(value.len());
         let (value, after) = value.split_at_checked(end)?;
         self.rest = after;
         Some(Pair { key, value: Some(value), quote: None })
     }
+}
+
+/// Where the first space or tab stands. Most values are so short that a call costs more than to look.
+fn blank(bytes: &[u8]) -> Option<usize> {
+    const NEAR: usize = 16;
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let near = bytes.iter().take(NEAR).position(is_blank);
+    near.or_else(|| memchr::memchr2(b' ', b'\t', bytes.get(NEAR..)?).map(|at| NEAR + at))
 }
 
 /// Where the first `quote` stands that no backslash stands before.

@@ -6,7 +6,8 @@
 
 use super::combined::{push_code, push_method};
 use super::endpoint::{push_destination, push_source};
-use super::outcome::{Control, controlled, failure, success};
+use super::outcome::{Control, controlled, failure};
+use super::remark::{life, remark};
 use super::text::{between, cut, head, number, word};
 use super::{Context, timestamp};
 use crate::event::Event;
@@ -115,20 +116,19 @@ fn cache<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> boo
         0
     };
     if lifecycle != 0 {
-        event.class = Class::ApplicationLifecycle;
-        event.activity_id = lifecycle;
-        event.push(Attribute::AppName, "squid");
+        life("squid", lifecycle, event);
         if let Some((_, version)) = cut(message, "ersion ") {
             event.push(Attribute::AppVersion, word(version).0.trim_end_matches([':', '.']));
         }
-        success(event);
     } else if ["FATAL", "ERROR", "SECURITY ALERT", "BUG"].iter().any(|mark| message.trim_start().starts_with(mark)) {
         event.class = Class::ApplicationError;
         event.activity_id = 1;
         event.severity_id = if message.starts_with("FATAL") { 4 } else { 3 };
         failure(event, message);
-    } else if message.starts_with("WARNING") {
-        event.severity_id = 2;
+    } else {
+        let warned = ["WARNING", "Error ", "Failed "].iter().any(|mark| message.starts_with(mark));
+        event.severity_id = if warned { 2 } else { 1 };
+        remark("squid", message, event);
     }
     true
 }
@@ -193,7 +193,7 @@ mod tests {
         for (text, kind) in [
             ("kid1| Starting Squid Cache version 6.6 for x86_64...", 600_203),
             ("kid1| FATAL: no port", 600_801),
-            ("kid1| Accepting HTTP connections", 0),
+            ("kid1| Accepting HTTP connections", 600_299),
         ] {
             assert_eq!(normalized(&format!("2026/03/16 10:00:00 {text}"))["type_uid"], kind, "{text}");
         }

@@ -3,15 +3,49 @@
 use memchr::{memchr, memchr_iter, memrchr};
 
 /// The first word and what follows the spaces after it.
+#[inline]
 pub(super) fn word(text: &str) -> (&str, &str) {
-    match memchr(b' ', text.as_bytes()) {
-        Some(at) => {
-            let (first, rest) = text.split_at(at);
-            (first, rest.trim_start_matches(' '))
-        }
+    match near(b' ', text.as_bytes()).and_then(|at| text.split_at_checked(at)) {
+        Some((first, rest)) => (first, unspaced(rest)),
         None => (text, ""),
     }
 }
+
+/// Without the spaces before it.
+#[inline]
+pub(super) fn unspaced(text: &str) -> &str {
+    let spaces = text.bytes().take_while(|byte| *byte == b' ').count();
+    text.get(spaces..).unwrap_or(text)
+}
+
+/// Where the first `byte` is. As `memchr`, for what stands a few bytes away: eight of them take less than the call.
+#[inline]
+pub(super) fn near(byte: u8, bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let wanted = ONES * u64::from(byte);
+    let (eights, _) = bytes.as_chunks::<8>();
+    for (at, eight) in (0..).step_by(8).zip(eights.iter().take(NEAR_EIGHTS)) {
+        // A byte of zero is the wanted one: its high bit is the lowest that is set here (Mycroft's test).
+        let other = u64::from_le_bytes(*eight) ^ wanted;
+        let zeros = other.wrapping_sub(ONES) & !other & HIGH;
+        if zeros != 0 {
+            return Some(at + (zeros.trailing_zeros() / 8) as usize);
+        }
+    }
+    let from = 8 * eights.len().min(NEAR_EIGHTS);
+    memchr(byte, bytes.get(from..)?).map(|at| from + at)
+}
+
+/// What stands before and after the first `mark`, an ASCII byte that is a few bytes away.
+#[inline]
+pub(super) fn cut_at(mark: u8, text: &str) -> Option<(&str, &str)> {
+    let at = near(mark, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
+/// How far [`near`] looks by itself.
+const NEAR_EIGHTS: usize = 4;
 
 /// What stands before and after the first `mark`.
 #[inline]
@@ -141,6 +175,24 @@ mod tests {
         assert_eq!(word("a   b c"), ("a", "b c"));
         assert_eq!(word("a"), ("a", ""));
         assert_eq!(word(" a"), ("", "a"));
+    }
+
+    #[test]
+    fn what_is_near_is_where_it_is_however_far() {
+        for length in 0..70_usize {
+            // Bytes that differ from the wanted one in one bit, or by a carry from the one before.
+            for other in [b'x', b'!', b'\0', 0xa0, 0x21, 0x1f] {
+                let mut bytes = vec![other; length];
+                assert_eq!(near(b' ', &bytes), None, "{length} of {other}");
+                bytes.extend_from_slice(b"  ");
+                assert_eq!(near(b' ', &bytes), Some(length), "{length} of {other}");
+            }
+        }
+        assert_eq!(
+            (cut_at(b'=', "k=v=w"), cut_at(b'=', "\u{e9}="), cut_at(b'=', "")),
+            (Some(("k", "v=w")), Some(("\u{e9}", "")), None)
+        );
+        assert_eq!((unspaced("  a "), unspaced("   "), unspaced("\ta")), ("a ", "", "\ta"));
     }
 
     #[test]

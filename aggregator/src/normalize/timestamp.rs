@@ -49,40 +49,6 @@ impl<'a> Stamp<'a> {
     }
 }
 
-/// Zone names that devices and servers write behind a time, with their minutes east of UTC; a name that stands for
-/// several zones means the one that is meant most often.
-const ZONES: [(&str, i32); 24] = [
-    ("UTC", 0),
-    ("GMT", 0),
-    ("Z", 0),
-    ("WET", 0),
-    ("WEST", 60),
-    ("BST", 60),
-    ("CET", 60),
-    ("CEST", 120),
-    ("EET", 120),
-    ("EEST", 180),
-    ("MSK", 180),
-    ("EST", -300),
-    ("EDT", -240),
-    ("CST", -360),
-    ("CDT", -300),
-    ("MST", -420),
-    ("MDT", -360),
-    ("PST", -480),
-    ("PDT", -420),
-    ("JST", 540),
-    ("KST", 540),
-    ("AEST", 600),
-    ("AEDT", 660),
-    ("NZST", 720),
-];
-
-/// Minutes east of UTC of a zone name, in any case.
-pub(super) fn zone_minutes(name: &str) -> Option<i32> {
-    ZONES.iter().find(|(zone, _)| zone.eq_ignore_ascii_case(name)).map(|&(_, minutes)| minutes)
-}
-
 const SECOND_NS: i64 = 1_000_000_000;
 const DAY_SECONDS: i64 = 86_400;
 /// Years whose every moment a [`Timestamp`] can hold.
@@ -274,7 +240,9 @@ fn read_bsd(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
     let clock = cursor.clock()?;
     let end = cursor.at;
     if year.is_none() && cursor.eat(b' ').is_some() {
-        let followed = |c: &Cursor<'_>| matches!(c.peek(), None | Some(b' ' | b':' | b']'));
+        // A colon ends the year of some devices; an address of IPv6 goes on behind it.
+        let followed =
+            |c: &Cursor<'_>| matches!(c.bytes.get(c.at..), Some([] | [b' ' | b']', ..] | [b':'] | [b':', b' ', ..]));
         year = cursor.digits(4, 4).filter(|year| (1970..2100).contains(year) && followed(&cursor));
         if year.is_none() {
             cursor.at = end;
@@ -285,6 +253,18 @@ fn read_bsd(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
         None => moment_without_year(month, day, clock, reference)?,
     };
     stamped(text, &cursor, time, Some(reference.utc_offset_minutes))
+}
+
+/// The year before the month: `2026 Mar 16 10:00:00.123` (NX-OS, and relays that say the year).
+pub(super) fn year_first(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
+    let [b'1'..=b'2', _, _, _, b' ', ..] = text.as_bytes() else { return None };
+    let (year, rest) = text.split_once(' ')?;
+    let rest = rest.trim_start_matches(' ');
+    let (_, behind) = read_bsd(rest, reference)?;
+    let clock = rest.get(..rest.len() - behind.len())?;
+    let time = read_bsd(&format!("{clock} {year}"), reference).map(|(stamp, _)| stamp.time)?;
+    let text = text.get(..text.len() - behind.len()).filter(|_| year.bytes().all(|b| b.is_ascii_digit()))?;
+    Some((Stamp { time, text, assumed_offset: Some(reference.utc_offset_minutes) }, behind))
 }
 
 /// RFC 3339 and ISO 8601: `2026-03-16T09:30:00.123+01:00`, a space for the `T`, a comma for the point, a
@@ -547,6 +527,15 @@ mod tests {
         );
         assert_eq!(shown(bsd("Oct 10 12:34:56.5 2x", REFERENCE)), "2025-10-10T11:34:56.500Z [Oct 10 12:34:56.5] 2x");
         assert_eq!(shown(bsd("Jan  1 23:59:60", REFERENCE)), "2026-01-01T22:59:59.000Z [Jan  1 23:59:60]");
+        assert_eq!(
+            shown(bsd("Oct 10 12:34:56 2001:db8::9 x", REFERENCE)),
+            "2025-10-10T11:34:56.000Z [Oct 10 12:34:56] 2001:db8::9 x"
+        );
+        assert_eq!(
+            shown(year_first("2018 Oct 10 12:34:56.5 x", REFERENCE)),
+            "2018-10-10T11:34:56.500Z [2018 Oct 10 12:34:56.5] x"
+        );
+        assert_eq!(shown(year_first("20x8 Oct 10 12:34:56 x", REFERENCE)), "none");
         for bad in ["", "Jan", "Foo 1 00:00:00", "Jan 32 00:00:00", "Jan 1 24:00:00", "Feb 30 00:00:00", "Jan 1 1:2:3"]
         {
             assert_eq!(shown(bsd(bad, REFERENCE)), "none", "{bad}");

@@ -156,7 +156,7 @@ attributes! {
     ActorProcessAuid "actor.process.auid" Integer AUDITED;
     ActorProcessEuid "actor.process.euid" Integer AUDITED;
     ActorProcessEgid "actor.process.egid" Integer AUDITED;
-    ActorSessionUid "actor.session.uid" Text AUDITED;
+    ActorSessionUid "actor.session.uid" Text AUDITED | DATASTORE;
     ActorSessionTerminal "actor.session.terminal" Text ALL;
     ActorUserName "actor.user.name" Text ALL;
     ActorUserUid "actor.user.uid" Text ALL;

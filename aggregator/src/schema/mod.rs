@@ -5,11 +5,9 @@
 
 mod attributes;
 mod classes;
-mod set;
 
 pub use attributes::{Attribute, Kind};
 pub use classes::{CLASS_ATTRIBUTES_MAX, Class};
-pub use set::AttributeSet;
 
 /// The version of OCSF that every event declares in `metadata.version`.
 pub const VERSION: &str = "1.8.0";

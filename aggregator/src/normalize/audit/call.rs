@@ -20,6 +20,7 @@ pub(super) fn read<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: 
     match meaning.kind {
         "SYSCALL" => {}
         "PATH" => return item(records, event),
+        "SOCKADDR" => return peer(records, event),
         _ => return false,
     }
     let name = system_call(meaning, records, event).unwrap_or_default();
@@ -113,6 +114,16 @@ fn item<'a>(records: &mut Records<'a>, event: &mut Event<'a>) -> bool {
         _ => 0,
     };
     event.push(Attribute::ActorAppName, "kernel");
+    true
+}
+
+/// A SOCKADDR record that came without its call: an address of the network that some process named.
+fn peer(records: &mut Records<'_>, event: &mut Event<'_>) -> bool {
+    let Some(SocketAddress::Inet(address, port)) = socket(records) else { return false };
+    event.class = Class::NetworkActivity;
+    event.activity_id = 6;
+    event.push(Attribute::DstEndpointIp, address);
+    event.push(Attribute::DstEndpointPort, i64::from(port));
     true
 }
 

@@ -8,7 +8,7 @@ use super::super::endpoint::push_source;
 use super::super::outcome::{Control, controlled, failure, success};
 use super::super::text::{between, cut, unquoted, word};
 use super::flow::{self, End};
-use super::{access, after, ios, vpn};
+use super::{access, after, ftd, ios, vpn};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -21,7 +21,7 @@ pub(super) fn parse<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> boo
         710_005 => flow::controlled_flow(message, Control::Dropped, event),
         710_001 | 710_002 | 421_002 | 421_007 | 434_004 => flow::controlled_flow(message, Control::Allowed, event),
         400_000..=400_051 => signature(message, id, event),
-        733_100..=733_105 => threat(message, id, event),
+        733_100..=733_105 | 733_201..=733_203 => threat(message, id, event),
         338_001..=338_204 => dynamic_filter(message, event),
         411_001..=411_004 => ios::link(message, event),
         304_001 | 304_002 => url(message, event),
@@ -44,13 +44,17 @@ pub(super) fn parse<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> boo
         111_001..=111_007 => configuration(message, event),
         111_008..=111_010 => command(message, event),
         725_001..=725_016 => vpn::tls(message, id, event),
+        430_001..=430_005 => ftd::parse(message, id, event),
         113_019
         | 113_029..=113_040
         | 402_101..=402_149
-        | 602_101..=603_110
+        | 602_303..=603_110
+        | 702_305
+        | 702_307
         | 713_001..=716_999
         | 722_001..=722_999
         | 734_001..=734_004
+        | 737_001..=737_999
         | 750_001..=753_999 => vpn::parse(message, id, event),
         _ => false,
     }
@@ -140,6 +144,7 @@ fn threat<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> bool {
     let title = cut(message, ". ").map_or(message, |(title, _)| title);
     let object = between(message, "[", "]").map(|(object, _)| object.trim()).or_else(|| after(message, "Object "));
     let host = after(message, "ost ").map(|host| host.trim_end_matches('.'));
+    let host = host.or_else(|| between(message, "Peer[", "]").map(|(peer, _)| peer));
     finding(event, format!("asa-{id}-{}", host.or(object).unwrap_or("threat")), title);
     event.push(Attribute::FindingAnalyticName, "threat-detection");
     event.push(Attribute::FindingAnalyticTypeId, 2);
@@ -155,7 +160,7 @@ fn threat<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> bool {
             event.unmap(key, value);
         }
     }
-    controlled(event, if id == 733_102 { Control::Blocked } else { Control::Alerted });
+    controlled(event, if matches!(id, 733_102 | 733_201..=733_203) { Control::Blocked } else { Control::Alerted });
     true
 }
 
@@ -271,7 +276,8 @@ fn command<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         None => (None, rest),
     };
     let Some((_, command)) = cut(rest, "executed ") else { return false };
-    let command = command.strip_prefix("the ").unwrap_or(command).trim_end().trim_end_matches('.');
+    let command = command.strip_prefix("the ").or_else(|| command.strip_prefix("cmd: ")).unwrap_or(command);
+    let command = command.trim_end().trim_end_matches('.');
     let command = unquoted(command.strip_suffix(" command").unwrap_or(command));
     executed(event, user, command);
     if let Some(address) = address.and_then(super::super::endpoint::ip) {

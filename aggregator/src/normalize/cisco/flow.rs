@@ -38,6 +38,10 @@ impl<'a> End<'a> {
             let inner = rest.trim_start().strip_prefix('(').and_then(|inner| cut(inner, ")"));
             let Some((inner, next)) = inner else { break };
             let direct = rest.starts_with('(');
+            if direct && let Some((mapped, after)) = next.strip_prefix(':').and_then(Self::parse) {
+                // `interface(access list):address/port`, as translations write it.
+                return Some((Self { interface: Some(end.host), ..mapped }, after));
+            }
             if direct && port(inner).is_some() && end.port.is_none() {
                 end.port = port(inner);
             } else if inner.contains('\\') && end.user.is_none() {
@@ -201,18 +205,42 @@ fn direction(text: &str) -> i64 {
 
 /// Two ends in whichever way a message joins them.
 fn ends(message: &str) -> Option<(End<'_>, Option<End<'_>>)> {
-    for (open, close) in
-        [(" src ", " dst "), (" src ", " dest "), (" from ", " to "), (" for ", " to "), (" between ", " and ")]
-    {
+    let mut named = None;
+    for (open, closes) in [
+        (" src ", ["dst ", "dest "]),
+        (" from ", ["to ", "to "]),
+        (" for ", ["to ", "to "]),
+        (" between ", ["and "; 2]),
+    ] {
         let Some((_, rest)) = cut(message, open) else { continue };
         let rest = rest.strip_prefix("laddr ").unwrap_or(rest);
-        let Some((source, tail)) = End::parse(rest) else { continue };
-        let destination =
-            cut(tail, close.trim_start()).filter(|(gap, _)| gap.len() < 64).and_then(|(_, rest)| End::parse(rest));
-        return Some((source, destination.map(|(end, _)| end)));
+        let Some((mut source, tail)) = End::parse(rest) else { continue };
+        let close = closes.iter().find_map(|close| cut(tail, close)).filter(|(gap, _)| gap.len() < 64);
+        let mut destination = close.and_then(|(_, rest)| End::parse(rest));
+        if let Some((gap, _)) = close.filter(|_| source.port.is_none()) {
+            source.port = port(gap.trim());
+        }
+        if let Some((end, rest)) = destination.as_mut().filter(|(end, _)| end.port.is_none() && source.port.is_some()) {
+            end.port = port(word(rest.trim_start()).0);
+        }
+        let found = (source, destination.map(|(end, _)| end));
+        // A word that is no address and has no other end may be anything; an address further on is better.
+        if endpoint::ip(source.host).is_some() || found.1.is_some() {
+            return Some(found);
+        }
+        named = named.or(Some(found));
+    }
+    if named.is_some() {
+        return named;
     }
     let (source, rest) = cut(message, "src = ").and_then(|(_, rest)| End::parse(rest))?;
     Some((source, cut(rest, "dest = ").and_then(|(_, rest)| End::parse(rest)).map(|(end, _)| end)))
+}
+
+/// Whether a message names two ends of traffic by their addresses.
+pub(super) fn between_ends(message: &str) -> bool {
+    let known = |end: End<'_>| endpoint::ip(end.host).is_some();
+    ends(message).is_some_and(|(source, destination)| known(source) && destination.is_some_and(known))
 }
 
 /// A message about traffic between two ends that the device dropped, refused or let pass.

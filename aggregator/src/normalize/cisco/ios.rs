@@ -7,16 +7,18 @@ use super::super::endpoint::{self, push_destination, push_source};
 use super::super::outcome::{Control, controlled, failure, success};
 use super::super::text::{between, cut, number, port, word};
 use super::flow::{push_protocol, verdicted};
-use super::{Mnemonic, after, ios_access, vpn};
+use super::{Mnemonic, after, at_device, ios_access, nxos, vpn};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
 /// Reads a message by its mnemonic; false where it says nothing that has a class.
 pub(super) fn parse<'a>(message: &'a str, mnemonic: &Mnemonic<'a>, event: &mut Event<'a>) -> bool {
-    match mnemonic.facility {
+    let facility = facility(mnemonic);
+    match facility {
         "SEC" | "IPV6" | "IPV6_ACL" | "ACLLOG" | "FMANFP" if mnemonic.name.contains("ACCESSLOG") => {
             access_log(message, event)
         }
+        "ACLLOG" => nxos::access_log(message, event),
         "FW" if mnemonic.name.starts_with("SESS_AUDIT_TRAIL") => session(message, event),
         "FW" if mnemonic.name == "DROP_PKT" || mnemonic.name == "LOG_SUMMARY" => dropped(message, event),
         "IPS" | "IDS" => signature(message, event),
@@ -24,7 +26,17 @@ pub(super) fn parse<'a>(message: &'a str, mnemonic: &Mnemonic<'a>, event: &mut E
         "LINK" | "LINEPROTO" | "LINK_UPDOWN" | "ETHPORT" => link(message, event),
         "BGP" | "OSPF" | "OSPFv3" | "DUAL" | "CDP" | "LDP" | "HSRP" => neighbor(message, event),
         "CRYPTO" | "IKEV2" => tunnel(message, event),
-        _ => ios_access::parse(message, mnemonic, event),
+        _ => ios_access::parse(message, &Mnemonic { facility, ..*mnemonic }, event),
+    }
+}
+
+/// What IOS knows a part by; IOS XR says the group of parts before it (`PKT_INFRA-LINK`, `ROUTING-OSPF`).
+fn facility<'a>(mnemonic: &Mnemonic<'a>) -> &'a str {
+    match mnemonic.facility {
+        "PKT_INFRA" | "MGBL" | "SECURITY" | "ROUTING" | "L2" | "INFRA" => {
+            mnemonic.code.split('-').nth(1).unwrap_or(mnemonic.facility)
+        }
+        facility => facility,
     }
 }
 
@@ -148,11 +160,20 @@ fn dropped<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     true
 }
 
-/// `Sig:N Subsig:N Sev:N NAME [A:p -> B:p]`.
+/// `Sig:N Subsig:N Sev:N NAME [A:p -> B:p]`; the classic `Sig:N:NAME - from A to B`.
 fn signature<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
-    let (Some(sig), Some(sev)) = (after(message, "Sig:"), after(message, "Sev:")) else { return false };
-    let Some((_, rest)) = cut(message, "Sev:").map(|(_, rest)| word(rest)) else { return false };
-    let (name, ends) = cut(rest, " [").unwrap_or((rest, ""));
+    let Some(sig) = after(message, "Sig:") else { return false };
+    let (sig, sev, name, ends) = match cut(message, "Sev:").map(|(_, rest)| word(rest)) {
+        Some((sev, rest)) => {
+            let (name, ends) = cut(rest, " [").unwrap_or((rest, ""));
+            (sig, sev, name, cut(ends, " -> "))
+        }
+        None => {
+            let Some((name, ends)) = cut(message, " - from ") else { return false };
+            let name = cut(name, "Sig:").and_then(|(_, name)| cut(name, ":")).map_or(name, |(_, name)| name);
+            (sig.split(':').next().unwrap_or(sig), "", name, cut(ends, " to "))
+        }
+    };
     event.class = Class::DetectionFinding;
     event.activity_id = 1;
     event.push(Attribute::FindingUid, format!("ios-ips-{sig}"));
@@ -162,16 +183,15 @@ fn signature<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     event.push(Attribute::FindingAnalyticTypeId, 1);
     event.push(Attribute::IsAlert, true);
     event.severity_id = number(sev).and_then(|n| u8::try_from(n).ok()).map_or(event.severity_id, |n| n.clamp(1, 5));
-    if let Some((source, destination)) = cut(ends, " -> ") {
-        let split = |text: &'a str| text.rsplit_once(':').filter(|(host, _)| endpoint::ip(host).is_some());
+    if let Some((source, destination)) = ends {
         let destination = destination.split([' ', ']']).next().unwrap_or_default();
-        if let Some((host, number)) = split(source) {
+        if let Some((host, port)) = vpn::address(source) {
             event.push(Attribute::EvidencesSrcEndpointIp, host);
-            port(number).into_iter().for_each(|port| event.push(Attribute::EvidencesSrcEndpointPort, port));
+            port.into_iter().for_each(|port| event.push(Attribute::EvidencesSrcEndpointPort, port));
         }
-        if let Some((host, number)) = split(destination) {
+        if let Some((host, port)) = vpn::address(destination) {
             event.push(Attribute::EvidencesDstEndpointIp, host);
-            port(number).into_iter().for_each(|port| event.push(Attribute::EvidencesDstEndpointPort, port));
+            port.into_iter().for_each(|port| event.push(Attribute::EvidencesDstEndpointPort, port));
         }
     }
     controlled(event, Control::Alerted);
@@ -193,14 +213,16 @@ fn layer2<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     if let Some(mac) = mac {
         event.push(Attribute::SrcEndpointMac, mac);
     }
-    if let Some(interface) = after(message, " on port ").or_else(|| after(message, " on ")) {
+    let interface = after(message, " on port ").or_else(|| after(message, " on ")).filter(|word| *word != "untrusted");
+    if ip.is_none() && interface.is_none() && !at_device(event) {
+        return false;
+    }
+    if let Some(interface) = interface {
         event.push(Attribute::SrcEndpointInterfaceName, interface.trim_end_matches('.'));
     }
-    if let Some(vlan) = after(message, "vlan ") {
-        event.push(
-            Attribute::SrcEndpointVlanUid,
-            vlan.trim_end_matches(|c: char| !c.is_ascii_digit()).split('.').next().unwrap_or(vlan),
-        );
+    let vlan = after(message, "vlan ").and_then(|vlan| vlan.split(|c: char| !c.is_ascii_digit()).next());
+    if let Some(vlan) = vlan.filter(|vlan| !vlan.is_empty()) {
+        event.push(Attribute::SrcEndpointVlanUid, vlan);
     }
     verdicted(false, event);
     true
@@ -216,7 +238,7 @@ pub(super) fn link<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     event.class = Class::NetworkActivity;
     event.activity_id = 99;
     let state = word(state).0;
-    let up = state.starts_with("up");
+    let up = state.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("up"));
     event.push(Attribute::ActivityName, if up { "Link Up" } else { "Link Down" });
     event.push(Attribute::SrcEndpointInterfaceName, interface);
     if up {

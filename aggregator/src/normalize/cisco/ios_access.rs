@@ -99,7 +99,7 @@ fn who(message: &str) -> Option<(&str, Option<&str>, Option<&str>)> {
 }
 
 /// `Configured from console by u on vty0 (A)`.
-fn configured<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+pub(super) fn configured<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     let Some((user, terminal, address)) = who(message) else { return false };
     event.class = Class::DeviceConfigStateChange;
     event.activity_id = 1;

@@ -9,23 +9,28 @@
 mod access;
 mod asa;
 mod flow;
+mod ftd;
 mod ios;
 mod ios_access;
+mod nxos;
+mod rest;
 mod vpn;
 
 use std::borrow::Cow;
 
 use shared::time::Timestamp;
 
+use super::endpoint;
+use super::formats::MARK_LEN_MAX;
 use super::outcome::failure;
-use super::text::{cut, number, severity_of, word};
+use super::text::{cut, number, severity_of};
 use super::timestamp::{self, Stamp};
-use super::{Context, attempt};
+use super::{Context, attempt, syslog, zones};
 use crate::event::{Event, Value};
 use crate::schema::{Attribute, Class};
 
 /// How far into a line its mnemonic may stand.
-const PREFIX_LEN_MAX: usize = 160;
+const PREFIX_LEN_MAX: usize = MARK_LEN_MAX;
 
 /// Most words before the mnemonic.
 const PREFIX_WORDS_MAX: usize = 12;
@@ -64,18 +69,21 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     event.push(Attribute::Message, message);
     if firewall {
         let id = number(mnemonic.name).unwrap_or_default();
-        let understood = attempt(|message, id, event| asa::parse(message, *id, event), message, &id, event);
+        let understood = attempt(|message, id, event| asa::parse(message, *id, event), message, &id, event)
+            || attempt(|message, device, event| rest::parse(message, device, event), message, &"ASA", event);
         error(understood, &mnemonic, event);
     } else {
         let understood =
-            attempt(|message, mnemonic, event| ios::parse(message, mnemonic, event), message, &mnemonic, event);
+            attempt(|message, mnemonic, event| ios::parse(message, mnemonic, event), message, &mnemonic, event)
+                || (mnemonic.name == "SYSTEM_MSG" && attempt(nxos::system_message, message, context, event))
+                || attempt(|message, device, event| rest::parse(message, device, event), message, &"IOS", event);
         error(understood, &mnemonic, event);
     }
     true
 }
 
-/// Severity of messages from which one that means nothing else is an error of the device: 3, error.
-const ERROR: u8 = 3;
+/// Severity of messages from which one that means nothing else is an error of the device: 4, warning.
+const ERROR: u8 = 4;
 
 /// A message of weight that nothing else was read from is an error of the device's own (6008).
 fn error(understood: bool, mnemonic: &Mnemonic<'_>, event: &mut Event<'_>) {
@@ -116,7 +124,8 @@ fn mnemonic(text: &str) -> Option<(Mnemonic<'_>, &str)> {
         name = name.strip_prefix(severity)?.strip_prefix('-')?;
     }
     let severity = number(severity).filter(|n| *n <= 8).and_then(|n| u8::try_from(n).ok())?;
-    (named && !name.is_empty()).then_some((Mnemonic { facility, severity, name, code }, message.trim_start()))
+    (named && !name.is_empty())
+        .then_some((Mnemonic { facility, severity, name, code }, message.trim_start_matches([':', ' '])))
 }
 
 /// What a header says.
@@ -129,6 +138,17 @@ struct Prefix<'a> {
     host: Option<&'a str>,
     sequence: Option<&'a str>,
     process: Option<(&'a str, i64)>,
+    /// IOS XR: which of its nodes speaks.
+    node: Option<&'a str>,
+    /// Of a device that does not know the time.
+    uptime: Option<&'a str>,
+}
+
+/// Whether a word is how long the device is up: `1w2d`, `00:00:46`, `3d04h`.
+fn uptime(text: &str) -> bool {
+    let letters = text.bytes().filter(|b| matches!(b, b'y' | b'w' | b'd' | b'h')).count();
+    let rest = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'y' | b'w' | b'd' | b'h' | b':' | b'.'));
+    rest && (letters > 1 || text.contains(':')) && text.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// Reads the words before the mnemonic; none where there are too many, or it is a header of RFC 5424.
@@ -143,13 +163,26 @@ fn prefix<'a>(text: &'a str, context: &Context<'a>) -> Option<Prefix<'a>> {
         }
     }
     for _ in 0..PREFIX_WORDS_MAX {
-        rest = rest.trim_start_matches([' ', ':', ',']);
+        rest = rest.trim_start_matches([' ', ':', ',', '\t']);
         if rest.is_empty() {
             return Some(prefix);
         }
         let unsynchronized = rest.starts_with('*');
         let timed = rest.trim_start_matches(['*', '.']);
+        // IOS XR writes its node before the time, without a space: `RP/0/RSP0/CPU0:Mar 16 10:00:00`.
+        let node = timed.split_once(':').filter(|(node, _)| node.contains('/') && !node.contains(' '));
+        if let Some((node, after)) = node {
+            prefix.node = Some(node);
+            rest = after;
+            // The host may follow, as close.
+            if let Some((host, after)) = after.split_once(':').filter(|(host, _)| !host.contains(' ')) {
+                prefix.host = prefix.host.or(Some(host));
+                rest = after;
+            }
+            continue;
+        }
         let stamp = timestamp::bsd(timed, context.reference).or_else(|| timestamp::iso(timed, context.reference));
+        let stamp = stamp.or_else(|| timestamp::year_first(timed, context.reference));
         if let Some((stamp, after)) = stamp {
             if prefix.stamp.is_none() || prefix.unsynchronized || !unsynchronized {
                 prefix.stamp = Some(stamp);
@@ -158,9 +191,12 @@ fn prefix<'a>(text: &'a str, context: &Context<'a>) -> Option<Prefix<'a>> {
             rest = after;
             continue;
         }
-        let (first, after) = word(rest);
+        let (first, after) = rest.split_once([' ', '\t']).unwrap_or((rest, ""));
         rest = after;
-        prefix.word(first);
+        // Kiwi's log files say facility and level between tabs.
+        if !syslog::is_stated(first) {
+            prefix.word(first);
+        }
     }
     None
 }
@@ -171,8 +207,10 @@ impl<'a> Prefix<'a> {
         let bare = word.trim_end_matches(':');
         if number(bare).is_some() {
             self.sequence = Some(bare);
+        } else if uptime(bare) && endpoint::ip(bare).is_none() {
+            self.uptime = Some(bare);
         } else if let Some(stamp) = self.stamp.filter(|stamp| stamp.assumed_offset.is_some())
-            && let Some(minutes) = timestamp::zone_minutes(bare)
+            && let Some(minutes) = zones::minutes(bare)
         {
             self.stamp = Some(stamp.in_zone(minutes));
         } else if let Some((program, pid)) = bare.strip_suffix(']').and_then(|bare| bare.split_once('[')) {
@@ -187,13 +225,15 @@ impl<'a> Prefix<'a> {
             stamp.apply(event);
         }
         if let Some(priority) = self.priority {
-            super::syslog::apply_priority(priority, event);
+            syslog::apply_priority(priority, event);
         }
         if let Some(host) = self.host.filter(|host| *host != context.origin.hostname) {
             event.unmap("hostname", host);
         }
-        if let Some(sequence) = self.sequence {
-            event.unmap("sequence", sequence);
+        for (key, value) in [("sequence", self.sequence), ("node", self.node), ("uptime", self.uptime)] {
+            if let Some(value) = value {
+                event.unmap(key, value);
+            }
         }
         if let Some((program, pid)) = self.process {
             event.push(Attribute::ActorProcessPid, pid);
@@ -211,6 +251,14 @@ fn relayed_host(event: &mut Event<'_>) {
     if let Some(Value::Text(Cow::Borrowed(name))) = provider.map(|field| field.value.clone()) {
         event.unmap("hostname", name);
     }
+}
+
+/// Says that the other end is the device that speaks: of one that is known by its hardware address alone.
+fn at_device(event: &mut Event<'_>) -> bool {
+    let device = event.unmapped.iter().find(|(key, _)| key == "hostname").map(|(_, value)| value.clone());
+    let Some(Value::Text(name)) = device else { return false };
+    event.push(Attribute::DstEndpointHostname, name);
+    true
 }
 
 /// `h:mm:ss` or `2h:27m:34s` in milliseconds.

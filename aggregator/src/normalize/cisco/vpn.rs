@@ -23,19 +23,18 @@ struct Peer<'a> {
     text: &'a str,
 }
 
-/// Reads a message about a tunnel; false where it names neither a user nor an address.
+/// Reads a message about a tunnel, or about all of them; what names no peer and does not belong to tunnels alone is none.
 pub(super) fn parse<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> bool {
     let peer = peer(message);
-    if peer.user.is_none() && peer.address.is_none() && peer.group.is_none() {
+    let named = peer.user.is_some() || peer.address.is_some() || peer.group.is_some();
+    if !named && !matches!(id, 713_001..=716_999 | 737_001..=737_999 | 750_001..=753_999) {
         return false;
     }
     event.class = Class::TunnelActivity;
     act(id, peer.text, event);
     event.push(Attribute::TunnelTypeId, 0);
-    event.push(
-        Attribute::EmailProtocolName,
-        if matches!(id, 716_000..=734_999 | 113_029..=113_040) { "SSL" } else { "IPsec" },
-    );
+    let secured = matches!(id, 716_000..=734_999 | 113_029..=113_040) || cut(peer.text, "Session Type: SSL").is_some();
+    event.push(Attribute::EmailProtocolName, if secured { "SSL" } else { "IPsec" });
     if let Some(address) = peer.address {
         push_source(event, address, peer.port);
     }
@@ -150,7 +149,8 @@ fn details<'a>(text: &'a str, event: &mut Event<'a>) {
         }
     }
     let assigned = between(text, "IPv4 Address <", ">").map(|(address, _)| address);
-    let assigned = assigned.or_else(|| after(text, "private IP address ")).and_then(endpoint::ip);
+    let marks = ["private IP address ", "pool address ", "Client assigned ", "IPv4 Address="];
+    let assigned = assigned.or_else(|| marks.iter().find_map(|mark| after(text, mark))).and_then(endpoint::ip);
     if let Some(address) = assigned {
         event.push(Attribute::TunnelInterfaceIp, address);
     }
@@ -160,7 +160,7 @@ fn details<'a>(text: &'a str, event: &mut Event<'a>) {
 }
 
 fn peer(message: &str) -> Peer<'_> {
-    if message.starts_with("Group <") || message.starts_with("User <") {
+    if ["Group <", "User <", "TunnelGroup <"].iter().any(|start| message.starts_with(start)) {
         return Peer {
             group: between(message, "Group <", ">").map(|(group, _)| group),
             user: between(message, "User <", ">").map(|(user, _)| user),

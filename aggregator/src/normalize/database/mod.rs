@@ -2,7 +2,7 @@
 //!
 //! In: lines of PostgreSQL ([`postgresql`]), MySQL and MariaDB ([`mysql`]), MongoDB ([`mongodb`]) and Redis ([`redis`]), and
 //! what their JSON says. Out: logons
-//! (3002), statements of a known user (6005), errors (6008), starts and stops (6002), else base events.
+//! (3002), statements (6005), errors (6008), starts, stops and reports (6002).
 
 pub(super) mod mongodb;
 pub(super) mod mysql;
@@ -72,24 +72,19 @@ struct Statement<'a> {
     text: Cow<'a, str>,
 }
 
-/// A statement is datastore activity (6005) where its user and database are known, and its host or the server's process; else
-/// its parts stand in `unmapped`.
-fn push_statement<'a>(statement: Statement<'a>, event: &mut Event<'a>) {
+/// A statement, or an empty one where only its session is known, is datastore activity (6005) where its host is known, or the
+/// server's process or session for its client; else its parts stand in `unmapped`. A server whose database is not named is
+/// the database.
+fn push_statement<'a>(statement: Statement<'a>, service: &'static str, event: &mut Event<'a>) {
     let Statement { user, host, port, database, text } = statement;
-    let named = |text: &Option<Cow<'a, str>>| text.as_ref().is_some_and(|text| !text.is_empty());
     let placed = host.as_ref().is_some_and(|host| *host != "[local]" && Address::parse(host).is_some());
-    if let Some(user) = user.filter(|user| !user.is_empty()) {
-        event.push(Attribute::ActorUserName, user);
-    } else {
-        event.unmap("statement", text);
-        return;
-    }
-    // Where the log does not say from where, the server's process stands for its client.
-    let session = match event.value(Attribute::ActorProcessPid) {
-        Some(Value::Int(pid)) => Some(pid.to_string()),
-        _ => None,
+    let named = user.filter(|user| !user.is_empty()).map(|user| event.push(Attribute::ActorUserName, user)).is_some();
+    // Where the log does not say from where, the server's process or session stands for its client.
+    let session = match (event.value(Attribute::ActorProcessPid), event.text(Attribute::ActorSessionUid)) {
+        (Some(Value::Int(pid)), _) => Some(pid.to_string()),
+        (_, session) => session.map(str::to_owned),
     };
-    if (!placed && session.is_none()) || !named(&database) {
+    if session.is_none() && !(placed && named) {
         event.unmap("statement", text);
         if let Some(database) = database.filter(|name| !name.is_empty()) {
             event.unmap("database", database);
@@ -120,25 +115,54 @@ fn push_statement<'a>(statement: Statement<'a>, event: &mut Event<'a>) {
     } else if let Some(session) = session {
         event.push(Attribute::SrcEndpointUid, session);
     }
-    if let Some(database) = database {
-        event.push(Attribute::DatabaseName, database);
-        event.push(Attribute::DatabaseTypeId, RELATIONAL);
+    event.push(Attribute::DatabaseName, database.filter(|name| !name.is_empty()).unwrap_or(Cow::Borrowed(service)));
+    event.push(Attribute::DatabaseTypeId, RELATIONAL);
+    if !text.is_empty() {
+        event.push(Attribute::QueryInfoName, if verb.is_empty() { "statement".to_owned() } else { verb });
+        event.push(Attribute::QueryInfoQueryString, text);
     }
-    event.push(Attribute::QueryInfoName, if verb.is_empty() { "statement".to_owned() } else { verb });
-    event.push(Attribute::QueryInfoQueryString, text);
 }
 
-/// A server that starts (3) or stops (4).
-fn push_lifecycle(event: &mut Event<'_>, name: &'static str, activity: u8) {
-    event.class = Class::ApplicationLifecycle;
-    event.activity_id = activity;
-    event.push(Attribute::AppName, name);
-    outcome::success(event);
+/// A record of an audit log.
+pub(super) struct Asked<'a> {
+    /// Its name, in small letters.
+    pub(super) name: String,
+    pub(super) user: Option<Cow<'a, str>>,
+    pub(super) host: Option<Cow<'a, str>>,
+    pub(super) database: Option<Cow<'a, str>>,
+    pub(super) statement: Option<Cow<'a, str>>,
+    pub(super) failed: bool,
+}
+
+/// A logon (3002) by its name, else a statement (6005), of MySQL.
+pub(super) fn push_asked<'a>(asked: Asked<'a>, event: &mut Event<'a>) {
+    let Asked { name, user, host, database, statement, failed } = asked;
+    let activity = match name.as_str() {
+        "connect" | "change user" | "change_user" | "failed_connect" => 1,
+        "quit" | "disconnect" => 2,
+        _ => 0,
+    };
+    match user {
+        Some(user) if activity != 0 => {
+            let refused = failed.then_some(Cow::Borrowed(""));
+            push_logon(Logon { user, host, port: None, database, service: "mysql", activity, refused }, event);
+        }
+        user => {
+            let text = statement.unwrap_or_default();
+            push_statement(Statement { user, host, port: None, database, text }, "mysql", event);
+            if failed {
+                outcome::failure(event, "");
+            } else {
+                outcome::success(event);
+            }
+        }
+    }
 }
 
 /// An error (6008).
-fn push_error(event: &mut Event<'_>) {
+fn push_error(name: &'static str, event: &mut Event<'_>) {
     event.class = Class::ApplicationError;
     event.activity_id = 1;
+    event.push(Attribute::ActorAppName, name);
     outcome::failure(event, "");
 }

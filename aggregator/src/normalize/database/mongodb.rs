@@ -6,7 +6,8 @@
 
 use std::borrow::Cow;
 
-use super::{Logon, push_error, push_lifecycle, push_logon};
+use super::super::remark::life;
+use super::{Logon, push_error, push_logon};
 use crate::event::Event;
 use crate::normalize::endpoint::push_source;
 use crate::normalize::text::{cut, port, word};
@@ -62,11 +63,11 @@ pub(in crate::normalize) fn parse<'a>(text: &'a str, context: &Context<'a>, even
         return true;
     }
     if message.starts_with("MongoDB starting") || message.starts_with("waiting for connections on port") {
-        push_lifecycle(event, "mongod", 3);
+        life("mongod", 3, event);
     } else if message.starts_with("dbexit") || message.starts_with("shutting down with code") {
-        push_lifecycle(event, "mongod", 4);
+        life("mongod", 4, event);
     } else if matches!(level, "E" | "F") {
-        push_error(event);
+        push_error("mongod", event);
     }
     true
 }

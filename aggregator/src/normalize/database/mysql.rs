@@ -2,52 +2,70 @@
 //!
 //! In: `2026-03-16T09:00:00.5Z 7 [Note] [MY-010926] [Server] Access denied for user 'ann'@'192.0.2.7' (using password: YES)`
 //! and the forms of older servers (`260316  9:00:00 [Warning] …`). Out: see the room. A statement of the general log does not
-//! say whose it is: a base event. Source: MySQL 5.5 to 8.4 `sql/log.cc`, `sql_connect.cc`; MariaDB `server_audit.c`.
+//! say whose it is, only in which session. Source: MySQL 5.5 to 8.4 `sql/log.cc`, `sql_connect.cc`; MariaDB `server_audit.c`.
+
+mod query;
 
 use std::borrow::Cow;
 
-use super::super::text::{between, cut, number, word};
+use super::super::remark::{life, remark, report};
+use super::super::syslog::Header;
+use super::super::text::{between, cut, head, number, word};
 use super::super::timestamp::{self, Stamp};
 use super::super::{Context, endpoint, outcome};
-use super::{Logon, Statement, push_error, push_lifecycle, push_logon, push_statement};
+use super::{Logon, Statement, push_logon, push_statement};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
 /// `severity_id` from which a line is an error.
 const ERROR: u8 = 3;
-/// What the general log calls what a client sent.
-const COMMANDS: [&str; 14] = [
-    "Connect",
-    "Query",
-    "Quit",
-    "Init DB",
-    "Prepare",
-    "Execute",
-    "Close stmt",
-    "Statistics",
-    "Ping",
-    "Change user",
-    "Field List",
-    "Reset stmt",
-    "Shutdown",
-    "Binlog Dump",
-];
-
 /// Whether a line can be one of the four logs.
 pub(in super::super) fn looks(text: &str) -> bool {
     let first = text.as_bytes().first();
     let dated = first.is_some_and(u8::is_ascii_digit);
-    (dated && (cut(text, " [").is_some() || memchr::memchr2(b'\t', b',', text.as_bytes()).is_some()))
-        || text.starts_with("# User@Host: ")
-        || text.starts_with("# Query_time: ")
-        || text.starts_with("# Time: ")
+    (dated && (cut(text, " [").is_some() || memchr::memchr2(b'\t', b',', text.as_bytes()).is_some() || of_old(text)))
+        || text.starts_with("\t\t")
+        || BARE.iter().any(|mark| text.starts_with(mark))
+        || query::commented(text)
         || cut(text, "Access denied for user '").is_some()
+        || began(text)
+}
+
+/// What lines without a time begin with: an engine that writes around the log, the start of a statement in the slow log.
+const BARE: [&str; 4] = ["InnoDB: ", "SET timestamp=", "Version: '", "ERROR: 1"];
+
+/// `260316 10:00:00 …` of servers before 5.7, a line of `mysqld_safe`, `10:00:00 UTC - mysqld got signal 11 ;`.
+fn of_old(text: &str) -> bool {
+    let at = |place: usize, byte: u8| text.as_bytes().get(place) == Some(&byte);
+    (at(6, b' ') && at(9, b':')) || cut(head(text, 48), " mysqld_safe ").is_some() || crashed(text).is_some()
+}
+
+/// What stands behind the time of a server that crashed.
+fn crashed(text: &str) -> Option<&str> {
+    text.get(8..)?.strip_prefix(" UTC - ").filter(|rest| rest.starts_with("mysqld got "))
+}
+
+/// `/usr/sbin/mysqld, Version: 8.0.36 (MySQL Community Server - GPL). started with:`: the head of the query logs.
+fn began(text: &str) -> bool {
+    text.starts_with('/') && text.ends_with("started with:") && cut(text, ", Version: ").is_some()
 }
 
 /// Reads a line; false where it is of none of them.
 pub(in super::super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
-    if let Some(comment) = text.strip_prefix("# ") {
-        return slow(comment, text, context, event);
+    if query::commented(text) {
+        return query::slow(text, context, event);
+    }
+    if text.starts_with("\t\t") {
+        return query::general(None, text, event);
+    }
+    if began(text) {
+        named(text, event);
+        life("mysqld", 3, event);
+        event.unmap("version", between(text, ", Version: ", " ").map_or("", |(version, _)| version));
+        return true;
+    }
+    if BARE.iter().any(|mark| text.starts_with(mark)) || crashed(text).is_some() {
+        return bare(text, event);
     }
     let Some((stamp, rest)) = timestamp::mysql(text, context.reference) else {
         // A message alone, as in syslog.
@@ -59,7 +77,62 @@ pub(in super::super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &
     if let Some(rest) = rest.strip_prefix(',') {
         return audit(stamp, rest, event);
     }
-    error(stamp, rest, event) || general(stamp, rest, event)
+    error(stamp, rest, event) || query::general(Some(stamp), rest, event) || old(stamp, rest, event)
+}
+
+/// A line without a time.
+fn bare<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    if text.starts_with("SET ") {
+        event.push(Attribute::MetadataLogFormat, "mysql_slow");
+        event.push(Attribute::MetadataLogProvider, "mysqld");
+        event.push(Attribute::Message, text);
+        return query::set_time(text, event) && report("mysqld", event);
+    }
+    named(text, event);
+    event.push(Attribute::MetadataLogProvider, "mysqld");
+    if let Some((version, _)) = between(text, "Version: '", "'  socket: ") {
+        event.push(Attribute::AppVersion, version);
+        return life("mysqld", 3, event);
+    }
+    event.severity_id = match () {
+        () if text.starts_with("ERROR: ") => ERROR,
+        () if crashed(text).is_some() => 5,
+        () if text.starts_with("InnoDB: Error") => ERROR,
+        () if text.starts_with("InnoDB: Warning") => 2,
+        () => 1,
+    };
+    remark("mysqld", text, event)
+}
+
+/// `mysqld_safe Starting mysqld daemon with databases from /var/lib/mysql`, ` InnoDB: Initializing buffer pool`.
+fn old<'a>(stamp: Stamp<'a>, rest: &'a str, event: &mut Event<'a>) -> bool {
+    let message = rest.trim_start();
+    if !["mysqld", "InnoDB: "].iter().any(|mark| message.starts_with(mark)) {
+        return false;
+    }
+    stamp.apply(event);
+    event.push(Attribute::MetadataLogProvider, word(message).0.trim_end_matches(':'));
+    named(message, event);
+    if message.contains(" Starting mysqld daemon") {
+        life("mysqld", 3, event);
+    } else if message.ends_with(" ended") {
+        life("mysqld", 4, event);
+    } else {
+        if message.contains("rror") || message.starts_with("mysqld got ") {
+            event.severity_id = ERROR;
+        }
+        remark("mysqld", message, event);
+    }
+    true
+}
+
+/// Reads a message of MariaDB's plugin in syslog: `[INFO ]server,user,host,…`.
+pub(in super::super) fn parse_audited<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let message = message
+        .rsplit_once(' ')
+        .filter(|(info, _)| !info.contains(','))
+        .map_or(message, |(info, _)| message.get(info.len() + 1..).unwrap_or(message));
+    audited(message.trim_start(), event)
 }
 
 fn named<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
@@ -75,19 +148,14 @@ fn error<'a>(stamp: Stamp<'a>, rest: &'a str, event: &mut Event<'a>) -> bool {
     // Only servers before 5.7 leave the thread out, and they write the date in six digits.
     if !(rest.starts_with('[') && stamp.text.as_bytes().get(4) != Some(&b'-')) {
         let (first, after) = word(rest);
-        if !first.bytes().all(|b| b.is_ascii_digit() || b == b'x') {
+        if !first.bytes().all(|b| b.is_ascii_hexdigit() || b == b'x') {
             return false;
         }
         thread = Some(first);
         rest = after;
     }
     let Some((word, mut message)) = between(rest, "[", "]").filter(|_| rest.starts_with('[')) else { return false };
-    let severity = match word {
-        "System" | "Note" => 1,
-        "Warning" => 2,
-        "ERROR" => 3,
-        _ => return false,
-    };
+    let Some(severity) = error_severity(word) else { return false };
     stamp.apply(event);
     event.severity_id = severity;
     event.push(Attribute::MetadataLogLevel, word);
@@ -105,16 +173,70 @@ fn error<'a>(stamp: Stamp<'a>, rest: &'a str, event: &mut Event<'a>) -> bool {
     }
     event.push(Attribute::MetadataLogProvider, "mysqld");
     named(message, event);
-    if denied(message, event) || aborted(message, event) {
-        return true;
+    said(message, event);
+    true
+}
+
+/// `severity_id` of a level.
+pub(in super::super) fn error_severity(word: &str) -> Option<u8> {
+    match word {
+        "System" | "Note" => Some(1),
+        "Warning" => Some(2),
+        "ERROR" | "Error" => Some(ERROR),
+        _ => None,
     }
-    if message.contains("ready for connections") {
-        push_lifecycle(event, "mysqld", 3);
-    } else if message.contains("Shutdown complete") || message.contains("Normal shutdown") {
-        push_lifecycle(event, "mysqld", 4);
-    } else if severity >= ERROR {
-        push_error(event);
+}
+
+/// What a message of the error log means, where the message does not live as long as the event.
+pub(in super::super) fn push_said(message: &str, event: &mut Event<'_>) {
+    let mut draft = Event::new(event.id, event.time, event.received_at);
+    draft.shared = event.shared;
+    draft.severity_id = event.severity_id;
+    said(message, &mut draft);
+    let time = event.time;
+    event.adopt(draft);
+    event.time = time;
+}
+
+/// What a message of the error log means.
+fn said<'a>(message: &'a str, event: &mut Event<'a>) {
+    if denied(message, event) || aborted(message, event) || peered(message, event) {
+        return;
     }
+    let begins = ["ready for connections", " starting as process ", "Starting MariaDB ", "Starting MySQL "];
+    let ends = ["Shutdown complete", "Normal shutdown", "Received SHUTDOWN from user"];
+    if begins.iter().any(|mark| message.contains(mark)) {
+        life("mysqld", 3, event);
+    } else if ends.iter().any(|mark| message.contains(mark)) {
+        life("mysqld", 4, event);
+    } else {
+        remark("mysqld", message, event);
+    }
+}
+
+/// A peer that was not let in, or whose name was sought: `Host '192.0.2.7' is not allowed to connect to this MySQL server`,
+/// `IP address '192.0.2.7' could not be resolved: reason`, `… exceeded for `ann`@`192.0.2.7`. …`.
+fn peered<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let refused = message.starts_with("Host '")
+        && (message.contains(" is not allowed to connect ") || message.contains(" is blocked because "));
+    let named = message.starts_with("IP address '");
+    let idle = message.starts_with("'wait_timeout'") || message.starts_with("'interactive_timeout'");
+    let (host, activity) = match () {
+        () if refused => (between(message, "Host '", "'"), 5),
+        () if named => (between(message, "IP address '", "'"), 6),
+        () if idle => (between(message, "`@`", "`"), 2),
+        () => return false,
+    };
+    let Some((host, _)) = host.filter(|(host, _)| endpoint::Address::parse(host).is_some()) else { return false };
+    event.class = Class::NetworkActivity;
+    event.activity_id = activity;
+    super::push_host(Some(Cow::Borrowed(host)), event);
+    event.push(Attribute::ConnectionDirectionId, 1);
+    event.push(Attribute::AppProtocolName, "mysql");
+    if let Some((user, _)) = between(message, "`", "`@`").filter(|_| idle) {
+        event.push(Attribute::ActorUserName, user);
+    }
+    outcome::failure(event, message);
     true
 }
 
@@ -161,79 +283,19 @@ fn aborted<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     true
 }
 
-/// `<tab>   7 Connect<tab>ann@192.0.2.7 on shop using TCP/IP`.
-fn general<'a>(stamp: Stamp<'a>, rest: &'a str, event: &mut Event<'a>) -> bool {
-    let (thread, rest) = word(rest.trim_start_matches(['\t', ' ']));
-    let Some((command, argument)) = rest.split_once('\t').or(Some((rest, ""))) else { return false };
-    if number(thread).is_none() || !COMMANDS.contains(&command.trim()) {
+/// `server,user,host,connection,query,operation,database,object,code` of MariaDB's plugin.
+fn audit<'a>(stamp: Stamp<'a>, rest: &'a str, event: &mut Event<'a>) -> bool {
+    if !stamp.text.contains(' ') || !audited(rest, event) {
         return false;
     }
     stamp.apply(event);
-    event.push(Attribute::MetadataLogFormat, "mysql_general");
-    event.push(Attribute::MetadataLogProvider, "mysqld");
-    event.push(Attribute::MetadataEventCode, command.trim());
-    event.push(Attribute::Message, if argument.is_empty() { rest } else { argument });
-    event.unmap("thread", thread);
-    if command.trim() == "Connect" && !denied(argument, event) {
-        let (who, rest) = word(argument);
-        if let Some((user, host)) = who.rsplit_once('@').filter(|(user, _)| !user.is_empty()) {
-            push_logon(
-                Logon {
-                    user: Cow::Borrowed(user),
-                    host: Some(Cow::Borrowed(host)),
-                    port: None,
-                    database: rest
-                        .strip_prefix("on ")
-                        .map(|rest| Cow::Borrowed(word(rest).0))
-                        .filter(|db| *db != "using"),
-                    service: "mysql",
-                    activity: 1,
-                    refused: None,
-                },
-                event,
-            );
-        }
-    } else if matches!(command.trim(), "Query" | "Execute" | "Prepare") {
-        event.unmap("statement", argument);
-    }
+    event.push(Attribute::MetadataLogFormat, "mariadb_audit");
+    event.push(Attribute::MetadataLogProvider, "server_audit");
+    event.push(Attribute::Message, rest);
     true
 }
 
-/// The comments of the slow log.
-fn slow<'a>(comment: &'a str, text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
-    if let Some(time) = comment.strip_prefix("Time: ") {
-        let Some((stamp, _)) = timestamp::mysql(time, context.reference) else { return false };
-        stamp.apply(event);
-    } else if let Some(rest) = comment.strip_prefix("User@Host: ") {
-        let user = rest.split(['[', ' ']).next().unwrap_or_default();
-        if !user.is_empty() {
-            event.push(Attribute::ActorUserName, user);
-        }
-        if let Some((_, host)) = cut(rest, " @ ") {
-            if let Some(ip) = between(host, "[", "]").and_then(|(ip, _)| endpoint::ip(ip)) {
-                event.unmap("src_ip", ip);
-            }
-            let name = word(host).0;
-            if !name.is_empty() && !name.starts_with('[') {
-                event.unmap("src_host", name);
-            }
-        }
-    } else if comment.starts_with("Query_time: ") {
-        let mut words = comment.split_ascii_whitespace();
-        while let (Some(key), Some(value)) = (words.next(), words.next()) {
-            event.unmap(key.trim_end_matches(':'), value);
-        }
-    } else {
-        return false;
-    }
-    event.push(Attribute::MetadataLogFormat, "mysql_slow");
-    event.push(Attribute::MetadataLogProvider, "mysqld");
-    event.push(Attribute::Message, text);
-    true
-}
-
-/// `server,user,host,connection,query,operation,database,object,code` of MariaDB's plugin.
-fn audit<'a>(stamp: Stamp<'a>, rest: &'a str, event: &mut Event<'a>) -> bool {
+fn audited<'a>(rest: &'a str, event: &mut Event<'a>) -> bool {
     let mut parts = rest.splitn(8, ',');
     let mut next = || parts.next();
     let (
@@ -249,14 +311,13 @@ fn audit<'a>(stamp: Stamp<'a>, rest: &'a str, event: &mut Event<'a>) -> bool {
     else {
         return false;
     };
-    let spaced = stamp.text.contains(' ') && !operation.is_empty();
-    if !spaced || number(connection).is_none() || !operation.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') {
+    if operation.is_empty()
+        || number(connection).is_none()
+        || !operation.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+    {
         return false;
     }
     let (object, code) = tail.rsplit_once(',').unwrap_or((tail, ""));
-    stamp.apply(event);
-    event.push(Attribute::MetadataLogFormat, "mariadb_audit");
-    event.push(Attribute::MetadataLogProvider, "server_audit");
     event.push(Attribute::MetadataEventCode, operation);
     event.unmap("server", server);
     event.unmap("connection", connection);
@@ -286,6 +347,7 @@ fn audit<'a>(stamp: Stamp<'a>, rest: &'a str, event: &mut Event<'a>) -> bool {
                     database: Some(Cow::Borrowed(database)),
                     text: Cow::Borrowed(object.trim_matches('\'')),
                 },
+                "mysql",
                 event,
             );
             if failed {
@@ -298,7 +360,6 @@ fn audit<'a>(stamp: Stamp<'a>, rest: &'a str, event: &mut Event<'a>) -> bool {
     if !code.is_empty() {
         event.push(Attribute::StatusCode, code);
     }
-    event.push(Attribute::Message, format!("{operation} {user}@{host} {object}"));
     true
 }
 
@@ -340,10 +401,34 @@ mod tests {
         assert_eq!(event["database"]["name"], "shop");
         let event = normalized("20260316 10:00:00,db1,ann,192.0.2.7,7,0,FAILED_CONNECT,,,1045");
         assert_eq!((event["class_uid"].as_u64(), event["status_id"].as_u64()), (Some(3002), Some(2)));
-        let event = normalized("# User@Host: ann[ann] @ web [192.0.2.7]  Id: 3");
-        assert_eq!(event["unmapped"]["src_ip"], "192.0.2.7");
-        assert_eq!(event["actor"]["user"]["name"], "ann");
+        let event =
+            normalized("Mar 16 10:00:00 h mysql-server_auditing: db1,ann,192.0.2.7,7,9,QUERY,shop,'SELECT 1',0");
+        assert_eq!((event["type_uid"].as_u64(), event["status_id"].as_u64()), (Some(600_501), Some(1)));
         let event = normalized("2026-03-16T09:00:00.000000Z 0 [ERROR] [MY-010119] [Server] Aborting");
         assert_eq!(event["class_uid"], 6008);
+    }
+
+    #[test]
+    fn the_error_log_of_every_age_has_a_class() {
+        for (line, kind) in [
+            ("260316 10:00:00 mysqld_safe Starting mysqld daemon with databases from /var/lib/mysql", 600_203),
+            ("2026-03-16T09:00:00.5Z mysqld_safe mysqld from pid file /run/mysqld.pid ended", 600_204),
+            ("260316 10:00:00  InnoDB: Initializing buffer pool, size = 128.0M", 600_299),
+            ("InnoDB: Error: log file is of different size", 600_801),
+            ("10:00:00 UTC - mysqld got signal 11 ;", 600_801),
+            (
+                "2026-03-16 10:00:00 9 [Warning] Host '192.0.2.7' is not allowed to connect to this MariaDB server",
+                400_105,
+            ),
+            ("2026-03-16 10:00:00 9 [Warning] IP address '192.0.2.7' could not be resolved: Unknown", 400_106),
+            (
+                "2026-03-16T09:00:00.5Z 9 [Note] [MY-013730] [Server] 'wait_timeout' period of 9 seconds was exceeded for `ann`@`192.0.2.7`. The idle time",
+                400_102,
+            ),
+            ("2026-03-16T09:00:00.5Z 0 [Warning] [MY-010068] [Server] CA certificate ca.pem is self signed.", 600_801),
+            ("/usr/sbin/mysqld, Version: 8.0.36 (MySQL Community Server - GPL). started with:", 600_203),
+        ] {
+            assert_eq!(normalized(line)["type_uid"], kind, "{line}");
+        }
     }
 }

@@ -7,10 +7,11 @@
 use std::borrow::Cow;
 
 use super::super::fields::{Fields, Leaf};
-use super::super::text::{between, cut, number, port, word};
+use super::super::remark::{life, report};
+use super::super::text::{between, cut, number, port};
 use super::super::timestamp::{self, Reference, Stamp};
-use super::super::{Context, endpoint, outcome};
-use super::{Logon, Statement, push_error, push_lifecycle, push_logon, push_statement};
+use super::super::{Context, endpoint, outcome, zones};
+use super::{Logon, Statement, push_error, push_logon, push_statement};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -90,7 +91,7 @@ pub(in super::super) fn looks(text: &str) -> bool {
 /// What stands before the level, the level, and the message.
 fn split(text: &str) -> Option<(&str, &str, &str)> {
     let (before, message) = cut(text, ":  ").filter(|(before, _)| before.len() <= PREFIX_MAX)?;
-    let (prefix, level) = match before.rfind([' ', ':', '>', ']']) {
+    let (prefix, level) = match before.rfind([' ', ':', '>', ']', ',', '|']) {
         Some(at) => before.split_at_checked(at + 1)?,
         None => ("", before),
     };
@@ -126,10 +127,10 @@ pub(in super::super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &
     true
 }
 
-/// A time with the name of a zone behind it: `UTC` and `GMT` are known, any other is the host's.
+/// A time with the name of a zone behind it: those that are unmistakable are known, any other is the host's.
 fn stamp(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
     let (stamp, rest) = timestamp::iso(text, reference)?;
-    let zone = rest.strip_prefix(' ').map(|rest| rest.split([' ', ',', ':', ']']).next().unwrap_or_default());
+    let zone = rest.strip_prefix(' ').map(|rest| rest.split([' ', ',', ':', ']', '|']).next().unwrap_or_default());
     match zone {
         Some("UTC" | "GMT" | "Etc/UTC") => {
             let (stamp, rest) = timestamp::iso(text, Reference { utc_offset_minutes: 0, ..reference })?;
@@ -137,6 +138,9 @@ fn stamp(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
             Some((Stamp { assumed_offset: None, ..stamp }, rest))
         }
         Some(name) if !name.is_empty() && name.len() <= 5 && name.bytes().all(|b| b.is_ascii_uppercase()) => {
+            // These stand for zones on several continents: the host's it is.
+            let certain = zones::minutes(name).filter(|_| !matches!(name, "CST" | "BST" | "EST" | "MST"));
+            let stamp = certain.map_or(stamp, |minutes| stamp.in_zone(minutes));
             Some((stamp, rest.get(name.len() + 1..).unwrap_or_default()))
         }
         _ => Some((stamp, rest)),
@@ -151,11 +155,11 @@ fn read_prefix<'a>(prefix: &'a str, reference: Reference, fields: &mut Fields<'a
         if !stamped && let Some((found, after)) = stamp(rest, reference) {
             found.apply(event);
             stamped = true;
-            rest = after.trim_start_matches([' ', ':']);
+            rest = after.trim_start_matches([' ', ':', '|']);
             continue;
         }
-        let (part, after) = word(rest);
-        rest = after.trim_start();
+        let (part, after) = rest.split_once([' ', '|']).unwrap_or((rest, ""));
+        rest = after.trim_start_matches([' ', '|']);
         let mut any = false;
         for piece in pieces(part) {
             any |= read_word(piece.trim_matches([':', '<', '>', '(']), fields);
@@ -350,26 +354,42 @@ fn said<'a>(message: &str, level: &str, known: Known<'a>, event: &mut Event<'a>)
                 event.push(Attribute::SrcEndpointPort, port);
             }
         } else {
-            event.class = Class::BaseEvent;
-            event.activity_id = 0;
+            report("postgresql", event);
         }
     } else if let Some(text) = statement(message).or_else(|| Some(message).filter(|_| level == "STATEMENT")) {
         let Known { user, database, host, port } = known;
-        push_statement(Statement { user, host, port, database, text: owned(text) }, event);
+        push_statement(Statement { user, host, port, database, text: owned(text) }, "postgresql", event);
         if level == "STATEMENT" && event.class == Class::DatastoreActivity {
             // It stands behind the error that it led to.
             outcome::failure(event, "");
         }
     } else if BEGINS.iter().any(|words| message.starts_with(words)) {
-        push_lifecycle(event, "postgresql", 3);
+        life("postgresql", 3, event);
     } else if ENDS.iter().any(|words| message.starts_with(words)) || message.ends_with("shutdown request") {
-        push_lifecycle(event, "postgresql", 4);
+        life("postgresql", 4, event);
     } else if FAULTS.iter().any(|words| message.starts_with(words)) {
-        push_error(event);
-        keep(known, "", event);
+        fault(message, known, event);
     } else {
         keep(known, level, event);
     }
+}
+
+/// What went wrong with a client whose address is known is a connection that failed (4001).
+fn fault<'a>(message: &str, known: Known<'a>, event: &mut Event<'a>) {
+    let of_client = message.contains("client") || message.contains("startup packet") || message.contains("accept");
+    if !of_client || !super::push_host(known.host.clone(), event) {
+        push_error("postgresql", event);
+        return keep(known, "", event);
+    }
+    event.class = Class::NetworkActivity;
+    event.activity_id = 4;
+    if let Some(port) = known.port {
+        event.push(Attribute::SrcEndpointPort, port);
+    }
+    event.push(Attribute::ConnectionDirectionId, 1);
+    event.push(Attribute::AppProtocolName, "postgresql");
+    outcome::failure(event, message.to_owned());
+    keep(Known { host: None, port: None, ..known }, "", event);
 }
 
 /// A logon that was refused. Only what `pg_hba.conf` refuses names host and database itself, the host before any name.
@@ -421,10 +441,12 @@ fn session<'a>(message: &str, ended: bool, known: Known<'a>, level: &str, event:
     );
 }
 
-/// An error, or a base event; the session's parts stay with it.
+/// An error, or a report of the server; the session's parts stay with it.
 fn keep<'a>(known: Known<'a>, level: &str, event: &mut Event<'a>) {
-    if matches!(level, "ERROR" | "FATAL" | "PANIC") {
-        push_error(event);
+    if matches!(level, "ERROR" | "FATAL" | "PANIC" | "WARNING") {
+        push_error("postgresql", event);
+    } else if event.class == Class::BaseEvent {
+        report("postgresql", event);
     }
     if let Some(user) = known.user {
         event.push(Attribute::ActorUserName, user);
@@ -523,7 +545,7 @@ mod tests {
             ("LOG:  AUDIT: SESSION,1,1,WRITE,INSERT,TABLE,public.t,insert into t values (1),<none>", 600_505),
             ("ERROR:  relation \"t\" does not exist at character 15", 600_801),
             ("LOG:  database system is ready to accept connections", 600_203),
-            ("LOG:  checkpoint starting: time", 0),
+            ("LOG:  checkpoint starting: time", 600_299),
         ] {
             assert_eq!(line(rest)["type_uid"], type_uid, "{rest}");
         }

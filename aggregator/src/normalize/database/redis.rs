@@ -4,7 +4,7 @@
 //! that verbose logs name, a request of HTTP sent to the port (4001, refused), else a base event. Source: Redis,
 //! `server.c` (`serverLogRaw`), `networking.c`.
 
-use super::push_lifecycle;
+use super::super::remark::life;
 use crate::event::Event;
 use crate::normalize::endpoint::push_source;
 use crate::normalize::outcome::{Control, controlled, failure, success};
@@ -56,9 +56,9 @@ pub(in crate::normalize) fn parse<'a>(text: &'a str, context: &Context<'a>, even
         event.unmap("role", role);
     }
     if message.starts_with("Ready to accept connections") || message.starts_with("The server is now ready to accept") {
-        push_lifecycle(event, "redis", 3);
+        life("redis", 3, event);
     } else if message.contains("is now ready to exit") {
-        push_lifecycle(event, "redis", 4);
+        life("redis", 4, event);
     } else if let Some(peer) = message.strip_prefix("Accepted ") {
         connection(peer, 1, event);
     } else if message.starts_with("Possible SECURITY ATTACK detected")

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::super::fields::{Fields, Leaf};
 use super::super::join::{Mark, Turn};
-use super::super::{Context, carried, json};
+use super::super::{Context, contained, json};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -90,7 +90,7 @@ pub(in super::super) fn inner<'a>(line: Cow<'a, str>, context: &Context<'a>, eve
             Cow::Owned(text)
         }
     };
-    if !carried(line.clone(), context, event) || event.value(Attribute::Message).is_none() {
+    if !contained(line.clone(), context, event) || event.value(Attribute::Message).is_none() {
         event.push(Attribute::Message, line);
     }
 }

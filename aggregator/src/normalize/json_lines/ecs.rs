@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use super::super::fields::{Fields, Leaf};
 use super::super::record::enforce;
+use super::super::remark::spoken;
 use super::super::text::base_name;
 use super::super::{Context, http_fields, json, outcome, transport};
 use super::bare;
@@ -162,6 +163,10 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
     }
     shared(fields, event, context);
     bare::push_message(fields, event);
+    if event.class == Class::BaseEvent && event.value(Attribute::StatusId).is_none() {
+        let name = fields.text("service.name").or_else(|| fields.text("log.logger"));
+        spoken(name, fields.text("error.message"), event);
+    }
     enforce(event);
 }
 

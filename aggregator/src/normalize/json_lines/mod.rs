@@ -14,10 +14,13 @@ mod falco;
 mod kubernetes;
 mod modsecurity;
 mod mongodb;
+mod mysql;
 mod ocsf;
 mod osquery;
 mod postgresql;
 mod sudo;
+mod vault;
+mod wazuh;
 
 pub(super) use access::{looks as is_request, parse as push_request};
 pub(super) use bare::parse as push_bare;
@@ -41,7 +44,7 @@ struct Kind {
 }
 
 /// The first that the keys look like has the object.
-static KINDS: [Kind; 18] = [
+static KINDS: [Kind; 22] = [
     Kind { name: "suricata_eve", looks: eve::looks, parse: eve::parse },
     Kind { name: "zeek_json", looks: zeek::looks_json, parse: zeek::parse_json },
     Kind { name: "docker_json", looks: container::looks, parse: container::parse },
@@ -49,6 +52,7 @@ static KINDS: [Kind; 18] = [
     Kind { name: "ocsf", looks: ocsf::looks, parse: ocsf::parse },
     Kind { name: "ecs", looks: ecs::looks, parse: ecs::parse },
     Kind { name: "falco", looks: falco::looks, parse: falco::parse },
+    Kind { name: "wazuh", looks: wazuh::looks, parse: wazuh::parse },
     Kind { name: "osquery", looks: osquery::looks, parse: osquery::parse },
     Kind { name: "kubernetes_audit", looks: kubernetes::looks, parse: kubernetes::parse },
     Kind { name: "modsecurity_json", looks: modsecurity::looks, parse: modsecurity::parse },
@@ -56,6 +60,9 @@ static KINDS: [Kind; 18] = [
     Kind { name: "gcp_audit", looks: cloud::looks_gcp, parse: cloud::parse_gcp },
     Kind { name: "teleport", looks: cloud::looks_teleport, parse: cloud::parse_teleport },
     Kind { name: "mongodb", looks: mongodb::looks, parse: mongodb::parse },
+    Kind { name: "mysql_json", looks: mysql::looks, parse: mysql::parse },
+    Kind { name: "mysql_audit", looks: mysql::looks_audit, parse: mysql::parse_audit },
+    Kind { name: "vault_audit", looks: vault::looks, parse: vault::parse },
     Kind { name: "postgresql_json", looks: postgresql::looks, parse: postgresql::parse },
     Kind { name: "sudo_json", looks: sudo::looks, parse: sudo::parse },
     Kind { name: "http_json", looks: access::looks, parse: access::parse },
@@ -74,7 +81,9 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     if text.contains('\n') && container::parse_parts(text, context, event) {
         return true;
     }
-    let Some(mut fields) = json::read(text.strip_prefix("@cee:").unwrap_or(text)) else { return false };
+    // Logs that are one long array end each object with a comma.
+    let object = text.strip_prefix("@cee:").unwrap_or(text).trim_end_matches(',');
+    let Some(mut fields) = json::read(object) else { return false };
     if let Some(kind) = KINDS.iter().find(|kind| (kind.looks)(&fields)) {
         event.push(Attribute::MetadataLogFormat, kind.name);
         (kind.parse)(&mut fields, context, event);

@@ -1,14 +1,19 @@
 //! osquery: the results log of its scheduled queries.
 //!
 //! In: one row (`name`, `action`, `columns`), or a batch (`diffResults`, `snapshot`). Out: what rows of its event tables say:
-//! processes (1007), sockets (4001), files (1001), logons (3002); every other row is a base event with its columns. A batch
-//! is a base event. Source: osquery, `docs/wiki/deployment/logging.md`, `specs/`.
+//! processes (1007), sockets (4001), files (1001), logons (3002); of its other tables: packages that came and went (6002), ports
+//! that are listened on (4001), else evidence (5040) of a process, session, user, group, job, service, module or file. A row of
+//! none of these, and a batch, is inventory of the host (5001) with its columns. Source: osquery, `docs/wiki/deployment/logging.md`, `specs/`.
 
 use super::super::fields::Fields;
-use super::super::text::base_name;
+use super::super::outcome::{failure, success};
+use super::super::text::{base_name, cut, word};
 use super::super::{Context, transport};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
+
+/// Activity of the inventory classes: collect.
+const COLLECT: u8 = 2;
 
 /// Whether it is a result.
 pub(super) fn looks(fields: &Fields<'_>) -> bool {
@@ -35,6 +40,19 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         process(fields, event);
     } else if (column("username") || column("user")) && column("host") && column("tty") {
         logon(fields, added, event);
+    } else if column("message") && column("auid") && fields.peek("columns.message").is_some_and(|m| m.contains("acct="))
+    {
+        audited(fields, event);
+    } else if column("address") && column("port") && column("protocol") {
+        listener(fields, added, event);
+    } else if column("name") && column("version") && (column("arch") || column("source") || column("release")) {
+        package(fields, added, event);
+    } else {
+        evidence(fields, event);
+    }
+    if event.class == Class::BaseEvent {
+        event.class = Class::InventoryInfo;
+        event.activity_id = COLLECT;
     }
     event.push(Attribute::MetadataEventCode, query);
 }
@@ -126,7 +144,129 @@ fn logon<'a>(fields: &mut Fields<'a>, added: bool, event: &mut Event<'a>) {
     fields.push(event, Attribute::SessionTerminal, "columns.tty");
     fields.push_source(event, "columns.host", "");
     event.push(Attribute::ServiceName, "login");
-    super::super::outcome::success(event);
+    success(event);
+}
+
+/// A row of `user_events`: what the kernel's audit says of a logon.
+fn audited<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    let message = fields.text("columns.message").unwrap_or_default();
+    let value = |mark: &str| cut(&message, mark).map(|(_, rest)| word(rest).0.trim_matches(['"', '\'']).to_owned());
+    event.class = Class::Authentication;
+    event.activity_id = if value("op=").is_some_and(|op| op.contains("session_close")) { 2 } else { 1 };
+    event.push(Attribute::UserName, value("acct=").unwrap_or_default());
+    event.push(Attribute::ServiceName, value("exe=").map_or("login".to_owned(), |path| base_name(&path).to_owned()));
+    fields.push_source(event, "columns.address", "");
+    fields.push(event, Attribute::SessionTerminal, "columns.terminal");
+    if value("res=").is_some_and(|result| result.starts_with("fail")) {
+        failure(event, "");
+    } else {
+        success(event);
+    }
+    event.unmap("audit_message", message);
+}
+
+/// A socket that somebody listens on, or no longer does.
+fn listener<'a>(fields: &mut Fields<'a>, added: bool, event: &mut Event<'a>) {
+    event.class = Class::NetworkActivity;
+    event.activity_id = if added { 7 } else { 2 };
+    if !fields.push_destination(event, "columns.address", "columns.port") {
+        event.class = Class::BaseEvent;
+        event.activity_id = 0;
+        return;
+    }
+    let protocol = fields.peek("columns.protocol").map(str::to_owned);
+    transport::push(event, protocol.as_deref());
+    fields
+        .push_all(event, &[(Attribute::ActorProcessPid, "columns.pid"), (Attribute::ActorProcessName, "columns.name")]);
+}
+
+/// A row of `deb_packages`, `rpm_packages` and their kin.
+fn package<'a>(fields: &mut Fields<'a>, added: bool, event: &mut Event<'a>) {
+    event.class = Class::ApplicationLifecycle;
+    event.activity_id = if added { 1 } else { 2 };
+    fields.push_all(event, &[(Attribute::AppName, "columns.name"), (Attribute::AppVersion, "columns.version")]);
+    success(event);
+}
+
+/// What else a row may be about: `query_type_id` of what is evidence, the column that shows it, and where columns go. The first
+/// whose column is there has the row.
+type Evidence = (i64, &'static str, &'static [(Attribute, &'static str)]);
+
+static EVIDENCE: [Evidence; 11] = [
+    (
+        10,
+        "columns.pid",
+        &[
+            (Attribute::EvidenceProcessPid, "columns.pid"),
+            (Attribute::EvidenceProcessName, "columns.name"),
+            (Attribute::EvidenceProcessCmdLine, "columns.cmdline"),
+            (Attribute::EvidenceProcessUserUid, "columns.uid"),
+        ],
+    ),
+    (12, "columns.tty", &[(Attribute::EvidenceSessionTerminal, "columns.tty")]),
+    (2, "columns.key_file", &[(Attribute::EvidenceFilePath, "columns.key_file")]),
+    (
+        5,
+        "columns.command",
+        &[(Attribute::EvidenceJobName, "columns.command"), (Attribute::EvidenceJobUserName, "columns.user")],
+    ),
+    (
+        13,
+        "columns.directory",
+        &[(Attribute::EvidenceUserName, "columns.username"), (Attribute::EvidenceUserUid, "columns.uid")],
+    ),
+    (11, "columns.active_state", &[(Attribute::EvidenceServiceName, "columns.id")]),
+    (
+        4,
+        "columns.groupname",
+        &[(Attribute::EvidenceGroupName, "columns.groupname"), (Attribute::EvidenceGroupUid, "columns.gid")],
+    ),
+    (6, "columns.used_by", &[(Attribute::EvidenceModuleFileName, "columns.name")]),
+    (3, "columns.device", &[(Attribute::EvidenceFolderPath, "columns.path")]),
+    (
+        2,
+        "columns.path",
+        &[(Attribute::EvidenceFilePath, "columns.path"), (Attribute::EvidenceFileSize, "columns.size")],
+    ),
+    (
+        13,
+        "columns.username",
+        &[(Attribute::EvidenceUserName, "columns.username"), (Attribute::EvidenceUserUid, "columns.uid")],
+    ),
+];
+
+fn evidence<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    let found = EVIDENCE.iter().find(|(_, mark, _)| fields.peek(mark).is_some_and(|value| !value.is_empty()));
+    let Some((kind, _, table)) = found else { return };
+    event.class = Class::EvidenceInfo;
+    event.activity_id = 1;
+    // 1: what was asked for exists.
+    event.push(Attribute::QueryResultId, 1);
+    event.push(Attribute::EvidenceQueryTypeId, *kind);
+    fields.push_all(event, table);
+    let name = |path: Option<&str>| path.map(|path| base_name(path).to_owned()).filter(|name| !name.is_empty());
+    match kind {
+        2 => {
+            if let Some(name) = name(event.text(Attribute::EvidenceFilePath)) {
+                event.push(Attribute::EvidenceFileName, name);
+                event.push(Attribute::EvidenceFileTypeId, 1);
+            }
+        }
+        3 => {
+            let path = event.text(Attribute::EvidenceFolderPath).map(str::to_owned).unwrap_or_default();
+            event.push(Attribute::EvidenceFolderName, path);
+            event.push(Attribute::EvidenceFolderTypeId, 2);
+        }
+        5 => {
+            let command = event.text(Attribute::EvidenceJobName).map(str::to_owned).unwrap_or_default();
+            event.push(Attribute::EvidenceJobCmdLine, command);
+        }
+        6 => {
+            event.push(Attribute::EvidenceModuleLoadTypeId, 1);
+            event.push(Attribute::EvidenceModuleFileTypeId, 1);
+        }
+        _ => {}
+    }
 }
 
 #[cfg(test)]
@@ -151,8 +291,49 @@ mod tests {
         assert_eq!(event["type_uid"], 400_101);
         assert_eq!(event["dst_endpoint"]["port"], 443);
         assert_eq!(line("fim", r#""target_path":"/etc/passwd","action":"UPDATED""#)["type_uid"], 100_103);
+        for (name, columns, kind, at, value) in [
+            (
+                "listening_ports",
+                r#""pid":"7","port":"80","protocol":"6","address":"0.0.0.0""#,
+                400_107,
+                "/dst_endpoint/port",
+                80,
+            ),
+            ("deb_packages", r#""name":"curl","version":"8","arch":"amd64""#, 600_201, "/status_id", 1),
+            (
+                "users",
+                r#""uid":"0","username":"ann","directory":"/root""#,
+                504_001,
+                "/query_evidence/query_type_id",
+                13,
+            ),
+            ("groups", r#""gid":"27","groupname":"sudo""#, 504_001, "/query_evidence/query_type_id", 4),
+            ("crontab", r#""command":"run-parts","path":"/etc/crontab""#, 504_001, "/query_evidence/query_type_id", 5),
+            ("kernel_modules", r#""name":"xt_nat","used_by":"-""#, 504_001, "/query_evidence/query_type_id", 6),
+            ("mounts", r#""device":"/dev/sda1","path":"/""#, 504_001, "/query_evidence/query_type_id", 3),
+            ("suid_bin", r#""path":"/usr/bin/x","username":"root""#, 504_001, "/query_evidence/file/type_id", 1),
+            ("processes", r#""pid":"7","name":"sh""#, 504_001, "/query_evidence/process/pid", 7),
+            (
+                "systemd_units",
+                r#""id":"ssh.service","active_state":"active""#,
+                504_001,
+                "/query_evidence/query_type_id",
+                11,
+            ),
+            (
+                "user_events",
+                r#""message":"op=PAM:authentication acct=\"ann\" res=failed","auid":"1","address":"192.0.2.7""#,
+                300_201,
+                "/status_id",
+                2,
+            ),
+        ] {
+            let event = line(name, columns);
+            assert_eq!(event["type_uid"], kind, "{name}");
+            assert_eq!(event.pointer(at).and_then(serde_json::Value::as_i64), Some(value), "{name}");
+        }
         let event = line("pack_x", r#""name":"kernel","version":"5""#);
         let version = event["unmapped"]["columns"]["version"].as_str();
-        assert_eq!((event["class_uid"].as_u64(), version), (Some(0), Some("5")));
+        assert_eq!((event["type_uid"].as_u64(), version), (Some(500_102), Some("5")));
     }
 }

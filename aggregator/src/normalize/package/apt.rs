@@ -40,7 +40,7 @@ const STARTS: [&str; 21] = [
 pub(in super::super) fn looks(text: &str) -> bool {
     // A month would have its space here.
     text.as_bytes().first().is_some_and(u8::is_ascii_uppercase)
-        && text.as_bytes().get(3) != Some(&b' ')
+        && (text.as_bytes().get(3) != Some(&b' ') || text.starts_with("Log "))
         && STARTS.iter().any(|start| text.starts_with(start))
 }
 

@@ -4,15 +4,20 @@
 //! `2026-03-16T10:00:00+0100 DEBUG Command: dnf install bash`. A package is `NAME-[EPOCH:]VERSION-RELEASE.ARCH`, or
 //! `EPOCH:NAME-…`. Source: `yum/rpmtrans.py`, `dnf/yum/rpmtrans.py`, `dnf/logging.py`.
 
+use super::super::remark::remark;
 use super::super::syslog::Header;
-use super::super::text::{cut, level, word};
+use super::super::text::{between, cut, level, word};
 use super::super::{Context, timestamp};
 use super::{Activity, Change};
 use crate::event::Event;
 use crate::schema::Attribute;
 
 /// What a package went through, in the words of yum and dnf.
-const VERBS: [(&str, Activity, &str); 22] = [
+const VERBS: [(&str, Activity, &str); 26] = [
+    ("install: ", Activity::Install, ""),
+    ("upgrade: ", Activity::Update, ""),
+    ("downgrade: ", Activity::Update, ""),
+    ("erase: ", Activity::Remove, ""),
     ("Installed: ", Activity::Install, ""),
     ("Install: ", Activity::Install, ""),
     ("Dep-Installed: ", Activity::Install, ""),
@@ -70,6 +75,13 @@ fn without_process(text: &str) -> &str {
     rest.filter(|(pid, _)| pid.bytes().all(|b| b.is_ascii_digit())).map_or(text, |(_, rest)| rest)
 }
 
+/// Whether time and level are as only dnf writes them: `2026-03-16T10:00:00+0100`, or a level of its own.
+fn own_time(time: &str, level: &str) -> bool {
+    let zone = time.as_bytes().get(19..).unwrap_or_default();
+    matches!(level, "SUBDEBUG" | "DDEBUG")
+        || (zone.len() == 5 && matches!(zone.first(), Some(b'+' | b'-')) && !zone.contains(&b':'))
+}
+
 /// Levels of dnf's loggers, and the common one that each stands for.
 const LEVELS: [(&str, &str); 7] = [
     ("SUBDEBUG", "DEBUG"),
@@ -81,18 +93,19 @@ const LEVELS: [(&str, &str); 7] = [
     ("CRITICAL", "CRITICAL"),
 ];
 
-/// Reads a line of dnf.log or dnf.rpm.log that says what dnf did; its other lines are left to others.
+/// Reads a line of dnf.log or dnf.rpm.log.
 pub(in super::super) fn parse_dnf<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
     let Some((stamp, rest)) = timestamp::iso(text, context.reference) else { return false };
-    let (severity, message) = word(without_process(rest.trim_start()));
-    let Some((_, severity)) = LEVELS.iter().find(|(level, _)| *level == severity) else { return false };
+    let (word_level, message) = word(without_process(rest.trim_start()));
+    let Some((_, severity)) = LEVELS.iter().find(|(level, _)| *level == word_level) else { return false };
     stamp.apply(event);
     event.push(Attribute::MetadataLogFormat, "dnf");
     event.push(Attribute::MetadataLogProvider, "dnf");
     event.push(Attribute::MetadataLogLevel, *severity);
     event.severity_id = level(severity).unwrap_or(event.severity_id);
     event.push(Attribute::Message, message);
-    if changed(message, "dnf", event) {
+    // dnf5: `[rpm] install: bash-…`, `RPM callback start install "bash-…" total 1`.
+    if changed(message.strip_prefix("[rpm] ").unwrap_or(message), "dnf", event) || called_back(message, event) {
         return true;
     }
     if let Some(command) = message.strip_prefix("Command: ") {
@@ -104,8 +117,22 @@ pub(in super::super) fn parse_dnf<'a>(text: &'a str, context: &Context<'a>, even
     }
     match message.strip_prefix("DNF version: ") {
         Some(version) => Change { version, ..Change::new(Activity::Start, "dnf") }.apply("dnf", event),
-        None => false,
+        None => own_time(stamp.text, word_level) && !word(message).0.ends_with("]:") && remark("dnf", message, event),
     }
+}
+
+/// `RPM callback start install "bash-5.2-1.fc40.x86_64" total 1` of dnf5.
+fn called_back<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let Some((verb, rest)) = message.strip_prefix("RPM callback start ").map(word) else { return false };
+    let activity = match verb {
+        "install" => Activity::Install,
+        "upgrade" | "downgrade" | "reinstall" => Activity::Update,
+        "uninstall" | "erase" | "remove" => Activity::Remove,
+        _ => return false,
+    };
+    let Some((package, _)) = between(rest, "\"", "\"") else { return false };
+    let (name, version, architecture) = split(package);
+    Change { version, architecture, ..Change::new(activity, name) }.apply("dnf", event)
 }
 
 /// Reads a message of yum or dnf in syslog.
@@ -171,7 +198,5 @@ mod tests {
                 "{line}"
             );
         }
-        let event = normalized("2026-03-16T10:00:00+0100 DEBUG reviving: repo");
-        assert_ne!(event["metadata"]["log_format"], "dnf");
     }
 }

@@ -7,9 +7,11 @@
 
 use super::super::endpoint::{self, push_destination};
 use super::super::outcome::{failure, success};
+use super::super::record::is_mac;
+use super::super::remark::{life, remark};
 use super::super::syslog::Header;
-use super::super::text::{between, cut, head, level, number, word};
-use super::super::{Context, timestamp};
+use super::super::text::{base_name, between, cut, head, level, number, port, word};
+use super::super::{Context, attempt, timestamp};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -43,6 +45,10 @@ struct Lease<'a> {
     activity: u8,
     address: Option<&'a str>,
     mac: Option<&'a str>,
+    port: Option<i64>,
+    /// The identifier of a client of IPv6.
+    duid: Option<&'a str>,
+    transaction: Option<&'a str>,
     name: Option<&'a str>,
     interface: Option<&'a str>,
     relay: Option<&'a str>,
@@ -52,10 +58,8 @@ struct Lease<'a> {
 }
 
 fn mac(word: &str) -> Option<&str> {
-    let word = word.trim_end_matches([',', ';', ':', '.', ')', ']']);
-    let parts =
-        word.split(':').filter(|part| (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_hexdigit()));
-    (parts.count() == 6 && (11..=17).contains(&word.len())).then_some(word)
+    let marks = word.bytes().rev().take_while(|byte| matches!(byte, b',' | b';' | b':' | b'.' | b')' | b']')).count();
+    word.get(..word.len() - marks).filter(|word| is_mac(word))
 }
 
 fn address(word: &str) -> Option<&str> {
@@ -64,14 +68,15 @@ fn address(word: &str) -> Option<&str> {
 
 /// Reads a message of any of them.
 pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
-    let program = header.program;
+    let program = base_name(header.program);
     let lease = match program {
         "dnsmasq-dhcp" => dnsmasq(message),
         "systemd-networkd" => networkd(message),
-        _ => isc(message).or_else(|| client(message)).or_else(|| udhcp(message)),
+        "dnsmasq-script" => script(message),
+        _ => isc(message).or_else(|| six(message)).or_else(|| client(message)).or_else(|| udhcp(message)),
     };
-    let Some(lease) = lease else { return false };
-    if lease.server.is_none() && matches!(program, "dhcpd" | "dhcpd3" | "dnsmasq-dhcp" | "udhcpd") {
+    let Some(lease) = lease else { return program != "systemd-networkd" && remark(program, message, event) };
+    if lease.server.is_none() && matches!(program, "dhcpd" | "dhcpd3" | "dnsmasq-dhcp" | "dnsmasq-script" | "udhcpd") {
         push_destination(event, header.this_host(), None);
     }
     if matches!(program, "dhclient" | "dhcpcd" | "udhcpc" | "systemd-networkd")
@@ -97,6 +102,15 @@ fn push<'a>(lease: Lease<'a>, event: &mut Event<'a>) -> bool {
             event.push(attribute, value);
         }
     }
+    if let (Some(port), true) = (lease.port, lease.address.is_some()) {
+        event.push(Attribute::SrcEndpointPort, port);
+    }
+    if let Some(transaction) = lease.transaction {
+        event.push(Attribute::TransactionUid, transaction);
+    }
+    if let Some(duid) = lease.duid {
+        event.push(Attribute::SrcEndpointUid, duid);
+    }
     if let Some(server) = lease.server {
         push_destination(event, server, None);
     }
@@ -118,6 +132,7 @@ fn push<'a>(lease: Lease<'a>, event: &mut Event<'a>) -> bool {
     if lease.address.is_none()
         && lease.interface.is_none()
         && lease.name.is_none()
+        && lease.duid.is_none()
         && event.value(Attribute::SrcEndpointHostname).is_none()
     {
         match lease.mac {
@@ -179,6 +194,73 @@ fn isc(message: &str) -> Option<Lease<'_>> {
         before = word;
     }
     Some(lease)
+}
+
+/// dhcpd for IPv6: `Solicit message from A port 546, transaction ID 0x1`, `Reply NA: address A to client with duid D iaid = 1
+/// valid for 300 seconds`, `Sending Reply to A port 546`, `Client D releases address A`.
+fn six(message: &str) -> Option<Lease<'_>> {
+    let (verb, rest) = match message.strip_prefix("Sending ") {
+        Some(sent) => word(sent),
+        None => word(message),
+    };
+    if verb == "Client" {
+        let (duid, rest) = word(rest);
+        let (verb, rest) = word(rest);
+        let activity = match verb {
+            "releases" => 7,
+            "declines" => 4,
+            _ => return None,
+        };
+        return Some(Lease {
+            activity,
+            address: address(word(rest).1),
+            duid: Some(duid),
+            detail: message,
+            ..Lease::default()
+        });
+    }
+    let activity = match verb {
+        "Solicit" => 1,
+        "Advertise" => 2,
+        "Request" | "Renew" | "Rebind" | "Confirm" | "Relay-forward" => 3,
+        "Decline" => 4,
+        "Reply" | "Relay-reply" => 5,
+        "Release" => 7,
+        "Information-request" => 8,
+        _ => return None,
+    };
+    if let Some(rest) = rest.strip_prefix("message from ").or_else(|| rest.strip_prefix("to ")) {
+        let number = between(rest, " port ", ",").map(|(port, _)| port).or_else(|| cut(rest, " port ").map(|(_, p)| p));
+        return Some(Lease {
+            activity,
+            address: address(word(rest).0),
+            port: number.and_then(port),
+            transaction: cut(rest, "transaction ID ").map(|(_, id)| word(id).0),
+            relay: cut(rest, "link address ").and_then(|(_, link)| address(word(link).0)),
+            ..Lease::default()
+        });
+    }
+    let (kind, rest) = cut(rest, ": address ")?;
+    let (found, rest) = word(rest);
+    matches!(kind, "NA" | "TA" | "PD").then(|| Lease {
+        activity,
+        address: address(found.split('/').next().unwrap_or(found)),
+        duid: between(rest, "duid ", " ").map(|(duid, _)| duid),
+        seconds: between(rest, "valid for ", " ").and_then(|(seconds, _)| number(seconds)),
+        ..Lease::default()
+    })
+}
+
+/// The script that dnsmasq runs for a lease: `add|old|del MAC A [NAME]`.
+fn script(message: &str) -> Option<Lease<'_>> {
+    let mut words = message.split(' ');
+    let activity = match words.next()? {
+        "add" | "old" => 5,
+        "del" => 9,
+        _ => return None,
+    };
+    let (mac, found) = (mac(words.next()?)?, address(words.next()?)?);
+    Some(Lease { activity, address: Some(found), mac: Some(mac), name: words.next(), ..Lease::default() })
 }
 
 /// dhclient: `DHCPREQUEST for A on eth0 to S port 67` is read as above; `bound to A -- renewal in 100 seconds.`; dhcpcd: `eth0: leased A for 86400 seconds`.
@@ -312,8 +394,21 @@ pub(crate) fn kea_line<'a>(text: &'a str, context: &Context<'a>, event: &mut Eve
     }
     event.push(Attribute::Message, rest);
     event.push(Attribute::MetadataEventCode, word(rest).0);
-    leased(rest, event);
-    true
+    attempt(|rest, (), event| leased(rest, event), rest, &(), event) || own(rest, event)
+}
+
+/// What Kea says of itself: `DHCP4_STARTED Kea DHCPv4 server version 2.2.0 started`, `DHCP4_SHUTDOWN server shutdown`.
+fn own<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    let code = word(text).0;
+    let activity = match () {
+        () if code.ends_with("_STARTED") || code.ends_with("_STARTING") => 3,
+        () if code.ends_with("_SHUTDOWN") => 4,
+        () => return remark("kea", text, event),
+    };
+    if let Some((_, version)) = cut(text, "version ") {
+        event.push(Attribute::AppVersion, word(version).0);
+    }
+    life("kea", activity, event)
 }
 
 /// Reads a message of Kea that came in syslog.
@@ -322,9 +417,9 @@ pub(crate) fn kea<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -
         Some(at) => message.get(at + 2..).unwrap_or(message),
         None => word(message).1,
     };
-    let rest = if rest.starts_with("DHCP") { rest } else { message };
-    if !leased(rest, event) {
-        return false;
+    let rest = rest.trim_start();
+    if !attempt(|rest, (), event| leased(rest, event), rest, &(), event) {
+        own(rest, event);
     }
     event.push(Attribute::MetadataEventCode, word(rest).0);
     true
@@ -336,9 +431,14 @@ fn leased<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     let Some((_, name)) = code.split_once('_').filter(|(server, _)| matches!(*server, "DHCP4" | "DHCP6")) else {
         return false;
     };
-    let activity = match name {
+    let activity = match name.strip_prefix("PD_").unwrap_or(name) {
         "LEASE_ALLOC" | "LEASE_RENEW" | "LEASE_REUSE" | "INIT_REBOOT" | "V6_LEASE_ALLOC" => 5,
         "LEASE_ADVERT" | "LEASE_OFFER" => 2,
+        "PACKET_SEND" => match () {
+            () if rest.contains("DHCPOFFER") || rest.contains("ADVERTISE") => 2,
+            () if rest.contains("DHCPNAK") => 6,
+            () => 5,
+        },
         "RELEASE" | "RELEASE_NA" | "RELEASE_PD" | "LEASE_RELEASE" => 7,
         "DECLINE_LEASE" | "DECLINE_LEASE_MATCH" => 4,
         "RELEASE_EXPIRED" | "LEASE_EXPIRE" => 9,
@@ -349,17 +449,23 @@ fn leased<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
         "PACKET_NAK_0001" | "PACKET_NAK_0002" | "PACKET_NAK_0003" | "PACKET_NAK_0004" => 6,
         _ => return false,
     };
-    let found = cut(rest, " lease ").or_else(|| cut(rest, "address ")).and_then(|(_, rest)| address(word(rest).0));
+    let names = |before: &str| matches!(before, "lease" | "address" | "prefix");
+    let found = rest
+        .split(' ')
+        .zip(rest.split(' ').skip(1))
+        .filter(|(before, _)| names(before))
+        .find_map(|(_, word)| address(word.split('/').next().unwrap_or(word)));
     let hardware = between(rest, "[hwtype=", "]").and_then(|(inner, _)| mac(word(inner).1));
-    if found.is_none() && hardware.is_none() {
+    let duid = between(rest, "duid=[", "]").map(|(duid, _)| duid);
+    if found.is_none() && hardware.is_none() && duid.is_none() {
         return false;
     }
     let seconds = between(rest, " for ", " seconds").and_then(|(seconds, _)| number(seconds));
     if let Some((tid, _)) = between(rest, "tid=", ":").or_else(|| between(rest, "tid=", ",")) {
         event.push(Attribute::TransactionUid, tid);
     }
-    event.push(Attribute::IsRenewal, name == "LEASE_RENEW");
-    push(Lease { activity, address: found, mac: hardware, seconds, ..Lease::default() }, event)
+    event.push(Attribute::IsRenewal, name.ends_with("LEASE_RENEW"));
+    push(Lease { activity, address: found, mac: hardware, duid, seconds, ..Lease::default() }, event)
 }
 
 #[cfg(test)]

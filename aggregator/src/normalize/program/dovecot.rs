@@ -9,7 +9,11 @@ use super::super::endpoint::{push_destination, push_source};
 use super::super::outcome::{failure, success};
 use super::super::syslog::Header;
 use super::super::text::{between, cut, head, level, number, word};
-use super::super::{Context, timestamp};
+use super::super::{
+    Context, attempt,
+    remark::{life, remark},
+    timestamp,
+};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -21,10 +25,19 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
             if let Some(severity) = level(header.program) {
                 event.severity_id = event.severity_id.max(severity);
             }
-            service(message, event)
+            attempt(|message, (), event| service(message, event), message, &(), event)
+                || (header.program == "dovecot" && own(message, event))
         }
         program => said(program, header.module.unwrap_or_default(), message, event),
     }
+}
+
+/// What is about no client and no mail.
+fn own<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let levels = [("Panic: ", 6), ("Fatal: ", 4), ("Error: ", 3), ("Warning: ", 2)];
+    let weight = levels.iter().find(|(mark, _)| cut(head(message, 96), mark).is_some());
+    event.severity_id = event.severity_id.max(weight.map_or(1, |(_, weight)| *weight));
+    remark("dovecot", message, event)
 }
 
 /// Reads a line of Dovecot's own log whose time syslog does not know: `2013-08-11 03:56:40 auth-worker(default): Info: …`,
@@ -122,7 +135,8 @@ fn said<'a>(name: &'a str, detail: &'a str, text: &'a str, event: &mut Event<'a>
 
 /// `2.3.16 (7e2e900c1a) starting up for imap`, `Warning: Killed with signal 15 (by pid=1 uid=0 code=kill)`.
 fn lifecycle<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
-    event.activity_id = if cut(text, "starting up").is_some() {
+    let activity = if cut(text, "starting up").is_some() {
+        event.push(Attribute::AppVersion, word(text).0);
         3
     } else if cut(text, "illed with signal").is_some() {
         4
@@ -131,13 +145,7 @@ fn lifecycle<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     } else {
         return false;
     };
-    event.class = Class::ApplicationLifecycle;
-    event.push(Attribute::AppName, "dovecot");
-    if event.activity_id == 3 {
-        event.push(Attribute::AppVersion, word(text).0);
-    }
-    success(event);
-    true
+    life("dovecot", activity, event)
 }
 
 fn logon<'a>(user: &'a str, service: &'a str, activity: u8, event: &mut Event<'a>) {

@@ -5,6 +5,7 @@
 
 use super::super::endpoint::push_source;
 use super::super::outcome::{failure, success};
+use super::super::remark::remark;
 use super::super::syslog::Header;
 use super::super::text::{cut, level, word};
 use super::vsftpd::push_file;
@@ -34,12 +35,16 @@ pub(crate) fn proftpd<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a
         return push_source(event, word(rest).0, None);
     }
     let Some((server, rest)) = cut(message, " (").filter(|(server, _)| !server.contains(' ')) else {
-        return started(message, event);
+        return started(message, event) || remark("proftpd", message, event);
     };
     let Some((peer, text)) = cut(rest, "])") else { return false };
     let Some((host, address)) = peer.split_once('[') else { return false };
     let text = text.trim_start_matches([':', ' ', '-']);
-    if !session(text, event) || !push_source(event, address, None) {
+    if !session(text, event) {
+        event.unmap("src_ip", address);
+        return remark("proftpd", text, event);
+    }
+    if !push_source(event, address, None) {
         return false;
     }
     if host != address && event.value(Attribute::SrcEndpointHostname).is_none() {

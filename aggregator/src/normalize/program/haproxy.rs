@@ -5,18 +5,22 @@
 //! Behind a syslog header the time inside is when the connection was accepted; alone it is the event's. Source: HAProxy 2.9
 //! configuration manual §8.2.
 
-use super::super::Context;
 use super::super::combined::{push_code, push_request};
 use super::super::endpoint::{push_destination, push_source};
 use super::super::outcome::{failure, success};
+use super::super::remark::remark;
 use super::super::syslog::Header;
-use super::super::text::{cut, head, number, port, word};
+use super::super::text::{cut, head, level, number, port, word};
 use super::super::timestamp::{self, Reference, Stamp};
+use super::super::{Context, attempt};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
 /// Whether a line may be one that HAProxy wrote without a header.
 pub(crate) fn looks(text: &str) -> bool {
+    if text.starts_with('[') {
+        return leveled(text).is_some();
+    }
     let head = head(text, 80);
     cut(head, " [")
         .is_some_and(|(peer, rest)| !peer.contains(' ') && peer.contains(':') && rest.as_bytes().get(2) == Some(&b'/'))
@@ -24,6 +28,17 @@ pub(crate) fn looks(text: &str) -> bool {
 
 /// Reads a line without a header.
 pub(crate) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    if text.starts_with('[') {
+        if leveled(text).is_none() {
+            return false;
+        }
+        if context.wrappers == 0 {
+            event.push(Attribute::Message, text);
+        }
+        event.push(Attribute::MetadataLogFormat, "haproxy");
+        event.push(Attribute::MetadataLogProvider, "haproxy");
+        return own(text, event);
+    }
     let Some(stamp) = traffic(text, context.reference, event) else { return false };
     if context.wrappers == 0 {
         event.push(Attribute::Message, text);
@@ -40,7 +55,28 @@ pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         event.push(Attribute::StartTime, stamp.time.as_ms());
         return true;
     }
-    connected(message, event) || state(message, event)
+    attempt(|message, (), event| connected(message, event), message, &(), event) || own(message, event)
+}
+
+/// `[WARNING]  (9) : text`, `[WARNING] 074/100000 (9) : text`: the level and the text.
+fn leveled(text: &str) -> Option<(&str, &str)> {
+    let (level, rest) = cut(text.strip_prefix('[')?, "]")?;
+    let (process, text) = cut(rest, ") : ")?;
+    let shouted = level.len() <= 7 && level.bytes().all(|b| b.is_ascii_uppercase());
+    (shouted && process.len() <= 32 && process.contains('(')).then_some((level, text))
+}
+
+/// What it says of its own life and of the servers that it knows.
+fn own<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let message = match leveled(message) {
+        Some((word, text)) => {
+            event.severity_id = level(word).unwrap_or(event.severity_id);
+            event.push(Attribute::MetadataLogLevel, word);
+            text
+        }
+        None => message,
+    };
+    state(message, event) || remark("haproxy", message, event)
 }
 
 fn client<'a>(peer: &'a str, event: &mut Event<'a>) -> bool {
@@ -61,22 +97,34 @@ fn traffic<'a>(text: &'a str, reference: Reference, event: &mut Event<'a>) -> Op
         return client(peer, event).then_some(stamp);
     }
     let (target, rest) = word(rest);
-    let (timers, rest) = word(rest);
     let (backend, server) = target.split_once('/')?;
-    let times = timers.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'/' | b'-' | b'+'));
-    let count = timers.split('/').count();
-    if !times || !(3..=5).contains(&count) {
+    // Custom formats put a word between them, mostly the host that was asked.
+    let (first, behind) = word(rest);
+    let (between, (timers, rest)) = if timed(first) { ("", (first, behind)) } else { (first, word(behind)) };
+    if !timed(timers) {
         return None;
     }
-    let understood = if count == 5 { http(rest, timers, event) } else { tcp(rest, timers, event) };
-    if !understood || !client(peer, event) {
+    let is_http = timers.split('/').count() == 5;
+    let understood = if is_http { http(rest, timers, event) } else { tcp(rest, timers, event) };
+    // A log may leave out who asked.
+    let known = client(peer, event);
+    if !understood || !(known || is_http) {
         return None;
+    }
+    if !between.is_empty() {
+        event.unmap("host", between);
     }
     push_destination(event, server, None);
     event.unmap("frontend", frontend.trim_end_matches('~'));
     event.unmap("backend", backend);
     event.unmap("timers", timers);
     Some(stamp)
+}
+
+/// Whether a word is the three to five timers.
+fn timed(word: &str) -> bool {
+    word.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'/' | b'-' | b'+'))
+        && (3..=5).contains(&word.split('/').count())
 }
 
 /// The last of the timers: the whole time in milliseconds.
@@ -165,9 +213,6 @@ fn connected<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
 /// `Proxy P started.`, `Stopping backend B in 0 ms.`, `[Backup ]Server B/S is DOWN|UP[, reason: …]`, `backend B has no server available!`.
 fn state<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     let name = |text: &'a str| word(text).0;
-    // `[NOTICE]   (9) : text`
-    let leveled = message.strip_prefix('[').and_then(|rest| cut(rest, ") : "));
-    let message = leveled.map_or(message, |(_, rest)| rest);
     if let Some(version) = message.strip_prefix("haproxy version is ") {
         event.class = Class::ApplicationLifecycle;
         event.activity_id = 3;
@@ -205,6 +250,18 @@ mod tests {
     use serde_json::json;
 
     use super::super::super::testing::normalized;
+
+    #[test]
+    fn a_word_before_the_timers_and_a_client_that_is_left_out_move_nothing() {
+        let event = normalized(
+            r#"Mar 16 10:00:02 lb haproxy[9]: -:4444 [16/Mar/2026:10:00:00.439] main~ app/app1 www.example.com 0/0/1/55/56 200 3097 - - ---- 2/2/0/0/0 0/0 "GET /a HTTP/1.1""#,
+        );
+        assert_eq!((&event["type_uid"], &event["http_response"]["code"]), (&json!(400_203), &json!(200)));
+        assert_eq!(
+            (&event["unmapped"]["host"], &event["dst_endpoint"]["hostname"]),
+            (&json!("www.example.com"), &json!("app1"))
+        );
+    }
 
     #[test]
     fn requests_are_read_with_and_without_a_header() {

@@ -25,10 +25,12 @@ enum Log {
 pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     let message = message.trim_end();
     let provider = match base_name(header.program) {
+        _ if repeated(message, event) => "syslogd",
         "" => word(message).0,
         program => program,
     };
-    let found = journald(message, event)
+    let found = event.class == Class::EventLogActivity
+        || journald(message, event)
         || lost(message, event)
         || rotated(message, provider, event)
         || lifecycle(message, event)
@@ -37,6 +39,17 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         event.push(Attribute::LogProvider, provider);
     }
     found
+}
+
+/// `last message repeated 3 times`, which syslogd writes in place of another program's message.
+fn repeated(message: &str, event: &mut Event<'_>) -> bool {
+    let times = message.strip_prefix("last message repeated ").and_then(|rest| number(word(rest).0));
+    let Some(times) = times else { return false };
+    log(Log::Other, "Repeat", event);
+    event.push(Attribute::Count, times);
+    event.push(Attribute::LogName, "syslog");
+    success(event);
+    true
 }
 
 fn log(activity: Log, word: &'static str, event: &mut Event<'_>) {
@@ -161,6 +174,10 @@ fn lifecycle<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         }
         _ if text.starts_with("Exiting on signal") || text.contains("terminating") => Log::Stop,
         _ if text.starts_with("Received SIG") => Log::Stop,
+        // auditd: `Init complete, auditd 3.0 listening for events`, `The audit daemon is exiting.`, `Audit daemon rotating log files`.
+        _ if text.starts_with("Init complete, auditd") => Log::Start,
+        _ if text.starts_with("The audit daemon is exiting") => Log::Stop,
+        _ if text.starts_with("Audit daemon rotating") => Log::Rotate,
         _ if text.ends_with(" stopped") => Log::Stop,
         _ if text.ends_with(" started") => Log::Start,
         _ => return false,

@@ -32,14 +32,12 @@ mod systemd;
 mod vsftpd;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use ahash::RandomState;
-
+use super::database::mysql;
 use super::syslog::Header;
 use super::text::{base_name, cut, number};
-use super::{attempt, carried, combined, fail2ban, package};
+use super::{attempt, carried, combined, fail2ban, package, snort};
 pub(super) use dhcp::{kea_line, kea_looks};
 pub(super) use dns::bind::{looks as bind_looks, parse_line as bind_line};
 pub(super) use dns::unbound::{looks as unbound_looks, parse_line as unbound_line};
@@ -154,6 +152,7 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
         ],
         fail2ban::parse_message,
     ),
+    (&["snort", "suricata", "barnyard2"], snort::parse_message),
     (&["yum", "dnf", "yum-cron", "dnf-automatic", "packagekitd"], package::rpm::parse_message),
     (&["kernel", "vmunix"], kernel::parse),
     (&["audispd", "audisp-syslog", "auditd", "audit", "auditbeat"], kernel::audited),
@@ -188,42 +187,76 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
     (&["named"], dns::bind::parse),
     (&["dnsmasq"], dns::dnsmasq::parse),
     (&["unbound"], dns::unbound::parse),
-    (&["dnsmasq-dhcp", "dhcpd", "dhcpd3", "dhclient", "dhcpcd", "udhcpd", "udhcpc", "systemd-networkd"], dhcp::parse),
+    (&["dnsmasq-tftp"], dns::dnsmasq::parse_tftp),
+    (
+        &[
+            "dnsmasq-dhcp",
+            "dnsmasq-script",
+            "dhcpd",
+            "dhcpd3",
+            "dhclient",
+            "dhcpcd",
+            "udhcpd",
+            "udhcpc",
+            "systemd-networkd",
+        ],
+        dhcp::parse,
+    ),
+    (&["mysql-server_auditing"], mysql::parse_audited),
     (&["kea-dhcp4", "kea-dhcp6", "kea"], dhcp::kea),
 ];
 
-/// [`PROGRAMS`] by name: it is asked for each message.
-static PARSERS: LazyLock<HashMap<&'static str, Parser, RandomState>> =
-    LazyLock::new(|| PROGRAMS.iter().flat_map(|(names, parse)| names.iter().map(|name| (*name, *parse))).collect());
+/// [`PROGRAMS`] by [`place`]: it is asked for each message.
+static PARSERS: LazyLock<Vec<Vec<(&'static str, Parser)>>> = LazyLock::new(|| {
+    let mut places = vec![Vec::new(); PLACES];
+    for (names, parse) in PROGRAMS {
+        for name in *names {
+            places.get_mut(place(name)).into_iter().for_each(|place| place.push((*name, *parse)));
+        }
+    }
+    places
+});
+
+/// How many places names are spread over: some more than there are names.
+const PLACES: usize = 256;
+
+/// Where a name stands: by its length and its ends, which tell most names apart. The names are ours: nobody can crowd a place.
+fn place(program: &str) -> usize {
+    let byte = |byte: Option<&u8>| usize::from(byte.copied().unwrap_or(0));
+    let (first, last) = (byte(program.as_bytes().first()), byte(program.as_bytes().last()));
+    (program.len() * 15 + first * 17 + last * 43) % PLACES
+}
 
 /// The parser of a program's own messages.
 fn parser(program: &str) -> Option<Parser> {
-    PARSERS.get(program).copied()
+    let found = PARSERS.get(place(program))?.iter().find(|(name, _)| *name == program)?;
+    Some(found.1)
 }
 
 /// The program that a message is by: the one of its header, else the one that the message itself begins with (`syslogd 1.4.1:
 /// restart.`).
 fn named<'a>(message: &'a str, header: &Header<'a>) -> &'a str {
     match header.program {
-        "" if message.starts_with("syslogd ") || message.starts_with("klogd ") => "syslogd",
+        "" if ["syslogd ", "klogd ", "-- MARK --"].iter().any(|start| message.starts_with(start)) => "syslogd",
+        _ if message.starts_with("last message repeated ") => "syslogd",
         program => program,
     }
 }
 
-/// Whether a program is a web server: beside requests it may send lines of its error log, time and all.
-fn web(program: &str) -> bool {
-    matches!(base_name(program), "nginx" | "httpd" | "apache" | "apache2")
+/// Whether a program sends lines of its other logs too: a web server those of its error log, time and all, Suricata its events.
+fn speaks_lines(program: &str) -> bool {
+    matches!(base_name(program), "nginx" | "httpd" | "apache" | "apache2" | "suricata")
 }
 
 /// The parser of a program by its name and path; Postfix names the instance and service before the program.
 fn own(program: &str) -> Option<Parser> {
-    if program.starts_with("postfix") && program.contains('/') {
+    if program.starts_with("postfix") && (program == "postfix" || program.as_bytes().contains(&b'/')) {
         return Some(postfix::parse);
     }
     if program.starts_with("ovpn-") || program.starts_with("openvpn") {
         return Some(openvpn::parse);
     }
-    parser(base_name(program))
+    parser(program).or_else(|| parser(base_name(program)))
 }
 
 /// Reads a message; returns whether its program's parser, the parser of PAM, or, of a program that has none, a format that
@@ -237,7 +270,7 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         || match own(named(message, header)) {
             Some(parse) => {
                 attempt(parse, message, header, event)
-                    || (web(header.program) && carried(Cow::Borrowed(message), &header.context, event))
+                    || (speaks_lines(header.program) && carried(Cow::Borrowed(message), &header.context, event))
             }
             None => {
                 attempt(systemd::parse_script, message, header, event) || {

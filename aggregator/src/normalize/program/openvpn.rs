@@ -3,17 +3,21 @@
 //! `[TIME ][us=N ][CLIENT/]A:p text`, in a file or behind a syslog header. Source: OpenVPN 2.6, src/openvpn/{multi,ssl,forward,sig}.c,
 //! error.c.
 
-use super::super::Context;
 use super::super::endpoint::{self, push_destination, push_source};
-use super::super::outcome::{failure, success};
+use super::super::outcome::{LOW, failure, success};
+use super::super::remark::{life, remark};
 use super::super::syslog::Header;
 use super::super::text::{between, cut, port, word};
 use super::super::timestamp;
+use super::super::{Context, attempt};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
 /// Words that only messages of OpenVPN hold: a line that has a time and nothing else before them is its own.
-const MARKS: [&str; 27] = [
+const MARKS: [&str; 30] = [
+    "OpenSSL: error",
+    "TLS_ERROR: ",
+    "OPTIONS IMPORT: ",
     "[AF_INET",
     "TLS: ",
     "TLS Error: ",
@@ -41,6 +45,36 @@ const MARKS: [&str; 27] = [
     "Authenticate/Decrypt",
     "SIGTERM[",
     "SIGUSR1[",
+];
+
+/// Bytes of `2026-03-16 10:00:00 ` and `Mon Mar 16 10:00:00 2026 ` before a message.
+const ISO_LEN: usize = 20;
+const CTIME_LEN: usize = 25;
+
+/// What messages of OpenVPN about itself begin with.
+const BEGINS: [&str; 22] = [
+    "TUN/TAP device ",
+    "/sbin/ip ",
+    "/sbin/ifconfig ",
+    "/sbin/route ",
+    "/usr/sbin/ip ",
+    "net_route_v",
+    "net_addr_",
+    "net_iface_",
+    "library versions: ",
+    "ROUTE_GATEWAY ",
+    "ROUTE: ",
+    "UDPv4 link ",
+    "UDPv6 link ",
+    "TCPv4_",
+    "TCPv6_",
+    "Socket Buffers: ",
+    "Diffie-Hellman initialized",
+    "IFCONFIG POOL",
+    "ifconfig_pool_",
+    "Could not determine IPv4/IPv6 protocol",
+    "WARNING: --",
+    "event_wait : ",
 ];
 
 /// What the lines of a status file that name a client begin with (`--status-version 2` and `3`).
@@ -87,15 +121,25 @@ pub(crate) fn looks(text: &str) -> bool {
     if STATUS.iter().any(|kind| text.starts_with(kind)) {
         return true;
     }
-    let dated =
-        super::vsftpd_looks(text) || (text.as_bytes().get(4) == Some(&b'-') && text.as_bytes().get(10) == Some(&b' '));
-    dated && MARKS.iter().any(|mark| cut(text, mark).is_some())
+    let message = if super::vsftpd_looks(text) {
+        text.get(CTIME_LEN..)
+    } else if text.as_bytes().get(4) == Some(&b'-') && text.as_bytes().get(10) == Some(&b' ') {
+        text.get(ISO_LEN..)
+    } else {
+        None
+    };
+    message.is_some_and(|message| {
+        BEGINS.iter().any(|mark| message.starts_with(mark)) || MARKS.iter().any(|mark| cut(text, mark).is_some())
+    })
 }
 
 /// Reads a line of a file.
 pub(crate) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
     if STATUS.iter().any(|kind| text.starts_with(kind)) {
         return status(text, event);
+    }
+    if !looks(text) {
+        return false;
     }
     let day = text.get(4..).filter(|_| super::vsftpd_looks(text));
     let Some((stamp, rest)) = day
@@ -106,17 +150,28 @@ pub(crate) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut E
     };
     let rest = rest.trim_start();
     let rest = if rest.starts_with("us=") { word(rest).1 } else { rest };
-    let understood = said(rest, event);
     stamp.apply(event);
     event.push(Attribute::MetadataLogFormat, "openvpn");
     event.push(Attribute::MetadataLogProvider, "openvpn");
     event.push(Attribute::Message, rest);
-    understood
+    said_or_own(rest, event)
+}
+
+/// What is about no client is about the server itself.
+fn said_or_own<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    if attempt(|text, (), event| said(text, event), text, &(), event) {
+        return true;
+    }
+    let mut warned = ["WARNING", "Error", "ERROR", "error", "failed"].iter();
+    if warned.any(|mark| cut(text, mark).is_some()) {
+        event.severity_id = event.severity_id.max(LOW);
+    }
+    remark("openvpn", text, event)
 }
 
 /// Reads a message of syslog.
 pub(crate) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
-    said(message, event)
+    said_or_own(message, event)
 }
 
 /// Whom a line is about.
@@ -263,7 +318,8 @@ fn logon<'a>(text: &'a str, who: Option<Peer<'a>>, event: &mut Event<'a>) -> Opt
     }
     let quoted = between(text, "username '", "'")
         .or_else(|| between(text, "user '", "'"))
-        .or_else(|| between(text, "user \"", "\""));
+        .or_else(|| between(text, "user \"", "\""))
+        .or_else(|| between(text, "SENT CONTROL [", "]").filter(|(name, _)| *name != "UNDEF"));
     let user = quoted.map(|(user, _)| user).or_else(|| who.and_then(|who| who.name)).unwrap_or_default();
     event.class = Class::Authentication;
     event.activity_id = 1;
@@ -296,13 +352,10 @@ fn service<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
         }
         return false;
     }
-    event.class = Class::ApplicationLifecycle;
-    event.activity_id = if started { 3 } else { 4 };
-    event.push(Attribute::AppName, "OpenVPN");
+    life("OpenVPN", if started { 3 } else { 4 }, event);
     if version.is_some() {
         event.push(Attribute::AppVersion, word(text.strip_prefix("OpenVPN ").unwrap_or(text)).0);
     }
-    success(event);
     true
 }
 

@@ -4,7 +4,7 @@
 
 use super::takes::{OTHER, word};
 use crate::event::{Event, Value};
-use crate::schema::{Attribute, AttributeSet, Class};
+use crate::schema::{Attribute, Class};
 
 /// An object that needs something: one of each group.
 struct Object {
@@ -18,7 +18,7 @@ const fn object(prefix: &'static str, needs: &'static [&'static [Attribute]]) ->
 }
 
 /// Objects, those inside others before these.
-static OBJECTS: [Object; 37] = [
+static OBJECTS: [Object; 39] = [
     object("actor.process.file.", &[&[Attribute::ActorProcessFileName], &[Attribute::ActorProcessFileTypeId]]),
     object("actor.process.", &[&[Attribute::ActorProcessPid, Attribute::ActorProcessUid]]),
     object(
@@ -69,6 +69,11 @@ static OBJECTS: [Object; 37] = [
     object("driver.file.", &[&[Attribute::DriverFileName], &[Attribute::DriverFileTypeId]]),
     object("app.", &[&[Attribute::AppName, Attribute::AppUid]]),
     object(
+        "finding_info.analytic.",
+        &[&[Attribute::FindingAnalyticTypeId], &[Attribute::FindingAnalyticName, Attribute::FindingAnalyticUid]],
+    ),
+    object("finding_info.", &[&[Attribute::FindingUid]]),
+    object(
         "sbom.",
         &[&[Attribute::SbomPackageName], &[Attribute::SbomPackageVersion], &[Attribute::SbomComponentName]],
     ),
@@ -117,6 +122,7 @@ const PROCESS: u64 = bit("process.");
 const FILE: u64 = bit("file.");
 const DRIVER: u64 = bit("driver.file.");
 const APP: u64 = bit("app.");
+const FINDING: u64 = bit("finding_info.");
 
 const fn begins(text: &[u8], prefix: &[u8]) -> bool {
     match (text, prefix) {
@@ -126,15 +132,38 @@ const fn begins(text: &[u8], prefix: &[u8]) -> bool {
     }
 }
 
-/// Which of [`OBJECTS`] an attribute is part of, a bit each, by its number: it is asked for each field of each event.
-static PARTS: [u64; Attribute::ALL.len()] = {
-    let mut parts = [0; Attribute::ALL.len()];
+/// What an attribute is to [`OBJECTS`], a bit each.
+#[derive(Clone, Copy)]
+struct Part {
+    /// Those that it is part of.
+    objects: u64,
+    /// The needs that it meets, in the order of the table.
+    needs: u64,
+}
+
+const fn holds(attributes: &[Attribute], attribute: Attribute) -> bool {
+    match attributes {
+        [] => false,
+        [first, rest @ ..] => *first as usize == attribute as usize || holds(rest, attribute),
+    }
+}
+
+/// [`Part`] of every attribute, by its number: it is asked for each field of each event.
+static PARTS: [Part; Attribute::ALL.len()] = {
+    let mut parts = [Part { objects: 0, needs: 0 }; Attribute::ALL.len()];
     let (mut attributes, mut slots) = (Attribute::ALL, parts.as_mut_slice());
     while let ([attribute, rest @ ..], [slot, more @ ..]) = (attributes, slots) {
-        let (mut objects, mut number) = (OBJECTS.as_slice(), 0);
+        let (mut objects, mut number, mut need) = (OBJECTS.as_slice(), 0, 0);
         while let [object, others @ ..] = objects {
             if begins(attribute.path().as_bytes(), object.prefix.as_bytes()) {
-                *slot |= 1 << number;
+                slot.objects |= 1 << number;
+            }
+            let mut needs = object.needs;
+            while let [any, rest @ ..] = needs {
+                if holds(any, *attribute) {
+                    slot.needs |= 1 << need;
+                }
+                (needs, need) = (rest, need + 1);
             }
             (objects, number) = (others, number + 1);
         }
@@ -143,34 +172,53 @@ static PARTS: [u64; Attribute::ALL.len()] = {
     parts
 };
 
-fn parts(attribute: Attribute) -> u64 {
-    PARTS.get(attribute as usize).copied().unwrap_or(0)
+/// What each of [`OBJECTS`] needs: bits as in [`Part::needs`].
+static NEEDS: [u64; OBJECTS.len()] = {
+    let mut needs = [0; OBJECTS.len()];
+    let (mut objects, mut slots, mut need) = (OBJECTS.as_slice(), needs.as_mut_slice(), 0);
+    while let ([object, others @ ..], [slot, more @ ..]) = (objects, slots) {
+        let mut left = object.needs;
+        while let [_, rest @ ..] = left {
+            *slot |= 1 << need;
+            (left, need) = (rest, need + 1);
+        }
+        (objects, slots) = (others, more);
+    }
+    assert!(need <= 64, "a bit for each need");
+    needs
+};
+
+fn part(attribute: Attribute) -> Part {
+    PARTS.get(attribute as usize).copied().unwrap_or(Part { objects: 0, needs: 0 })
 }
 
 /// What an event has of its own. Nothing that events share is asked for here, but the version of the host's system.
+#[derive(Clone, Copy)]
 struct Present {
-    attributes: AttributeSet,
     objects: u64,
+    needs: u64,
 }
 
 impl Present {
     fn of(event: &Event<'_>) -> Self {
-        let mut present = Self { attributes: AttributeSet::default(), objects: 0 };
+        let mut present = Self { objects: 0, needs: 0 };
         for field in &event.fields {
-            present.attributes.insert(field.attribute);
-            present.objects |= parts(field.attribute);
+            let Part { objects, needs } = part(field.attribute);
+            present.objects |= objects;
+            present.needs |= needs;
         }
         present
     }
 
-    fn has(&self, attribute: Attribute) -> bool {
-        self.attributes.has(attribute)
-    }
-
     /// Whether it has a part of one of these objects.
-    fn any(&self, objects: u64) -> bool {
+    fn any(self, objects: u64) -> bool {
         self.objects & objects != 0
     }
+}
+
+/// Whether an event has such a field of its own.
+fn has(event: &Event<'_>, attribute: Attribute) -> bool {
+    event.fields.iter().any(|field| field.attribute == attribute)
 }
 
 /// Takes away what lacks a required part, and adds the parts that follow from others.
@@ -186,18 +234,19 @@ pub(in super::super) fn settle(event: &mut Event<'_>) {
     let ends = present.any(SOURCE | DESTINATION);
     let is_whole = match event.class {
         Class::HttpActivity => present.any(REQUEST | RESPONSE),
-        Class::NtpActivity => ends && present.has(Attribute::NtpVersion),
+        Class::NtpActivity => ends && has(event, Attribute::NtpVersion),
         Class::NetworkActivity | Class::DnsActivity | Class::DhcpActivity | Class::SshActivity => ends,
         Class::AccountChange | Class::UserInventory => present.any(USER),
-        Class::Authentication => present.any(USER) && (present.has(Attribute::ServiceName) || present.any(DESTINATION)),
+        Class::Authentication => present.any(USER) && (has(event, Attribute::ServiceName) || present.any(DESTINATION)),
         Class::GroupManagement => present.any(GROUP),
         Class::ScheduledJobActivity => present.any(JOB),
         Class::ProcessActivity => present.any(PROCESS),
         Class::FileActivity => present.any(FILE),
         Class::KernelExtensionActivity => present.any(DRIVER),
         Class::ApplicationLifecycle => present.any(APP),
+        Class::DetectionFinding => present.any(FINDING),
         Class::PatchState => event.value(Attribute::DeviceOsVersion).is_some(),
-        Class::EvidenceInfo => present.has(Attribute::QueryResultId) && evidence(event) == 1,
+        Class::EvidenceInfo => has(event, Attribute::QueryResultId) && evidence(event) == 1,
         _ => true,
     };
     if !is_whole {
@@ -205,7 +254,7 @@ pub(in super::super) fn settle(event: &mut Event<'_>) {
         if event.activity_id != 0 {
             event.unmap("activity_id", i64::from(event.activity_id));
         }
-        if !present.has(Attribute::Message) {
+        if !has(event, Attribute::Message) {
             event.push(Attribute::Message, format!("a record of {} without what it requires", event.class.name()));
         }
         event.class = Class::BaseEvent;
@@ -236,10 +285,9 @@ fn objects(event: &mut Event<'_>) -> Present {
     while rest != 0 {
         let number = rest.trailing_zeros();
         rest &= rest - 1;
-        let Some(object) = usize::try_from(number).ok().and_then(|number| OBJECTS.get(number)) else { break };
-        let is_whole = object.needs.iter().all(|any| any.iter().any(|part| present.has(*part)));
-        if !is_whole {
-            strip(event, |attribute| parts(attribute) >> number & 1 == 1);
+        let Some(needs) = usize::try_from(number).ok().and_then(|number| NEEDS.get(number)) else { break };
+        if needs & !present.needs != 0 {
+            strip(event, |attribute| part(attribute).objects >> number & 1 == 1);
             present = Present::of(event);
             rest &= present.objects;
         }
@@ -264,16 +312,16 @@ fn words(event: &mut Event<'_>) {
 /// Adds what follows from what is there.
 fn complete(event: &mut Event<'_>) {
     let present = Present::of(event);
-    if present.any(CONNECTION) && !present.has(Attribute::ConnectionDirectionId) {
+    if present.any(CONNECTION) && !has(event, Attribute::ConnectionDirectionId) {
         event.push(Attribute::ConnectionDirectionId, 0);
     }
     if let Some(Value::Text(path)) = event.value(Attribute::ActorProcessFilePath) {
         const EXECUTABLE: i64 = 8;
         let name = path.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned);
-        if let Some(name) = name.filter(|_| !present.has(Attribute::ActorProcessFileName)) {
+        if let Some(name) = name.filter(|_| !has(event, Attribute::ActorProcessFileName)) {
             event.push(Attribute::ActorProcessFileName, name);
         }
-        if !present.has(Attribute::ActorProcessFileTypeId) {
+        if !has(event, Attribute::ActorProcessFileTypeId) {
             event.push(Attribute::ActorProcessFileTypeId, EXECUTABLE);
         }
     }

@@ -10,12 +10,12 @@ mod tag;
 
 use shared::time::Timestamp;
 
-use super::text::{cut, level, number, severity_of, word};
+use super::text::{cut, level, number, severity_of, unspaced, word};
 use super::timestamp::{self, Reference, Stamp};
-use super::{Context, program};
+use super::{Context, attempt, program, zones};
 use crate::event::Event;
 use crate::schema::Attribute;
-use tag::{Tag, tag};
+use tag::{Stated, Tag, program_tag, tabbed, tag};
 
 /// What the header of a line says about its message.
 pub(super) struct Header<'a> {
@@ -74,7 +74,7 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     if let Some(priority) = priority {
         if let Some(rest) = versioned(rest) {
             let mark = event.fields.len();
-            if rfc5424(rest, priority, context, event) {
+            if rfc5424(rest, Some(priority), context, event) {
                 return true;
             }
             event.fields.truncate(mark);
@@ -82,15 +82,32 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         }
         apply_priority(priority, event);
     }
-    if let Some((stamp, rest)) = timestamp::bsd(rest, context.reference) {
+    let usual = timestamp::bsd(rest, context.reference).or_else(|| timestamp::year_first(rest, context.reference));
+    if let Some((stamp, rest)) = usual {
         let (stamp, rest) = universal(stamp, rest, context.reference);
-        let rest = rest.trim_start_matches([' ', ':']);
+        let marks = rest.bytes().take_while(|byte| matches!(byte, b' ' | b':')).count();
+        let rest = rest.get(marks..).unwrap_or(rest);
         let (tag, message) = tag(rest).unwrap_or((Tag { host: None, ..Tag::default() }, rest));
+        if let Some(host) = tag.host.filter(|_| tag.program.is_empty()) {
+            return relayed(host, message, context, event) || {
+                let (stamp, tag, message) = second_host(stamp, host, tag, message, event);
+                finish(Some(stamp), &tag, message, "syslog3164", context, event)
+            };
+        }
         return finish(Some(stamp), &tag, message, "syslog3164", context, event);
     }
     if let Some((stamp, rest)) = timestamp::iso(rest, context.reference) {
+        if let Some((tag, message)) = tabbed(rest) {
+            return tag.host.is_some_and(|host| relayed(host, message, context, event))
+                || finish(Some(stamp), &tag, message, "syslog", context, event);
+        }
         let zoned = stamp.assumed_offset.is_none();
         let tag = tag(rest.trim_start_matches(' '));
+        if let Some((Tag { host: Some(host), program: "", .. }, message)) = tag
+            && relayed(host, message, context, event)
+        {
+            return true;
+        }
         let Some((tag, message)) = tag.filter(|(tag, _)| tag.pid.is_some() || (zoned && !tag.program.is_empty()))
         else {
             return false;
@@ -111,6 +128,54 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         Some((tag, message)) => finish(None, &tag, message, "syslog", context, event),
         None if priority.is_some() => finish(None, &Tag::default(), rest, "syslog", context, event),
         None => false,
+    }
+}
+
+/// Most headers of relays before a line's own.
+const RELAYS_MAX: u8 = 3;
+
+/// A relay's time and host before a whole line of another host: that line's header counts.
+fn relayed<'a>(relay: &'a str, message: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let versioned = message.strip_prefix("1 ").filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    if context.wrappers >= RELAYS_MAX || (versioned.is_none() && !headed(message)) {
+        return false;
+    }
+    let inner = Context { wrappers: context.wrappers + 1, ..*context };
+    let read = |text: &'a str, context: &Context<'a>, event: &mut Event<'a>| match versioned {
+        Some(rest) => rfc5424(rest, None, context, event),
+        None => parse(text, context, event),
+    };
+    let found = attempt(read, message, &inner, event);
+    if found {
+        event.unmap("relay", relay);
+    }
+    found
+}
+
+/// What stands between a time and the host: a zone (`CET`, `+01:00`), which the time is then in, or a relay.
+fn second_host<'a>(
+    stamp: Stamp<'a>,
+    first: &'a str,
+    tag: Tag<'a>,
+    message: &'a str,
+    event: &mut Event<'a>,
+) -> (Stamp<'a>, Tag<'a>, &'a str) {
+    // AIX, behind the relay's own name: Message forwarded from web-1: sshd[7]: …
+    let forwarded = message.strip_prefix("Message forwarded from ").and_then(|rest| cut(rest, ": "));
+    let (host, rest) = forwarded.unwrap_or_else(|| word(message));
+    let zone = zones::minutes(first);
+    let named = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':');
+    if !host.bytes().all(named) || level(host).is_some() {
+        return (stamp, tag, message);
+    }
+    let found = program_tag(rest).filter(|(tag, _)| tag.pid.is_some() || (zone.is_some() && tag.colon));
+    match (found, zone) {
+        (Some((found, message)), Some(minutes)) => (stamp.in_zone(minutes), Tag { host: Some(host), ..found }, message),
+        (Some((found, message)), None) => {
+            event.unmap("relay", first);
+            (stamp, Tag { host: Some(host), ..found }, message)
+        }
+        (None, _) => (stamp, tag, message),
     }
 }
 
@@ -153,7 +218,7 @@ fn uncommon_time(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> 
         let (whole, micros) = text.split_once('.').unwrap_or((text, "0"));
         let whole = (whole.len() == 10).then(|| whole.parse::<i64>().ok())??;
         let micros = micros.get(..6).unwrap_or(micros);
-        let scale = 10_i64.pow(6 - u32::try_from(micros.len()).ok()?);
+        let scale = 10_i64.pow(6_u32.checked_sub(u32::try_from(micros.len()).ok()?)?);
         let nanos = whole.checked_mul(1_000_000_000)?.checked_add(number(micros)? * scale * 1_000)?;
         Some(Timestamp(nanos))
     };
@@ -183,6 +248,11 @@ fn versioned(text: &str) -> Option<&str> {
     number(version).map(|_| rest)
 }
 
+/// Whether a word is a facility and a severity: `Local7.Notice`.
+pub(super) fn is_stated(word: &str) -> bool {
+    Stated::of_word(word).is_some()
+}
+
 /// Facility and severity of a PRI.
 pub(super) fn apply_priority(priority: u8, event: &mut Event<'_>) {
     if let Some(facility) = FACILITIES.get(usize::from(priority / 8)) {
@@ -195,7 +265,7 @@ pub(super) fn apply_priority(priority: u8, event: &mut Event<'_>) {
 }
 
 /// RFC 5424 §6, from the timestamp on.
-fn rfc5424<'a>(text: &'a str, priority: u8, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+fn rfc5424<'a>(text: &'a str, priority: Option<u8>, context: &Context<'a>, event: &mut Event<'a>) -> bool {
     let (stamp, rest) = match text.strip_prefix("- ") {
         Some(rest) => (None, rest),
         None => match timestamp::iso(text, context.reference) {
@@ -211,7 +281,9 @@ fn rfc5424<'a>(text: &'a str, priority: u8, context: &Context<'a>, event: &mut E
     };
     let named = |text: &'a str| (text != "-" && !text.is_empty()).then_some(text);
     let Some((data, message)) = structured::split(rest) else { return false };
-    apply_priority(priority, event);
+    if let Some(priority) = priority {
+        apply_priority(priority, event);
+    }
     if let Some(msgid) = named(msgid) {
         event.push(Attribute::MetadataEventCode, msgid);
     }
@@ -269,7 +341,7 @@ fn finish<'a>(
     event.push(Attribute::Message, message);
     let header = Header { host: tag.host, program: tag.program, module: tag.module, context: *context };
     // rsyslog's templates leave the space that RFC 3164 has before a message.
-    program::parse(message.trim_start_matches(' '), &header, event);
+    program::parse(unspaced(message), &header, event);
     true
 }
 
@@ -292,6 +364,40 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::testing::normalized;
+
+    #[test]
+    fn relays_zones_and_years_may_stand_before_the_host() {
+        for (header, time) in [
+            ("Mar 16 10:00:00 relay Mar 16 09:59:59 web-2 sshd[7]: ", 1_773_651_599),
+            ("Mar 16 10:00:00 relay <86>Mar 16 09:59:59 web-2 sshd[7]: ", 1_773_651_599),
+            ("Mar 16 10:00:00 relay 1 2026-03-16T09:59:59Z web-2 sshd 7 - - ", 1_773_655_199),
+            ("2026-03-16T10:00:00Z relay <86>Mar 16 09:59:59 web-2 sshd[7]: ", 1_773_651_599),
+            ("Mar 16 10:00:00 relay web-2 sshd[7]: ", 1_773_651_600),
+            ("Mar 16 10:00:00 EET web-2 sshd[7]: ", 1_773_648_000),
+            ("<86>Mar 16 10:00:00 +02:00 web-2 sshd[7]: ", 1_773_648_000),
+            ("<86>2026 Mar 16 10:00:00 web-2 sshd[7]: ", 1_773_651_600),
+            ("2026-03-16 10:00:00\tAuth.Info\tweb-2\tsshd[7]: ", 1_773_651_600),
+            ("2026-03-16 10:00:00\tAuth.Info\t192.0.2.9\tMar 16 10:00:00 web-2 sshd[7]: ", 1_773_651_600),
+            ("Mar 16 10:00:00 relay Message forwarded from web-2: sshd[7]: ", 1_773_651_600),
+        ] {
+            let event = normalized(&format!("{header}Accepted password for bob from 192.0.2.1 port 5 ssh2"));
+            assert_eq!(event["user"]["name"], "bob", "{header}");
+            assert_eq!(event["unmapped"]["hostname"], "web-2", "{header}");
+            assert_eq!(event["time"].as_i64().map(|ms| ms / 1000), Some(time), "{header}");
+        }
+    }
+
+    #[test]
+    fn what_syslogd_says_of_itself_is_its_own() {
+        for (line, count) in [
+            ("Mar 16 10:00:00 web-2 last message repeated 3 times", Some(3)),
+            ("Mar 16 10:00:00 web-2 sshd[7]: last message repeated 4 times", Some(4)),
+            ("Mar 16 10:00:00 web-2 -- MARK --", None),
+        ] {
+            let event = normalized(line);
+            assert_eq!((event["class_uid"].as_i64(), event["count"].as_i64()), (Some(1008), count), "{line}");
+        }
+    }
 
     /// `[program, pid, host, message]` as the event has them.
     fn header(line: &str) -> Value {

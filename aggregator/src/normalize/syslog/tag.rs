@@ -3,7 +3,7 @@
 //! In: `host program[pid]: message`, with any part missing and the deviations named at each function. Out: the parts and
 //! the message. Sources: RFC 3164 §4.1.3; syslogd of FreeBSD (`-v`), of AIX and of BusyBox; OpenWrt's logread; macOS's asl.
 
-use super::super::text::{between, cut, level, number, word};
+use super::super::text::{between, cut, cut_at, level, number, unspaced, word};
 use super::{FACILITIES, SEVERITIES};
 
 /// Longest program name that is taken for one.
@@ -46,6 +46,12 @@ pub(super) fn tag(text: &str) -> Option<(Tag<'_>, &str)> {
 /// Facility and severity in words or numbers, and what follows: `<4.3> ` (FreeBSD), `authpriv.info ` (BusyBox, OpenWrt),
 /// `auth|security:info ` (AIX).
 fn stated(text: &str) -> (Option<Stated>, &str) {
+    // Most words here are a host's name or a tag: no point and no colon in them, or only at their end.
+    let mark = text.bytes().position(|byte| matches!(byte, b' ' | b'.' | b':'));
+    let behind = mark.and_then(|at| text.as_bytes().get(at..)?.first_chunk());
+    if !matches!(behind, Some([b'.' | b':', behind]) if *behind != b' ') {
+        return (None, text);
+    }
     let (first, rest) = word(text);
     let bare = first.strip_prefix('<').and_then(|first| first.strip_suffix('>')).unwrap_or(first);
     let mark = memchr::memchr2(b'.', b':', bare.as_bytes()).and_then(|at| bare.split_at_checked(at));
@@ -60,7 +66,16 @@ pub(super) struct Stated {
     pub(super) severity: u8,
 }
 
+/// The longest name of a severity.
+const SEVERITY_LEN_MAX: usize = "emergency".len();
+
 impl Stated {
+    /// `Local7.Notice`, in any case.
+    pub(super) fn of_word(word: &str) -> Option<Self> {
+        let (facility, severity) = word.split_once('.').filter(|_| word.len() < 24)?;
+        Self::read(&facility.to_ascii_lowercase(), &severity.to_ascii_lowercase())
+    }
+
     fn read(facility: &str, severity: &str) -> Option<Self> {
         let numbered = |text: &str, below: u8| number(text).and_then(|n| u8::try_from(n).ok()).filter(|n| *n < below);
         let named = |names: &[&str], text: &str| {
@@ -70,9 +85,11 @@ impl Stated {
         // A tag ends with a colon, and most host names have a point: severities are fewer than facilities.
         let severity = match severity {
             "" => return None,
+            other if other.len() > SEVERITY_LEN_MAX => return None,
             "warn" => 4,
             "error" => 3,
-            "panic" => 0,
+            "critical" => 2,
+            "panic" | "emergency" => 0,
             _ => numbered(severity, 8).or_else(|| named(&SEVERITIES, severity))?,
         };
         let facility = match facility {
@@ -81,6 +98,15 @@ impl Stated {
         };
         Some(Self { facility, severity })
     }
+}
+
+/// Kiwi's log files: `Local7.Notice TAB host TAB message`, behind a tab.
+pub(super) fn tabbed(text: &str) -> Option<(Tag<'_>, &str)> {
+    let (stated, rest) = text.strip_prefix('\t')?.split_once('\t')?;
+    let stated = Stated::of_word(stated)?;
+    let (host, message) = rest.split_once('\t')?;
+    let (tag, message) = program_tag(message).unwrap_or((Tag::default(), message));
+    Some((Tag { host: Some(host), stated: Some(stated), ..tag }, message))
 }
 
 /// A program whose name has a space, as macOS has them (`Example Tool[7]: `): two capitalized words and a process id.
@@ -100,7 +126,7 @@ fn spaced_tag(text: &str) -> Option<(Tag<'_>, &str)> {
 
 /// `program:`, `program[pid]:`, `program(module)[pid]:`, `[program]:`, `program[pid] (detail):`,
 /// `program[pid] <Level>:`, systemd's `(program)[pid]:` for what it is about to execute, gdm's `program][pid]:`.
-fn program_tag(text: &str) -> Option<(Tag<'_>, &str)> {
+pub(super) fn program_tag(text: &str) -> Option<(Tag<'_>, &str)> {
     if let Some((name, rest)) = text.strip_prefix('[').and_then(|rest| cut(rest, "]")) {
         let plain = !name.is_empty() && name.len() <= PROGRAM_LEN_MAX && name.bytes().all(is_program);
         let rest = plain.then(|| rest.strip_prefix(':').unwrap_or(rest))?;
@@ -112,8 +138,13 @@ fn program_tag(text: &str) -> Option<(Tag<'_>, &str)> {
         let tag = Tag { program, pid: Some(pid), colon: true, ..Tag::default() };
         return program.bytes().all(is_program).then_some((tag, message.trim_start_matches(' ')));
     }
-    let end = text.bytes().take(PROGRAM_LEN_MAX + 1).position(|b| !is_program(b))?;
+    let near = text.as_bytes().get(..=PROGRAM_LEN_MAX).unwrap_or(text.as_bytes());
+    let end = near.iter().position(|b| !is_program(*b))?;
     let (program, mut rest) = text.split_at_checked(end).filter(|(program, _)| !program.is_empty())?;
+    // A space stands behind a host's name: most of the words that are asked here.
+    if !rest.starts_with(['[', ':', '(', ']']) {
+        return None;
+    }
     let mut tag = Tag { program, ..Tag::default() };
     if let Some(after) = rest.strip_prefix(']').filter(|after| after.starts_with([':', '['])) {
         rest = after;
@@ -123,14 +154,14 @@ fn program_tag(text: &str) -> Option<(Tag<'_>, &str)> {
             Some(module).filter(|module| module.bytes().all(|b| is_program(b) || matches!(b, b'=' | b':' | b',')));
         rest = tag.module.map(|_| after)?;
     }
-    if let Some((pid, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        tag.pid = (!pid.is_empty() && pid.len() <= PROGRAM_LEN_MAX && !pid.contains(' ')).then_some(pid);
+    if let Some((pid, after)) = rest.strip_prefix('[').and_then(|rest| cut_at(b']', rest)) {
+        tag.pid = (!pid.is_empty() && pid.len() <= PROGRAM_LEN_MAX && !pid.as_bytes().contains(&b' ')).then_some(pid);
         rest = tag.pid.map(|_| after)?;
     }
     if let Some(after) = rest.strip_prefix(':') {
         tag.colon = true;
         let ends = after.is_empty() || after.starts_with(' ') || tag.pid.is_some();
-        return ends.then(|| (tag, after.trim_start_matches(' ')));
+        return ends.then(|| (tag, unspaced(after)));
     }
     // Without a colon only a process id makes it a tag; macOS puts a level or a detail in between.
     let after = tag.pid.and_then(|_| rest.strip_prefix(' '))?;

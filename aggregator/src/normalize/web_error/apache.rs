@@ -3,9 +3,9 @@
 //!
 //! Source: Apache HTTP Server, core, `ErrorLogFormat`; server/log.c, server/mpm; mod_jk and mod_jk2 of Tomcat.
 
-use super::super::text::{cut, number};
+use super::super::text::{cut, level, number};
 use super::super::{Context, modsecurity, outcome, timestamp};
-use super::{Client, connection, lifecycle, logon, said, weighed, written_by};
+use super::{Client, connection, life, logon, said, weighed, written_by};
 use crate::event::Event;
 use crate::schema::Attribute;
 
@@ -37,13 +37,18 @@ const LIFE: [(&str, u8); 18] = [
 /// Reads a line; false where it is not Apache's.
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
     let Some(rest) = text.strip_prefix('[') else { return false };
-    // The name of the day, which the date implies.
-    let Some((stamp, rest)) = rest.split_once(' ').filter(|(day, _)| day.len() == 3).and_then(|(_, rest)| {
-        let (stamp, rest) = timestamp::bsd(rest, context.reference)?;
-        Some((stamp, rest.strip_prefix("] [")?))
-    }) else {
+    // The name of the day, which the date implies; `%{cu}t` has none.
+    let found = match rest.split_once(' ').filter(|(day, _)| day.len() == 3) {
+        Some((_, rest)) => timestamp::bsd(rest, context.reference),
+        None => timestamp::iso(rest, context.reference),
+    };
+    let Some((stamp, rest)) = found.and_then(|(stamp, rest)| Some((stamp, rest.strip_prefix("] [")?))) else {
         return false;
     };
+    // Others write a time and a word in brackets too.
+    if text.as_bytes().get(5) == Some(&b'-') && !severity_named(rest) {
+        return false;
+    }
     let Some((severity, mut rest)) = cut(rest, "] ") else { return false };
     let (module, severity) = severity.split_once(':').map_or((None, severity), |(module, level)| (Some(module), level));
     stamp.apply(event);
@@ -84,6 +89,11 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     true
 }
 
+/// Whether a module and a level stand there.
+fn severity_named(rest: &str) -> bool {
+    cut(rest, "] ").and_then(|(said, _)| said.split_once(':')).is_some_and(|(_, word)| level(word).is_some())
+}
+
 /// What the system said, or the place in the source, before the client: `(70014)End of file found: `, `mod_rewrite.c(470): `.
 fn system(rest: &str) -> Option<(&str, &str)> {
     if rest.starts_with('[') {
@@ -109,17 +119,20 @@ fn classified<'a>(text: &'a str, client: Option<Client<'a>>, event: &mut Event<'
         return;
     }
     let crashed = message.starts_with("child pid ") || message.contains(": child pid ");
-    let life = LIFE.iter().find(|(mark, _)| message.contains(mark)).map(|(_, activity)| *activity);
+    let stage = LIFE.iter().find(|(mark, _)| message.contains(mark)).map(|(_, activity)| *activity);
     if crashed && message.contains(" exit signal ") {
         event.severity_id = event.severity_id.max(super::WARNING);
-        weighed(message, event);
-    } else if let Some(activity) = life.filter(|_| client.is_none() && event.severity_id < super::WARNING) {
-        lifecycle(activity, "httpd", event);
+        weighed("httpd", message, event);
+    } else if let Some(activity) = stage.filter(|_| client.is_none() && event.severity_id < super::WARNING) {
+        life("httpd", activity, event);
     } else if client.is_some() && message.contains(" handshake") {
         connection(4, event);
         outcome::failure(event, message);
+    } else if client.is_some() && event.severity_id < super::WARNING {
+        connection(if message.contains(" established (server ") { 1 } else { 6 }, event);
+        outcome::success(event);
     } else {
-        weighed(message, event);
+        weighed("httpd", message, event);
     }
     if let Some(client) = client {
         client.push(event);

@@ -1,5 +1,5 @@
 //! Error logs of Apache and nginx: logons that failed (3002), requests that came to nothing (4002), connections that did (4001),
-//! the server's own life (6002), else what went wrong (6008); a notice that says none of this is a base event.
+//! the server's own life (6002), else what went wrong (6008) or a report (6002).
 //!
 //! In: a line as `apache` and `nginx` describe it. Class 6008 has no source: there the client stands in `unmapped.src_ip` and
 //! `unmapped.src_port`. Rules of ModSecurity that matched are findings: `modsecurity` reads them.
@@ -8,6 +8,7 @@ mod apache;
 mod logon;
 mod nginx;
 
+use super::remark::{life, report};
 use super::text::{level, port};
 use super::{Context, endpoint, outcome};
 use crate::event::Event;
@@ -68,14 +69,6 @@ fn connection(activity: u8, event: &mut Event<'_>) {
     event.activity_id = activity;
 }
 
-/// The server's own life (6002).
-fn lifecycle(activity: u8, name: &'static str, event: &mut Event<'_>) {
-    event.class = Class::ApplicationLifecycle;
-    event.activity_id = activity;
-    event.push(Attribute::AppName, name);
-    outcome::success(event);
-}
-
 /// The server, in a class that asks which application it was.
 fn written_by(name: &'static str, event: &mut Event<'_>) {
     if event.class.carries(Attribute::ActorAppName) {
@@ -83,13 +76,15 @@ fn written_by(name: &'static str, event: &mut Event<'_>) {
     }
 }
 
-/// From a warning on, something went wrong.
-fn weighed<'a>(reason: &'a str, event: &mut Event<'a>) {
-    if event.severity_id >= WARNING {
-        event.class = Class::ApplicationError;
-        event.activity_id = 1;
-        outcome::failure(event, reason);
+/// From a warning on, something went wrong; below, a server spoke of itself.
+fn weighed<'a>(name: &'static str, reason: &'a str, event: &mut Event<'a>) {
+    if event.severity_id < WARNING {
+        report(name, event);
+        return;
     }
+    event.class = Class::ApplicationError;
+    event.activity_id = 1;
+    outcome::failure(event, reason);
 }
 
 #[cfg(test)]
@@ -113,9 +108,9 @@ mod tests {
     }
 
     #[test]
-    fn notices_are_base_events() {
+    fn notices_are_reports() {
         let event = normalized("[Mon Mar 16 10:00:00 2026] [notice] all is well");
-        assert_eq!((event["class_uid"].as_u64(), event["severity_id"].as_u64()), (Some(0), Some(1)));
+        assert_eq!((event["type_uid"].as_u64(), event["severity_id"].as_u64()), (Some(600_299), Some(1)));
         assert_eq!(event["message"], "all is well");
         assert_eq!(event["metadata"]["log_format"], "apache_error");
     }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::super::text::{between, cut, level, number, word};
 use super::super::{Context, endpoint, http_fields, modsecurity, outcome, timestamp};
-use super::{Client, connection, lifecycle, logon, said, weighed, written_by};
+use super::{Client, connection, life, logon, said, weighed, written_by};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -82,7 +82,7 @@ fn told<'a>(about: &'a str, mark: &str) -> Option<&'a str> {
 fn classified<'a>(bare: &'a str, about: &'a str, client: Option<Client<'a>>, event: &mut Event<'a>) {
     let reason = cut(bare, ", client: ").map_or(bare, |(reason, _)| reason);
     let request = told(about, ", request: ");
-    let life = LIFE.iter().find(|(mark, _)| bare.starts_with(mark)).map(|(_, activity)| *activity);
+    let stage = LIFE.iter().find(|(mark, _)| bare.starts_with(mark)).map(|(_, activity)| *activity);
     if logon::parse(bare, client, "nginx", event) {
         // Its client is told.
     } else if let Some(client) = client {
@@ -96,11 +96,11 @@ fn classified<'a>(bare: &'a str, about: &'a str, client: Option<Client<'a>>, eve
             }
         }
         client.push(event);
-    } else if let Some(activity) = life.filter(|_| event.severity_id < super::WARNING) {
+    } else if let Some(activity) = stage.filter(|_| event.severity_id < super::WARNING) {
         let anew = bare.contains("reconfiguring") || bare.contains("reopening");
-        lifecycle(if anew { 5 } else { activity }, "nginx", event);
+        life("nginx", if anew { 5 } else { activity }, event);
     } else {
-        weighed(reason, event);
+        weighed("nginx", reason, event);
     }
     ends(bare, about, event);
     if event.class == Class::HttpActivity {

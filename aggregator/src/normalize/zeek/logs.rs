@@ -37,10 +37,8 @@ fn class(path: &str, fields: &Fields<'_>) -> Class {
             Class::Authentication
         }
         "notice" | "intel" | "signatures" => Class::DetectionFinding,
-        "known_services" | "known_certs" => Class::NetworkActivity,
-        "known_hosts" | "known_devices" | "known_modbus" | "software" | "x509" | "pe" | "ocsp" | "stats"
-        | "capture_loss" | "reporter" | "packet_filter" | "cluster" | "loaded_scripts" | "broker" | "telemetry"
-        | "config" | "print" => Class::BaseEvent,
+        "x509" | "pe" | "ocsp" | "stats" | "capture_loss" | "reporter" | "packet_filter" | "cluster"
+        | "loaded_scripts" | "broker" | "telemetry" | "config" | "print" => Class::BaseEvent,
         _ => Class::NetworkActivity,
     }
 }
@@ -91,6 +89,12 @@ fn ends<'a>(path: &str, fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool 
             client || server
         }
         "known_services" | "known_certs" => fields.push_destination(event, "host", "port_num"),
+        "known_hosts" | "known_modbus" => fields.push_source(event, "host", ""),
+        "known_devices" => {
+            let known = fields.push_source(event, "dhcp_host_name", "");
+            known && fields.push(event, Attribute::SrcEndpointMac, "mac")
+        }
+        "software" => fields.push_source(event, "host", "host_p"),
         "files" if !fields.has("id.orig_h") => {
             // The first of the hosts that sent it, and of those that got it.
             let from = first(fields, "tx_hosts").is_some_and(|host| push_ip(event, Attribute::SrcEndpointIp, host));

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use super::Context;
 use super::fields::{Fields, Leaf};
-use super::text::cut;
+use super::text::{cut, head, near};
 use crate::event::Event;
 use crate::schema::Attribute;
 
@@ -24,11 +24,15 @@ pub(super) fn looks(text: &str) -> bool {
     match text.as_bytes().first() {
         Some(b'#') => HEADERS.iter().any(|header| text.strip_prefix('#').is_some_and(|rest| rest.starts_with(header))),
         Some(b'0'..=b'9' | b'X' | b'-') => {
-            text.split_once('\t').is_some_and(|(time, _)| time == "-" || layout::is_time(time))
+            let time = near(b'\t', head(text, TIME_LEN_MAX).as_bytes()).and_then(|at| text.get(..at));
+            time.is_some_and(|time| time == "-" || layout::is_time(time))
         }
         _ => false,
     }
 }
+
+/// Longest first column of a record: a time.
+const TIME_LEN_MAX: usize = 32;
 
 /// What the lines of a header begin with, behind `#`.
 const HEADERS: [&str; 9] = [
@@ -104,7 +108,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
 }
 
 /// Keys that only one log has: its path. The first line that holds decides.
-const MARKS: [(&str, &[&str]); 47] = [
+const MARKS: [(&str, &[&str]); 50] = [
     ("conn", &["conn_state"]),
     ("notice", &["note", "suppress_for"]),
     ("notice", &["note", "msg"]),
@@ -132,6 +136,9 @@ const MARKS: [(&str, &[&str]); 47] = [
     ("kerberos", &["request_type"]),
     ("ntlm", &["server_nb_computer_name"]),
     ("ntlm", &["domainname", "username"]),
+    ("known_services", &["port_num", "port_proto"]),
+    ("known_certs", &["port_num", "issuer_subject"]),
+    ("software", &["host", "software_type"]),
     ("dhcp", &["msg_types"]),
     ("ntp", &["stratum", "ref_id"]),
     ("snmp", &["get_requests"]),

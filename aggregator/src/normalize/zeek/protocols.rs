@@ -349,6 +349,18 @@ fn smb<'a>(path: &str, fields: &mut Fields<'a>, event: &mut Event<'a>) {
 }
 
 /// Who proved to be whom, over the wire.
+/// `bob/EXAMPLE.COM`: who, and in which realm.
+fn principal<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    let Some(client) = fields.text("client") else { return };
+    match client.rsplit_once('/').filter(|(name, realm)| !name.is_empty() && !realm.is_empty()) {
+        Some((name, realm)) => {
+            event.push(Attribute::UserName, name.to_owned());
+            event.push(Attribute::UserDomain, realm.to_owned());
+        }
+        None => event.push(Attribute::UserName, client),
+    }
+}
+
 fn logon<'a>(path: &str, fields: &mut Fields<'a>, event: &mut Event<'a>) {
     event.activity_id = 1;
     let (protocol, id) = match path {
@@ -362,7 +374,8 @@ fn logon<'a>(path: &str, fields: &mut Fields<'a>, event: &mut Event<'a>) {
     match path {
         "kerberos" => {
             event.activity_id = if fields.is("request_type", "TGS") { 4 } else { 3 };
-            fields.push_all(event, &[(Attribute::UserName, "client"), (Attribute::ServiceName, "service")]);
+            principal(fields, event);
+            fields.push(event, Attribute::ServiceName, "service");
             push_outcome(fields, event, "success", "error_msg");
         }
         "ldap" => {

@@ -101,3 +101,13 @@ fn each_protocol_has_its_class() {
         normalized(r#"{"timestamp":"2026-03-16T09:00:00.250000+0000","event_type":"stats","stats":{"uptime":5}}"#);
     assert_eq!((event["class_uid"].as_u64(), event["unmapped"]["stats"]["uptime"].as_u64()), (Some(0), Some(5)));
 }
+
+#[test]
+fn an_alert_that_names_no_rule_has_no_analytic() {
+    let event = normalized(
+        r#"{"timestamp":"2026-03-16T10:00:00.000000+0000","event_type":"alert","src_ip":"192.0.2.7","dest_ip":"198.51.100.8","proto":"TCP","alert":{"severity":1}}"#,
+    );
+    assert_eq!(event["class_uid"], 2004);
+    assert_eq!(event["finding_info"].get("analytic"), None);
+    assert_eq!(event["evidences"][0]["src_endpoint"]["ip"], "192.0.2.7");
+}

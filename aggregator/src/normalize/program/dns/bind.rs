@@ -8,8 +8,8 @@ use super::super::super::outcome::{Control, controlled, failure, success};
 use super::super::super::syslog::Header;
 use super::super::super::text::{between, cut, head, level, port, unquoted, word};
 use super::super::super::timestamp::{self, Stamp};
-use super::super::super::{Context, timestamp::Reference};
-use super::{QUERY, RESPONSE, error, lifecycle, push_rcode, question};
+use super::super::super::{Context, attempt, remark::remark, timestamp::Reference};
+use super::{QUERY, RESPONSE, lifecycle, push_rcode, question};
 use crate::event::Event;
 use crate::schema::Attribute;
 
@@ -37,17 +37,15 @@ pub(crate) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut E
     // Tomcat has the same time, and levels in capitals behind it.
     let shouted = level(word(rest).0).is_some() && rest.starts_with(|c: char| c.is_ascii_uppercase());
     let dated = !shouted && (text.as_bytes().get(2) == Some(&b'-') || text.as_bytes().get(1) == Some(&b'-'));
-    let understood = said(rest, event);
+    let understood = said(rest, dated, event);
     event.push(Attribute::Message, rest);
-    understood || dated
+    understood
 }
 
 /// Reads a message of syslog, with BIND's own time inside or without.
 pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     let (stamp, rest) = stamp(message, header.context.reference);
-    if !said(rest, event) {
-        return false;
-    }
+    said(rest, true, event);
     if let Some(stamp) = stamp {
         event.time = stamp.time;
         event.set(Attribute::MetadataOriginalTime, stamp.text);
@@ -63,9 +61,11 @@ fn stamp(text: &str, reference: Reference) -> (Option<Stamp<'_>>, &str) {
 }
 
 /// The categories of BIND's manual.
-const CATEGORIES: [&str; 22] = [
+const CATEGORIES: [&str; 24] = [
     "queries",
     "query-errors",
+    "responses",
+    "serve-stale",
     "security",
     "client",
     "rpz",
@@ -94,7 +94,7 @@ fn category(text: &str) -> Option<(&str, &str)> {
     CATEGORIES.contains(&name).then_some((name, rest))
 }
 
-fn said<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+fn said<'a>(text: &'a str, is_own: bool, event: &mut Event<'a>) -> bool {
     let mut rest = text;
     let mut about = "";
     if let Some((name, after)) = category(rest) {
@@ -111,10 +111,11 @@ fn said<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     if !about.is_empty() {
         event.unmap("category", about);
     }
-    match rest.strip_prefix("client ") {
+    let about_others = |rest: &'a str, (): &(), event: &mut Event<'a>| match rest.strip_prefix("client ") {
         Some(client) => from_client(client, event),
-        None => transfer(rest, event) || resolving(rest, event) || service(rest, event) || error(event, rest),
-    }
+        None => transfer(rest, event) || resolving(rest, event) || service(rest, event),
+    };
+    attempt(about_others, rest, &(), event) || (is_own && remark("named", rest, event))
 }
 
 /// `[@0x…] ADDRESS#PORT[/key K] [(NAME)]: [view V: ]TEXT`.
@@ -157,11 +158,13 @@ fn from_client<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
 
 /// `query: NAME CLASS TYPE FLAGS (SERVER) [ECS …]`.
 fn query<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
-    let Some((name, rest)) = text.strip_prefix("query: ").map(word) else { return false };
+    let answered = text.strip_prefix("response: ");
+    let Some((name, rest)) = answered.or_else(|| text.strip_prefix("query: ")).map(word) else { return false };
     let (class, rest) = word(rest);
     let (kind, rest) = word(rest);
+    let (code, rest) = if answered.is_some() { word(rest) } else { ("", rest) };
     let (flags, rest) = word(rest);
-    question(event, QUERY, name, kind, class);
+    question(event, if answered.is_some() { RESPONSE } else { QUERY }, name, kind, class);
     if !flags.is_empty() {
         event.unmap("flags", flags);
     }
@@ -171,7 +174,9 @@ fn query<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     if let Some((subnet, _)) = between(rest, "[ECS ", "]") {
         event.unmap("client_subnet", subnet);
     }
-    success(event);
+    if !push_rcode(event, code) {
+        success(event);
+    }
     true
 }
 

@@ -3,13 +3,15 @@
 //! `[SERIAL [ADDRESS/PORT ]]query[A] NAME from ADDRESS`, `forwarded NAME to ADDRESS`, `reply|cached|config|… NAME is ANSWER`. An answer
 //! names no peer: its source of the event is the server. Source: dnsmasq 2.90, src/cache.c (log_query).
 
-use super::super::super::endpoint::{push_destination, push_source};
-use super::super::super::outcome::{Control, controlled, success};
+use super::super::super::attempt;
+use super::super::super::endpoint::{self, push_destination, push_source};
+use super::super::super::outcome::{Control, controlled, failure, success};
+use super::super::super::remark::remark;
 use super::super::super::syslog::Header;
-use super::super::super::text::{between, cut, number, port, word};
+use super::super::super::text::{between, cut, last_cut, number, port, word};
 use super::{QUERY, RESPONSE, lifecycle, push_rcode, question};
 use crate::event::Event;
-use crate::schema::Attribute;
+use crate::schema::{Attribute, Class};
 
 /// Reads a message.
 pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
@@ -28,8 +30,8 @@ pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         (first, after) if serial.is_some() && first.contains('/') => (first.split_once('/'), after),
         _ => (None, rest),
     };
-    if !said(rest, client, header, event) {
-        return false;
+    if !attempt(|rest, client, event| said(rest, *client, header, event), rest, &client, event) {
+        return remark("dnsmasq", message, event);
     }
     if let Some(serial) = serial {
         event.unmap("serial", serial);
@@ -38,15 +40,31 @@ pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
 }
 
 fn said<'a>(rest: &'a str, client: Option<(&'a str, &'a str)>, header: &Header<'a>, event: &mut Event<'a>) -> bool {
-    if let Some((kind, tail)) = rest.strip_prefix("query[").and_then(|rest| cut(rest, "] ")) {
+    if let Some((kind, tail)) =
+        rest.strip_prefix("query[").or_else(|| rest.strip_prefix("auth[")).and_then(|rest| cut(rest, "] "))
+    {
         let Some((name, source)) = cut(tail, " from ") else { return false };
         question(event, QUERY, name, kind, "");
         push_destination(event, header.this_host(), None);
         success(event);
         return push_source(event, word(source).0, client.and_then(|(_, number)| port(number)));
     }
+    if let Some(name) = rest.strip_prefix("possible DNS-rebind attack detected: ") {
+        question(event, RESPONSE, name, "", "");
+        controlled(event, Control::Blocked);
+        failure(event, "possible DNS-rebind attack");
+        return push_destination(event, header.this_host(), None);
+    }
+    if let Some(network) = rest.strip_prefix("ignoring query from non-local network ") {
+        event.class = Class::NetworkActivity;
+        event.activity_id = 5;
+        event.push(Attribute::AppProtocolName, "dns");
+        push_destination(event, header.this_host(), None);
+        failure(event, "non-local network");
+        return push_source(event, word(network).0, None);
+    }
     let upstream = rest.strip_prefix("forwarded ").map(|rest| ("", rest));
-    if let Some((kind, tail)) = upstream.or_else(|| between(rest, "dnssec-query[", "] ")) {
+    if let Some((kind, tail)) = upstream.or_else(|| dnssec(rest)) {
         let Some((name, server)) = cut(tail, " to ") else { return false };
         question(event, QUERY, name, kind, "");
         success(event);
@@ -56,7 +74,7 @@ fn said<'a>(rest: &'a str, client: Option<(&'a str, &'a str)>, header: &Header<'
     }
     let Some((before, answer)) = rest.rsplit_once(" is ") else { return false };
     let Some((origin, name)) = before.rsplit_once(' ') else { return false };
-    if origin.len() > 64 || name.is_empty() {
+    if origin.len() > 64 || name.is_empty() || origin.contains(": ") || origin.ends_with(':') {
         return false;
     }
     question(event, RESPONSE, name, "", "");
@@ -85,6 +103,36 @@ fn answered<'a>(origin: &'a str, answer: &'a str, event: &mut Event<'a>) {
         controlled(event, Control::Blocked);
         event.push(Attribute::FirewallRuleName, origin);
     }
+}
+
+/// Reads a message of its TFTP server: `sent F to A`, `failed sending F to A`, `file F not found for A`, `error N TEXT received
+/// from A` (4001).
+pub(crate) fn parse_tftp<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let sent = message.strip_prefix("sent ");
+    let peer = [" to ", " for ", " from "].iter().find_map(|mark| last_cut(message, mark)).map(|(_, peer)| peer);
+    let Some(client) = peer.filter(|peer| endpoint::ip(peer).is_some()) else {
+        return remark("dnsmasq-tftp", message, event);
+    };
+    event.class = Class::NetworkActivity;
+    event.activity_id = 6;
+    push_source(event, client, None);
+    push_destination(event, header.this_host(), None);
+    event.push(Attribute::AppProtocolName, "tftp");
+    let path = message.split(' ').find(|word| word.starts_with('/'));
+    if let Some(path) = path {
+        event.unmap("path", path);
+    }
+    if sent.is_some() {
+        success(event);
+    } else {
+        failure(event, message);
+    }
+    true
+}
+
+/// `dnssec-query[DS] `, `dnssec-retry[DS] `: the type, and what follows.
+fn dnssec(text: &str) -> Option<(&str, &str)> {
+    between(text.strip_prefix("dnssec-")?, "[", "] ")
 }
 
 #[cfg(test)]

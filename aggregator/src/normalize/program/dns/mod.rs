@@ -5,6 +5,7 @@ pub(super) mod dnsmasq;
 pub(super) mod unbound;
 
 use super::super::outcome::{failure, success};
+use super::super::remark::life;
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -60,23 +61,8 @@ fn push_rcode<'a>(event: &mut Event<'a>, name: &'a str) -> bool {
 
 /// Starts and stops of a server.
 fn lifecycle<'a>(event: &mut Event<'a>, name: &'static str, activity: u8, version: Option<&'a str>) -> bool {
-    event.class = Class::ApplicationLifecycle;
-    event.activity_id = activity;
-    event.push(Attribute::AppName, name);
     if let Some(version) = version {
         event.push(Attribute::AppVersion, version);
     }
-    success(event);
-    true
-}
-
-/// What a server reports as an error and nothing else was read from (6008).
-fn error<'a>(event: &mut Event<'a>, text: &'a str) -> bool {
-    if event.severity_id < 3 {
-        return false;
-    }
-    event.class = Class::ApplicationError;
-    event.activity_id = 1;
-    failure(event, text);
-    true
+    life(name, activity, event)
 }

@@ -6,10 +6,11 @@
 use super::super::super::Context;
 use super::super::super::endpoint::{self, push_destination, push_source};
 use super::super::super::outcome::{Control, controlled, failure, success};
+use super::super::super::remark::remark;
 use super::super::super::syslog::Header;
 use super::super::super::text::{cut, head, level, number, port, word};
 use super::super::super::timestamp;
-use super::{QUERY, RESPONSE, error, lifecycle, push_rcode, question};
+use super::{QUERY, RESPONSE, lifecycle, push_rcode, question};
 use crate::event::Event;
 use crate::schema::Attribute;
 
@@ -48,7 +49,11 @@ fn leveled<'a>(text: &'a str, host: &'a str, event: &mut Event<'a>) -> bool {
     let Some(severity) = level(word).or_else(|| matches!(word, "query" | "reply").then_some(1)) else { return false };
     event.severity_id = event.severity_id.max(severity);
     let rest = rest.strip_prefix("query: ").or_else(|| rest.strip_prefix("reply: ")).unwrap_or(rest);
-    service(rest, event) || local(rest, event) || asked(rest, host, event) || failed(rest, event) || error(event, rest)
+    service(rest, event)
+        || local(rest, event)
+        || asked(rest, host, event)
+        || failed(rest, event)
+        || remark("unbound", rest, event)
 }
 
 /// `ADDRESS NAME TYPE CLASS[ RCODE SECONDS CACHED SIZE]`.

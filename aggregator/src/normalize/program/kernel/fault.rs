@@ -205,13 +205,24 @@ fn hardware<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
 /// `I/O error, dev sda, sector 123 op 0x0:(READ) flags 0x0`, `Buffer I/O error on dev sda1, logical block 0`,
 /// `EXT4-fs error (device sda1): …`.
 fn disk<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
-    const KINDS: [&str; 7] =
-        ["I/O error", "medium error", "target error", "critical space", "-fs error", "rejecting I/O", "failed command"];
+    const KINDS: [&str; 11] = [
+        "I/O error",
+        "medium error",
+        "target error",
+        "critical space",
+        "-fs error",
+        "-fs warning",
+        "orruption",
+        "Disk failure on",
+        "not responding",
+        "rejecting I/O",
+        "failed command",
+    ];
     let Some(kind) = KINDS.into_iter().find(|kind| message.contains(kind)) else { return false };
     error(4, event);
     event.push(Attribute::MetadataEventCode, kind.trim_start_matches('-'));
     failure(event, message);
-    let device = [("dev ", ","), ("device ", ","), ("(device ", ")"), ("[", "]")]
+    let device = [("dev ", ","), ("device ", ","), ("(device ", ")"), ("XFS (", ")"), ("failure on ", ","), ("[", "]")]
         .into_iter()
         .find_map(|(open, close)| between(message, open, close))
         .map(|(device, _)| word(device.trim_end_matches(')')).0);

@@ -157,10 +157,9 @@ fn protocol(text: &str) -> Option<(&'static str, i64)> {
         ("47", "gre", 47),
         ("112", "vrrp", 112),
     ];
-    let known = PROTOCOLS
-        .iter()
-        .find(|(word, _, number)| *word == text || super::super::super::text::number(text) == Some(*number));
-    known.map(|(_, name, number)| (*name, *number)).or_else(|| number(text).map(|number| ("", number)))
+    let written = number(text);
+    let known = PROTOCOLS.iter().find(|(word, _, number)| *word == text || written == Some(*number));
+    known.map(|(_, name, number)| (*name, *number)).or_else(|| written.map(|number| ("", number)))
 }
 
 /// What the rule did, by the words of its prefix.
@@ -179,8 +178,13 @@ fn verdict<'a>(prefix: &'a str, event: &mut Event<'a>) {
         ("audit", Control::Observed, 6),
         ("log", Control::Observed, 6),
     ];
-    let has =
-        |word: &str| prefix.as_bytes().windows(word.len()).any(|window| window.eq_ignore_ascii_case(word.as_bytes()));
+    // Letters differ from those of the other case in one bit: most places are done with the first.
+    let has = |word: &str| {
+        prefix.as_bytes().windows(word.len()).any(|window| {
+            window.first().map(|byte| byte | 0x20) == word.as_bytes().first().copied()
+                && window.eq_ignore_ascii_case(word.as_bytes())
+        })
+    };
     let said = WORDS
         .iter()
         .find(|(word, ..)| has(word))

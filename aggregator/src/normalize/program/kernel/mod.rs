@@ -15,7 +15,7 @@ mod storage;
 use std::borrow::Cow;
 
 use super::super::syslog::Header;
-use super::super::text::cut;
+use super::super::text::{cut, cut_at, unspaced};
 use super::super::{Context, attempt, audit, carried, timestamp};
 use crate::event::{Event, Value};
 use crate::schema::{Attribute, Class};
@@ -37,7 +37,9 @@ pub(super) fn audited<'a>(message: &'a str, header: &Header<'a>, event: &mut Eve
     if !carried(Cow::Borrowed(message), &header.context, event) {
         // What journald hands on has no serial number, and the time of its header.
         let original = event.value(Attribute::MetadataOriginalTime).cloned();
-        let Some(record) = audit::record_of(message, event.time, 0) else { return false };
+        let Some(record) = audit::record_of(message, event.time, 0) else {
+            return super::log_service::parse(message, header, event);
+        };
         if !carried(Cow::Owned(record), &header.context, event) {
             return false;
         }
@@ -106,16 +108,16 @@ fn proxmox(text: &str) -> Option<&str> {
 
 /// Seconds since boot, and the message behind them.
 fn uptime(text: &str) -> (Option<&str>, &str) {
-    let found = text.strip_prefix('[').and_then(|rest| rest.split_once(']')).and_then(|(inside, rest)| {
-        let (whole, part) = inside.trim_start().split_once('.')?;
+    let found = text.strip_prefix('[').and_then(|rest| cut_at(b']', rest)).and_then(|(inside, rest)| {
+        let inside = unspaced(inside);
+        let (whole, part) = cut_at(b'.', inside)?;
         let digits = |text: &str| !text.is_empty() && text.len() <= 12 && text.bytes().all(|b| b.is_ascii_digit());
-        (digits(whole) && digits(part)).then_some((inside.trim_start(), rest))
+        (digits(whole) && digits(part)).then_some((inside, rest))
     });
     let Some((uptime, rest)) = found else { return (None, text) };
-    let rest = rest.trim_start_matches(' ');
+    let rest = unspaced(rest);
     // CONFIG_PRINTK_CALLER: the thread or the processor.
-    let caller =
-        rest.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(caller, rest)| (caller.trim(), rest));
+    let caller = rest.strip_prefix('[').and_then(|rest| cut_at(b']', rest)).map(|(caller, rest)| (caller.trim(), rest));
     match caller.filter(|(caller, _)| {
         caller
             .strip_prefix(['T', 'C'])

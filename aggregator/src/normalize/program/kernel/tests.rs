@@ -225,3 +225,17 @@ fn what_is_attached_is_a_device() {
     let event = normalized("Mar 16 10:00:00 h kernel: [    5.100000] eth0: renamed from veth12");
     assert_eq!((&event["type_uid"], &event["unmapped"]["interface"]), (&json!(100_399), &json!("eth0")));
 }
+
+#[test]
+fn file_systems_and_servers_in_trouble_are_errors() {
+    for (message, device) in [
+        ("XFS (sda1): Metadata corruption detected at xfs_x", Some("sda1")),
+        ("EXT4-fs warning (device sda1): ext4_x: y", Some("sda1")),
+        ("md/raid1:md0: Disk failure on sda1, disabling device.", Some("sda1")),
+        ("nfs: server nas not responding, still trying", None),
+    ] {
+        let event = said(message);
+        assert_eq!(event["class_uid"], 6008, "{message}");
+        assert_eq!(event["unmapped"]["device"].as_str(), device, "{message}");
+    }
+}

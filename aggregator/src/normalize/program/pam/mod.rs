@@ -11,7 +11,7 @@ mod modules;
 use super::super::endpoint::push_source;
 use super::super::outcome::{LOW, failure, success};
 use super::super::syslog::Header;
-use super::super::text::{base_name, cut, last_cut, number, unquoted, word};
+use super::super::text::{base_name, cut, cut_at, last_cut, number, unquoted, word};
 use super::sshd;
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -138,8 +138,11 @@ fn attempted<'a>(call: &Call<'a>, fields: &'a str, header: &Header<'a>, event: &
     if !last.is_empty() {
         user = last.trim_end();
     }
-    for field in fields.split(' ') {
-        let Some((key, value)) = field.split_once('=') else { continue };
+    let mut rest = fields;
+    while !rest.is_empty() {
+        let (field, after) = word(rest);
+        rest = after;
+        let Some((key, value)) = cut_at(b'=', field) else { continue };
         match key {
             "logname" => logname = value,
             "uid" => uid = value,

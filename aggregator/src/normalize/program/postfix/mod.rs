@@ -7,8 +7,10 @@
 mod delivery;
 mod session;
 
+use super::super::attempt;
 use super::super::endpoint::{push_destination, push_source};
-use super::super::outcome::{failure, success};
+use super::super::outcome::{LOW, failure, success};
+use super::super::remark::remark;
 use super::super::syslog::Header;
 use super::super::text::{base_name, cut, port, word};
 use crate::event::Event;
@@ -24,15 +26,31 @@ const INTERNAL: i64 = 3;
 pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     let program = base_name(header.program);
     match program {
-        "master" | "postfix-script" => service(message, event),
-        "anvil" => anvil(message, event),
-        "dnsblog" => listed(message, event),
+        "master" | "postfix-script" => service(message, event) || own(message, event),
+        "anvil" => attempt(|message, (), event| anvil(message, event), message, &(), event) || own(message, event),
+        "dnsblog" => attempt(|message, (), event| listed(message, event), message, &(), event) || own(message, event),
         _ => {
-            session::parse(message, program, header, event)
-                || delivery::parse(message, program, event)
-                || fatal(message, event)
+            let of_a_peer =
+                |message, header: &Header<'a>, event: &mut Event<'a>| session::parse(message, program, header, event);
+            attempt(of_a_peer, message, header, event)
+                || attempt(|message, (), event| delivery::parse(message, program, event), message, &(), event)
+                || attempt(|message, (), event| session::named(message, event), message, &(), event)
+                || own(message, event)
         }
     }
+}
+
+/// What is about no peer and no mail.
+fn own<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    if fatal(message, event) {
+        return true;
+    }
+    let warning = message.strip_prefix("warning: ");
+    if warning.is_some() {
+        event.severity_id = event.severity_id.max(LOW);
+        event.push(Attribute::MetadataLogLevel, "warning");
+    }
+    remark("postfix", warning.unwrap_or(message), event)
 }
 
 /// A queue id and the text behind it: `4A1B2C3D5E: text`, `44JCRG5tYPzCqt2: text`, `NOQUEUE: text`.
@@ -125,7 +143,8 @@ fn service<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     } else if message.starts_with("reload") || message.starts_with("refreshing the Postfix") {
         5
     } else {
-        return fatal(message, event);
+        event.activity_id = 0;
+        return false;
     };
     event.class = Class::ApplicationLifecycle;
     event.push(Attribute::AppName, "postfix");

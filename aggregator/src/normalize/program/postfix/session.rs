@@ -31,7 +31,7 @@ pub(super) fn parse<'a>(message: &'a str, program: &'a str, header: &Header<'a>,
     }
     let message = message.strip_prefix("warning: ").unwrap_or(message);
     if program == "postscreen" || program == "tlsproxy" {
-        return screened(message, event);
+        return screened(message, event) || tls(message, event);
     }
     sasl(message, header, event) || tls(message, event) || outgoing(message, event) || incoming(message, event)
 }
@@ -165,8 +165,9 @@ fn outgoing<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
 }
 
 /// What a client did, and to which activity it amounts: with its outcome.
-const DEEDS: [(&str, u8, bool); 10] = [
+const DEEDS: [(&str, u8, bool); 11] = [
     ("connect from ", 1, true),
+    ("setting up TLS connection from ", 1, true),
     ("disconnect from ", 2, true),
     ("lost connection after ", 3, false),
     ("timeout after ", 4, false),
@@ -211,6 +212,32 @@ fn incoming<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         );
     }
     true
+}
+
+/// A peer that a message names anywhere: `Illegal address syntax from host[address] in MAIL command: text`,
+/// `host[address] sent non-SMTP command instead of RCPT`, `numeric hostname: address`,
+/// `ID: replace: header … from host[address]; from=<>`, `ID: conversation with host[address] timed out`.
+pub(super) fn named<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let warning = message.strip_prefix("warning: ");
+    let text = warning.unwrap_or(message);
+    connection(event, if warning.is_some() { 4 } else { 6 });
+    let at = text.find('[').map_or(0, |at| text.get(..at).and_then(|head| head.rfind(' ')).map_or(0, |at| at + 1));
+    let known = match text.strip_prefix("numeric hostname: ") {
+        Some(address) => push_source(event, address, None),
+        None if cut(text, "conversation with ").is_some() => {
+            text.get(at..).and_then(|server| push_server(event, server)).is_some()
+        }
+        None => text.get(at..).and_then(|client| push_client(event, client)).is_some(),
+    };
+    if let Some((id, _)) = queued(text) {
+        event.unmap("queue_id", id);
+    }
+    if warning.is_some() || cut(text, " timed out").is_some() {
+        failure(event, text);
+    } else {
+        success(event);
+    }
+    known && event.value(Attribute::SrcEndpointIp).or_else(|| event.value(Attribute::DstEndpointIp)).is_some()
 }
 
 /// `CONNECT from [A]:p to [B]:p`, `PASS NEW [A]:p`, `PREGREET n after t from [A]:p: text`, `HANGUP after t from [A]:p in tests …`, `DNSBL rank n for [A]:p`, `DISCONNECT [A]:p`.

@@ -116,6 +116,10 @@ pub(super) fn fared<'a>(
 /// `Connection from PEER on LOCAL`, `Connection closed by …`, `Connection reset by …`.
 fn connection_state<'a>(rest: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     if let Some(rest) = rest.strip_prefix("closed by ") {
+        // A peer that was gone before sshd asked who it is.
+        if rest.starts_with("UNKNOWN") {
+            return fared(Ssh::Close, None, "", header, event);
+        }
         let Some((user, peer, reason)) = whose(rest) else { return false };
         claim(user, event);
         unproven(rest, event);

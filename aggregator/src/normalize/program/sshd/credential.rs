@@ -62,11 +62,20 @@ fn wrong_place<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>)
     refused(user, peer, reason.trim_end_matches('.'), header, event)
 }
 
-/// `Accepted certificate ID "bob" (serial 5) signed by RSA CA SHA256:… via /etc/ssh/ca.pub`, `Refusing certificate ID …`,
+/// `Accepted key ED25519 SHA256:… found at FILE:LINE`, `Accepted certificate ID "bob" (serial 5) signed by RSA CA SHA256:… via /etc/ssh/ca.pub`, `Refusing certificate ID …`,
 /// `Certificate invalid: expired`.
 fn certificate<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     if let Some(reason) = message.strip_prefix("Certificate ") {
         return refused("", None, reason, header, event);
+    }
+    if let Some((kind, rest)) = message.strip_prefix("Accepted key ").and_then(|rest| cut(rest, " ")) {
+        let (fingerprint, file) = word(rest);
+        logon("", None, header, event);
+        event.activity_id = 6;
+        event.unmap("key_type", kind);
+        event.unmap("key_fingerprint", fingerprint);
+        event.unmap("file", file.strip_prefix("found at ").unwrap_or(file));
+        return true;
     }
     let (accepted, rest) = match (message.strip_prefix("Accepted "), message.strip_prefix("Refusing ")) {
         (Some(rest), _) => (true, rest),

@@ -22,7 +22,29 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
 
 /// An error that nothing else explains: `fatal: mm_request_receive: …`, `error: Could not load host key: …`.
 pub(super) fn trouble<'a>(level: &'a str, message: &'a str, event: &mut Event<'a>) -> bool {
+    const TROUBLES: [&str; 9] = [
+        "Could not load host key",
+        "Unable to load host key",
+        "Missing privilege separation directory",
+        "lastlog_",
+        "syslogin_",
+        "Failed to release session",
+        "refusing RSA key",
+        "Could not reverse map address",
+        "PAM: password expired",
+    ];
     let level = level.trim_end_matches([':', ' ']);
+    let plain = || {
+        let outdated = ["Deprecated option ", "Unsupported option "];
+        TROUBLES.iter().any(|start| message.starts_with(start))
+            || outdated.iter().any(|mark| cut(message, mark).is_some())
+    };
+    if level.is_empty() && plain() {
+        event.class = Class::ApplicationError;
+        event.activity_id = 1;
+        failure(event, message);
+        return true;
+    }
     if !matches!(level, "error" | "fatal") || message.is_empty() {
         return false;
     }

@@ -1,13 +1,16 @@
 //! FortiGate: traffic (4001), intrusion, viruses and anomalies (2004), web (4002) and DNS filters (4003), tunnels (4014), logons
-//! (3002), changes of configuration (5019).
+//! (3002), changes of configuration (5019), the device's own life (6002, 6008).
 //!
 //! In: `[<PRI>][TIME HOST ]date=2026-03-16 time=10:00:00 … type="traffic" subtype="forward" …`, quoted or not, in the words of
 //! FortiOS 4 (`src`, `src_port`, `status`) or 5 to 7 (`srcip`, `srcport`, `action`). Out: what OCSF has a place for; every other key in
 //! `unmapped`. Time: `eventtime` (seconds to nanoseconds), else date and time in the zone of `tz`. Source: Fortinet, FortiOS Log
 //! Message Reference 7.4.
 
+mod device;
+
 use super::combined::{push_method, push_url};
 use super::endpoint::{self, push_destination, push_source};
+use super::formats::MARK_LEN_MAX;
 use super::outcome::{Control, controlled, failure, success};
 use super::pairs::pairs;
 use super::text::{between, cut, head, level, number, port, word};
@@ -53,20 +56,31 @@ impl<'a> Keys<'a> {
     }
 }
 
+/// Most answers of a name server that are read.
+const ANSWERS_MAX: u16 = 16;
+
 /// Keys that OCSF has a place for in every event, or that say nothing beside.
 const PLACED: [&str; 12] =
     ["date", "time", "eventtime", "tz", "devname", "devid", "logid", "log_id", "device_id", "level", "pri", "msg"];
 
-/// Where the first word that ends in `name` has its `name=`: most lines have no `=` near their beginning.
-fn key(text: &str, name: &str) -> Option<usize> {
-    let ends = |at: usize| text.get(..at)?.strip_suffix(name).map(str::len);
-    memchr::memchr_iter(b'=', text.as_bytes()).find_map(ends)
+/// Where the first `date=` begins, or else the first `devname=`.
+fn key(text: &str) -> Option<usize> {
+    let mut device = None;
+    for at in memchr::memchr_iter(b'=', text.as_bytes()) {
+        // Both end in the same letter: most are done with one look.
+        let Some((b'e', _)) = text.as_bytes().get(..at).and_then(<[u8]>::split_last) else { continue };
+        let before = text.get(..at)?;
+        if let Some(before) = before.strip_suffix("date") {
+            return Some(before.len());
+        }
+        device = device.or_else(|| before.strip_suffix("devname").map(str::len));
+    }
+    device
 }
 
 /// Where the keys begin, if it is such a line.
 fn begin(text: &str) -> Option<usize> {
-    let near = head(text, 160);
-    let at = key(near, "date").or_else(|| key(near, "devname"))?;
+    let at = key(head(text, MARK_LEN_MAX))?;
     let tail = text.get(at..)?;
     let named = ["logid=", "log_id=", "devid=", "device_id="].iter().any(|key| cut(tail, key).is_some());
     (named && cut(tail, "type=").is_some()).then_some(at)
@@ -146,8 +160,13 @@ fn classify<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
             traffic(keys, event)
         }
         ("utm" | "ips" | "anomaly" | "virus" | "attack" | "emailfilter" | "dlp" | "waf", _) => finding(keys, event),
-        ("event", "vpn") => tunnel(keys, event),
-        ("event", _) => occurrence(keys, event),
+        ("event", "vpn") => device::tunnel(keys, event),
+        ("event", "wireless")
+            if keys.find("logdesc").is_some_and(|text| text.contains("ogue") || text.contains("WIDS")) =>
+        {
+            finding(keys, event)
+        }
+        ("event", _) => device::occurrence(keys, event),
         _ => false,
     }
 }
@@ -284,12 +303,15 @@ fn dns<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
     event.class = Class::DnsActivity;
     event.activity_id = if keys.find("eventtype") == Some("dns-query") { 1 } else { 2 };
     event.push(Attribute::QueryHostname, name);
-    for (attribute, key) in
-        [(Attribute::QueryType, "qtype"), (Attribute::QueryClass, "qclass"), (Attribute::AnswersRdata, "ipaddr")]
-    {
+    for (attribute, key) in [(Attribute::QueryType, "qtype"), (Attribute::QueryClass, "qclass")] {
         if let Some(value) = keys.find(key) {
             event.push(attribute, value);
         }
+    }
+    for (index, address) in
+        (0..ANSWERS_MAX).zip(keys.find("ipaddr").unwrap_or_default().split([',', ' ']).filter(|a| !a.is_empty()))
+    {
+        event.push_at(Attribute::AnswersRdata, index, address);
     }
     judged(if keys.find("action") == Some("pass") { Control::Allowed } else { control(keys) }, keys, event);
     connection(keys, event)
@@ -297,7 +319,7 @@ fn dns<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
 
 fn finding<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
     let subtype = keys.find("subtype").unwrap_or("utm");
-    let Some(title) = keys.any(&["attack", "virus", "attackname", "msg", "eventtype"]) else { return false };
+    let Some(title) = keys.any(&["attack", "virus", "attackname", "msg", "logdesc", "eventtype"]) else { return false };
     event.class = Class::DetectionFinding;
     event.activity_id = 1;
     let id = keys.any(&["attackid", "virusid", "logid", "log_id"]).unwrap_or(title);
@@ -349,147 +371,6 @@ fn finding<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
         },
     );
     true
-}
-
-fn tunnel<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
-    let action = keys.find("action").unwrap_or_default();
-    if action.contains("login") {
-        return logon(keys, event);
-    }
-    event.class = Class::TunnelActivity;
-    let bad = action.contains("fail")
-        || keys.find("status").is_some_and(|status| status.contains("fail") || status.contains("error"));
-    event.activity_id = match action {
-        _ if bad => 99,
-        "tunnel-up" | "install_sa" | "phase2-up" | "ssl-new-con" => 1,
-        "tunnel-down" | "delete_phase1_sa" | "phase2-down" | "delete_ipsec_sa" | "ssl-exit" => 2,
-        "negotiate" | "tunnel-stats" | "dpd" => 99,
-        _ => 99,
-    };
-    if event.activity_id == 99 {
-        event.push(Attribute::ActivityName, if action.is_empty() { "Status" } else { action });
-    }
-    if let Some(user) = keys.any(&["user", "xauthuser"]) {
-        event.push(Attribute::UserName, user);
-    }
-    if let Some(session) = keys.any(&["tunnelid", "cookies"]) {
-        event.push(Attribute::SessionUid, session);
-    }
-    event.push(Attribute::TunnelTypeId, 0);
-    if let Some(kind) = keys.find("tunneltype") {
-        event.push(Attribute::TunnelType, kind);
-    }
-    if let Some(name) = keys.find("vpntunnel") {
-        event.push(Attribute::TunnelInterfaceName, name);
-    }
-    if let Some(ip) = keys.any(&["tunnelip", "assignip"]).and_then(endpoint::ip) {
-        event.push(Attribute::TunnelInterfaceIp, ip);
-    }
-    for (attribute, key) in [(Attribute::TrafficBytesOut, "sentbyte"), (Attribute::TrafficBytesIn, "rcvdbyte")] {
-        if let Some(bytes) = keys.find(key).and_then(|bytes| bytes.parse::<i64>().ok()) {
-            event.push(attribute, bytes);
-        }
-    }
-    if let Some(seconds) = keys.find("duration").and_then(number) {
-        event.push(Attribute::Duration, seconds * 1000);
-    }
-    ends(keys, event);
-    if bad {
-        failure(event, keys.any(&["reason", "msg"]).unwrap_or_default())
-    } else {
-        success(event)
-    }
-    true
-}
-
-/// `ui="https(192.0.2.1)"`: the way in and the address.
-fn way_in<'a>(keys: &Keys<'a>) -> (&'a str, Option<&'a str>) {
-    let ui = keys.any(&["ui", "method"]).unwrap_or("FortiGate");
-    match cut(ui, "(") {
-        Some((way, address)) => (way, endpoint::ip(address.trim_end_matches(')'))),
-        None => (ui, None),
-    }
-}
-
-fn logon<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
-    let action = keys.find("action").unwrap_or_default();
-    event.class = Class::Authentication;
-    event.activity_id = if action.contains("logout") || action.contains("logoff") { 2 } else { 1 };
-    event.push(Attribute::UserName, keys.find("user").unwrap_or_default());
-    let (way, address) = way_in(keys);
-    event.push(Attribute::ServiceName, if action.starts_with("ssl") { "sslvpn" } else { way });
-    if let Some(source) = keys.any(&["srcip", "remip", "src"]).or(address) {
-        push_source(event, source, None);
-    }
-    if let Some(destination) = keys.any(&["dstip", "dst"]) {
-        push_destination(event, destination, None);
-    }
-    event.push(Attribute::IsRemote, way != "console");
-    if let Some(session) = keys.find("sn") {
-        event.push(Attribute::SessionUid, session);
-    }
-    let status = keys.any(&["status", "result"]).unwrap_or_default();
-    if action.contains("fail") || status.contains("fail") || status.contains("denied") {
-        failure(event, keys.any(&["reason", "msg"]).unwrap_or_default());
-    } else {
-        success(event);
-    }
-    true
-}
-
-fn occurrence<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
-    let action = keys.find("action").unwrap_or_default();
-    let user = keys.find("user");
-    if user.is_some()
-        && ["login", "logout", "authentication", "auth-logon", "auth-logout", "FSSO-logon", "FSSO-logoff"]
-            .contains(&action)
-    {
-        return logon(keys, event);
-    }
-    let description = keys.find("logdesc").unwrap_or_default();
-    if keys.find("cfgpath").is_some() || description.contains("onfigur") {
-        event.class = Class::DeviceConfigStateChange;
-        event.activity_id = 1;
-        if let Some(user) = user {
-            event.push(Attribute::ActorUserName, user);
-        }
-        if let Some(address) = way_in(keys).1 {
-            event.unmap("src_ip", address);
-        }
-        success(event);
-        return true;
-    }
-    if let (Some(mac), true) = (keys.find("mac"), description.starts_with("DHCP")) {
-        event.class = Class::DhcpActivity;
-        event.activity_id = match keys.find("dhcp_msg") {
-            Some("Discover") => 1,
-            Some("Offer") => 2,
-            Some("Request") => 3,
-            Some("Decline") => 4,
-            Some("Ack") => 5,
-            Some("Nak") => 6,
-            Some("Release") => 7,
-            _ => 0,
-        };
-        event.push(Attribute::SrcEndpointMac, mac);
-        if let Some(lease) = keys.find("lease").and_then(number) {
-            event.push(Attribute::LeaseDur, lease);
-        }
-        if let Some(name) = keys.find("hostname") {
-            event.push(Attribute::SrcEndpointHostname, name);
-        }
-        success(event);
-        return keys
-            .find("ip")
-            .is_some_and(|ip| endpoint::ip(ip).map(|ip| event.push(Attribute::SrcEndpointIp, ip)).is_some());
-    }
-    if event.severity_id >= 3 {
-        event.class = Class::ApplicationError;
-        event.activity_id = 1;
-        failure(event, keys.find("msg").unwrap_or(description));
-        return true;
-    }
-    false
 }
 
 #[cfg(test)]
@@ -568,6 +449,30 @@ mod tests {
                 501_901,
                 "/actor/user/name",
                 json!("bob"),
+            ),
+            (
+                "type=event subtype=system logdesc=\"FortiGate rebooted\" user=\"bob\" ui=\"ssh(192.0.2.1)\"",
+                600_205,
+                "/actor/user/name",
+                json!("bob"),
+            ),
+            (
+                "type=event subtype=router level=warning logdesc=\"BGP\" msg=\"neighbor 192.0.2.1 Down Peer closed\"",
+                400_102,
+                "/src_endpoint/ip",
+                json!("192.0.2.1"),
+            ),
+            (
+                "type=event subtype=wireless level=warning logdesc=\"Rogue AP detected\" bssid=\"00:11:22:33:44:55\"",
+                200_401,
+                "/finding_info/title",
+                json!("Rogue AP detected"),
+            ),
+            (
+                "type=utm subtype=dns eventtype=dns-response srcip=192.0.2.1 qname=\"a.example\" ipaddr=\"192.0.2.2, 192.0.2.3\"",
+                400_302,
+                "/answers/1/rdata",
+                json!("192.0.2.3"),
             ),
         ] {
             let event = said(rest);

@@ -5,14 +5,17 @@
 //! weighs as one, a request (4002) where it has an URL and two ends, network activity (4001) where it has an end, else a base
 //! event. Source: ArcSight "Implementing Common Event Format", revision 26; IBM "LEEF overview".
 
+mod syntax;
+
 use std::borrow::Cow;
 
 use super::fields::{Fields, Leaf};
 use super::outcome::{self, Control};
-use super::text::{cut, head, word};
+use super::text::{cut, head, number, word};
 use super::{Context, http_fields, transport};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
+use syntax::{Header, cef_extension, cef_header, leef_extension, leef_header};
 
 /// Where the header may begin: behind a time and a host at most.
 const LEAD_MAX: usize = 128;
@@ -46,19 +49,6 @@ enum Dialect {
     Leef,
 }
 
-/// What stands before the extension.
-struct Header<'a> {
-    vendor: Cow<'a, str>,
-    product: Cow<'a, str>,
-    version: Cow<'a, str>,
-    code: Cow<'a, str>,
-    /// CEF only.
-    name: Option<Cow<'a, str>>,
-    severity: Option<Cow<'a, str>>,
-    extension: &'a str,
-    delimiter: char,
-}
-
 /// Reads a line; false where its header is not whole.
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
     let Some((dialect, rest)) = begins(text) else { return false };
@@ -77,143 +67,6 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     apply(header, &mut fields, context, event);
     fields.finish(event);
     true
-}
-
-/// A part of the header up to the next `|` that no backslash stands before.
-fn part(text: &str) -> Option<(Cow<'_, str>, &str)> {
-    let mut at = 0;
-    loop {
-        at += memchr::memchr2(b'|', b'\\', text.as_bytes().get(at..)?)?;
-        if text.as_bytes().get(at) == Some(&b'|') {
-            return Some((unescaped(text.get(..at)?), text.get(at + 1..)?));
-        }
-        at += 2;
-    }
-}
-
-fn cef_header(text: &str) -> Option<Header<'_>> {
-    let (_, rest) = part(text)?;
-    let (vendor, rest) = part(rest)?;
-    let (product, rest) = part(rest)?;
-    let (version, rest) = part(rest)?;
-    let (code, rest) = part(rest)?;
-    let (name, rest) = part(rest)?;
-    // The last `|` is missing where there is no extension.
-    let (severity, extension) = part(rest).unwrap_or((Cow::Borrowed(rest), ""));
-    Some(Header {
-        vendor,
-        product,
-        version,
-        code,
-        name: Some(name),
-        severity: Some(severity),
-        extension,
-        delimiter: ' ',
-    })
-}
-
-fn leef_header(text: &str) -> Option<Header<'_>> {
-    let (format, rest) = part(text)?;
-    let (vendor, rest) = part(rest)?;
-    let (product, rest) = part(rest)?;
-    let (version, rest) = part(rest)?;
-    let (code, rest) = part(rest)?;
-    let mut header =
-        Header { vendor, product, version, code, name: None, severity: None, extension: rest, delimiter: '\t' };
-    if format.starts_with('2')
-        && let Some((delimiter, extension)) = rest.split_once('|').filter(|(text, _)| text.len() <= 6)
-    {
-        header.delimiter = delimiter_of(delimiter);
-        header.extension = extension;
-    }
-    Some(header)
-}
-
-/// `^`, `x5E` or `0x5E`; nothing is a tabulator.
-fn delimiter_of(text: &str) -> char {
-    let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix('x')).filter(|hex| !hex.is_empty());
-    let coded = hex.and_then(|hex| u32::from_str_radix(hex, 16).ok()).and_then(char::from_u32);
-    coded.or_else(|| text.chars().next()).unwrap_or('\t')
-}
-
-/// `key=value key=value`: a value goes on until the next key, a word of letters, digits and a few marks before `=`.
-fn cef_extension<'a>(text: &'a str, fields: &mut Fields<'a>) {
-    let mut rest = text.trim_start();
-    while let Some(equals) = rest.find('=') {
-        let key = rest.get(..equals).unwrap_or_default().trim();
-        let value = rest.get(equals + 1..).unwrap_or_default();
-        let end = value_end(value);
-        let (value, after) = value.split_at_checked(end).unwrap_or((value, ""));
-        if is_key(key) {
-            fields.add(None, key, Leaf::Text(unescaped(value.trim_end())));
-        }
-        rest = after.trim_start();
-    }
-}
-
-/// Where the space stands behind which the next key begins.
-fn value_end(value: &str) -> usize {
-    let bytes = value.as_bytes();
-    let (mut at, mut space) = (0, None);
-    while let Some(step) = memchr::memchr3(b'\\', b' ', b'=', bytes.get(at..).unwrap_or_default()) {
-        at += step;
-        match bytes.get(at) {
-            Some(b'\\') => at += 2,
-            Some(b' ') => {
-                space = Some(at);
-                at += 1;
-            }
-            _ => {
-                if let Some(space) = space.filter(|space| value.get(space + 1..at).is_some_and(is_key)) {
-                    return space;
-                }
-                at += 1;
-            }
-        }
-    }
-    value.len()
-}
-
-fn is_key(text: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-' | b'[' | b']' | b',');
-    !text.is_empty() && text.bytes().all(plain)
-}
-
-fn leef_extension<'a>(text: &'a str, delimiter: char, fields: &mut Fields<'a>) {
-    for pair in text.split(delimiter) {
-        if let Some((key, value)) = pair.split_once('=').map(|(key, value)| (key.trim(), value))
-            && is_key(key)
-        {
-            fields.add(None, key, Leaf::Text(Cow::Borrowed(value)));
-        }
-    }
-}
-
-/// `\|`, `\=`, `\\`, `\n`, `\r`.
-fn unescaped(text: &str) -> Cow<'_, str> {
-    let Some((before, mut rest)) = text.split_once('\\') else { return Cow::Borrowed(text) };
-    let mut out = String::with_capacity(text.len());
-    out.push_str(before);
-    loop {
-        let mut chars = rest.chars();
-        match chars.next() {
-            Some('n') => out.push('\n'),
-            Some('r') => out.push('\r'),
-            Some(c @ ('|' | '=' | '\\')) => out.push(c),
-            Some(c) => out.extend(['\\', c]),
-            None => out.push('\\'),
-        }
-        match chars.as_str().split_once('\\') {
-            Some((before, after)) => {
-                out.push_str(before);
-                rest = after;
-            }
-            None => {
-                out.push_str(chars.as_str());
-                return Cow::Owned(out);
-            }
-        }
-    }
 }
 
 /// `cs1=x cs1Label=Rule`: the value stands under its label.
@@ -237,25 +90,23 @@ fn label(fields: &mut Fields<'_>) {
 }
 
 /// Of the names of CEF and of LEEF for the same thing.
-const SOURCES: [(&str, &str); 6] = [
+const SOURCES: &[(&str, &str)] = &[
     ("src", "spt"),
     ("src", "srcPort"),
     ("c6a2", "spt"),
     ("shost", "spt"),
     ("sourceAddress", "sourcePort"),
     ("c6a1", "spt"),
-];
-const DESTINATIONS: [(&str, &str); 6] = [
-    ("dst", "dpt"),
-    ("dst", "dstPort"),
-    ("c6a3", "dpt"),
-    ("dhost", "dpt"),
-    ("destinationAddress", "destinationPort"),
     ("identSrc", ""),
 ];
+const DESTINATIONS: &[(&str, &str)] =
+    &[("dst", "dpt"), ("dst", "dstPort"), ("c6a3", "dpt"), ("dhost", "dpt"), ("destinationAddress", "destinationPort")];
 const TIMES: [&str; 8] = ["rt", "devTime", "end", "start", "deviceReceiptTime", "eventTime", "art", "UNIFIutcTime"];
 
 fn apply<'a>(header: Header<'a>, fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    if header.vendor == "Incapsula" {
+        renamed(fields);
+    }
     let weight = severity(header.severity.as_deref().or_else(|| fields.peek("sev")));
     let _ = TIMES.iter().any(|key| fields.push_time(event, key, context.reference));
     event.class = class(&header, fields, weight);
@@ -269,7 +120,7 @@ fn apply<'a>(header: Header<'a>, fields: &mut Fields<'a>, context: &Context<'a>,
     if let Some(uid) = uid {
         event.push(Attribute::MetadataCorrelationUid, uid);
     }
-    outcome_of(fields, event);
+    outcome_of(&header, fields, event);
     let message = ["msg", "message"].into_iter().find_map(|key| fields.text(key));
     event.push(Attribute::Message, message.or(header.name.clone()).unwrap_or_else(|| header.code.clone()));
     event.push(Attribute::MetadataLogProvider, header.product);
@@ -280,6 +131,16 @@ fn apply<'a>(header: Header<'a>, fields: &mut Fields<'a>, context: &Context<'a>,
     }
     if let Some(name) = header.name.filter(|_| event.class != Class::DetectionFinding) {
         event.unmap("name", name);
+    }
+}
+
+/// Imperva's cloud calls the server's end `sip` and `spt`, the client's port `cpt`.
+fn renamed(fields: &mut Fields<'_>) {
+    let [server, server_port, client_port] = ["sip", "spt", "cpt"].map(|key| fields.take(key));
+    for (key, value) in [("dst", server), ("dpt", server_port), ("spt", client_port)] {
+        if let Some(value) = value {
+            fields.add(None, key, value);
+        }
     }
 }
 
@@ -306,9 +167,28 @@ fn named(header: &Header<'_>, fields: &Fields<'_>, words: &[&str]) -> bool {
     })
 }
 
-const LOGONS: [&str; 10] =
-    ["login", "logon", "log in", "logged in", "logged on", "authentic", "sign in", "signin", "logoff", "logout"];
-const FINDINGS: [&str; 14] = [
+const LOGONS: [&str; 13] = [
+    "login",
+    "logon",
+    "log in",
+    "log on",
+    "log off",
+    "logged in",
+    "logged on",
+    "authentic",
+    "auth-",
+    "sign in",
+    "signin",
+    "logoff",
+    "logout",
+];
+const FINDINGS: [&str; 20] = [
+    "worm",
+    "quarantine",
+    "command and control",
+    "ransom",
+    "botnet",
+    "integrity",
     "threat",
     "malware",
     "virus",
@@ -330,13 +210,14 @@ fn class(header: &Header<'_>, fields: &Fields<'_>, weight: u8) -> Class {
         let end = |key: &str| fields.peek(key).is_some_and(|text| super::endpoint::Address::parse(text).is_some());
         keys.iter().any(|(key, _)| end(key))
     };
-    let ends = any(&SOURCES) || any(&DESTINATIONS);
+    let ends = any(SOURCES) || any(DESTINATIONS);
     let user = ["duser", "suser", "usrName", "UNIFIadmin"].into_iter().any(|key| fields.peek(key).is_some());
     if user && named(header, fields, &LOGONS) {
         return Class::Authentication;
     }
     let found = fields.has("UNIFIipsSignature") || named(header, fields, &FINDINGS);
-    if found || (weight >= 4 && !ends) {
+    let file = !ends && (fields.has("filePath") || fields.has("fileHash"));
+    if found || file || (weight >= 4 && !ends) {
         return Class::DetectionFinding;
     }
     let request = fields.peek("request").is_some_and(|url| url.contains('/'));
@@ -351,12 +232,14 @@ fn activity<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     let _ = SOURCES.iter().any(|(host, port)| fields.push_source(event, host, port));
     let _ = DESTINATIONS.iter().any(|(host, port)| fields.push_destination(event, host, port));
     for port in ["spt", "srcPort"] {
-        if event.value(Attribute::SrcEndpointIp).is_some() && event.value(Attribute::SrcEndpointPort).is_none() {
+        let portless = event.value(Attribute::SrcEndpointPort).is_none() && fields.is_port(port);
+        if portless && event.value(Attribute::SrcEndpointIp).is_some() {
             fields.push(event, Attribute::SrcEndpointPort, port);
         }
     }
     for port in ["dpt", "dstPort"] {
-        if event.value(Attribute::DstEndpointIp).is_some() && event.value(Attribute::DstEndpointPort).is_none() {
+        let portless = event.value(Attribute::DstEndpointPort).is_none() && fields.is_port(port);
+        if portless && event.value(Attribute::DstEndpointIp).is_some() {
             fields.push(event, Attribute::DstEndpointPort, port);
         }
     }
@@ -369,7 +252,10 @@ fn activity<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
         &[
             (Attribute::TrafficBytesIn, "in"),
             (Attribute::TrafficBytesOut, "out"),
+            (Attribute::TrafficBytesIn, "dstBytes"),
+            (Attribute::TrafficBytesOut, "srcBytes"),
             (Attribute::AppProtocolName, "app"),
+            (Attribute::AppProtocolName, "Application"),
             (Attribute::HttpRequestUserAgent, "requestClientApplication"),
             (Attribute::HttpRequestReferrer, "requestContext"),
         ],
@@ -386,16 +272,43 @@ fn activity<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
             if let Some(method) = fields.text("requestMethod") {
                 http_fields::push_method(event, method);
             }
-            if let Some(url) = fields.text("request") {
+            if let Some(url) = request(fields) {
                 http_fields::push_target(event, url, None);
+            }
+            let codes = ["response_code", "HTTP_Status_Code", "HTTP_Response_Code", "status_code", "outcome"];
+            let code = codes
+                .into_iter()
+                .find(|key| fields.peek(key).is_some_and(|text| text.len() == 3 && number(text).is_some()));
+            if let Some(code) = code.and_then(|key| fields.number(key)) {
+                http_fields::push_status(event, code);
             }
         }
         _ => event.activity_id = 6,
     }
     if event.class != Class::Authentication {
+        let from = event.value(Attribute::SrcEndpointIp).is_some();
+        let to = event.value(Attribute::DstEndpointIp).is_some();
+        for (known, attribute, key) in [
+            (from, Attribute::SrcEndpointInterfaceName, "deviceInboundInterface"),
+            (from, Attribute::SrcEndpointZone, "Source_Zone"),
+            (to, Attribute::DstEndpointInterfaceName, "deviceOutboundInterface"),
+            (to, Attribute::DstEndpointZone, "Destination_Zone"),
+        ] {
+            if known {
+                fields.push(event, attribute, key);
+            }
+        }
         let users = ["suser", "usrName", "duser"];
         let _ = users.into_iter().any(|key| fields.push(event, Attribute::ActorUserName, key));
     }
+}
+
+/// The URL of a request, which some vendors quote.
+fn request<'a>(fields: &mut Fields<'a>) -> Option<Cow<'a, str>> {
+    Some(match fields.text("request")? {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_matches('"')),
+        Cow::Owned(text) => Cow::Owned(text.trim_matches('"').to_owned()),
+    })
 }
 
 fn logon<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
@@ -474,17 +387,23 @@ fn finding<'a>(header: &Header<'a>, uid: Option<&str>, fields: &mut Fields<'a>, 
             event.fields.retain(|field| field.attribute != Attribute::EvidencesFilePath);
         }
     }
-    fields.push(event, Attribute::EvidencesUrlString, "request");
+    if let Some(url) = request(fields) {
+        event.push(Attribute::EvidencesUrlString, url);
+    }
 }
 
 /// `outcome`, `act` and `reason`.
-fn outcome_of<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+fn outcome_of<'a>(header: &Header<'a>, fields: &mut Fields<'a>, event: &mut Event<'a>) {
     let act = fields.peek("act").or_else(|| fields.peek("action")).unwrap_or_default().to_ascii_lowercase();
     let control = match word(&act).0 {
         "" => None,
         act if act.starts_with("block") || act.starts_with("den") || act == "prevent" || act == "prevented" => {
             Some(Control::Blocked)
         }
+        act if ["req_block", "quarantin", "delet", "clean", "remov"].iter().any(|start| act.starts_with(start)) => {
+            Some(Control::Blocked)
+        }
+        act if act.starts_with("req_pass") => Some(Control::Allowed),
         act if act.starts_with("drop") => Some(Control::Dropped),
         act if act.starts_with("reject") => Some(Control::Rejected),
         act if act.starts_with("reset") => Some(Control::Reset),
@@ -498,13 +417,33 @@ fn outcome_of<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     };
     if let Some(control) = control {
         outcome::controlled(event, control);
+        let rules = ["Rule", "Rule_Name", "RuleName", "rule", "policy_name", "policy"];
+        let _ = rules.into_iter().any(|key| fields.push(event, Attribute::FirewallRuleName, key));
     }
-    let said = fields.peek("outcome").unwrap_or_default().to_ascii_lowercase();
+    let said =
+        fields.peek("outcome").or_else(|| fields.peek("categoryOutcome")).unwrap_or_default().to_ascii_lowercase();
+    let said = match said.as_str() {
+        "" if event.class == Class::Authentication => {
+            let bad = named(header, fields, &["fail", "denied", "invalid", "locked"]);
+            let good = named(header, fields, &["succe", "logged on", "logged in"]);
+            (if bad {
+                "fail"
+            } else if good {
+                "succ"
+            } else {
+                ""
+            })
+            .to_owned()
+        }
+        _ => said,
+    };
+    let open = event.value(Attribute::StatusId).is_none();
     let blocked = matches!(control, Some(Control::Blocked | Control::Dropped | Control::Rejected | Control::Reset));
-    if said.contains("succ") || said == "allowed" || said == "ok" {
+    if open && (said.contains("succ") || said == "allowed" || said == "ok") {
         fields.take("outcome");
         outcome::success(event);
-    } else if said.contains("fail") || said == "denied" || (blocked && event.class != Class::DetectionFinding) {
+    } else if open && (said.contains("fail") || said == "denied" || (blocked && event.class != Class::DetectionFinding))
+    {
         fields.take("outcome");
         outcome::failure(event, fields.text("reason").unwrap_or_default());
     }
@@ -520,17 +459,18 @@ mod tests {
     #[test]
     fn header_and_extension_are_unescaped_and_labels_are_keys() {
         let event = normalized(
-            r"Mar 16 10:00:00 fw CEF:0|Ven\|dor|Prod\\uct|1.0|100|a name|3|src=192.0.2.7 spt=1232 dst=198.51.100.9 dpt=443 proto=TCP act=blocked rt=1773651600250 cs1Label=Rule Name cs1=a \= b c msg=it is\nso  in=5",
+            r"Mar 16 10:00:00 fw CEF:0|Ven\|dor|Prod\\uct|1.0|100|a name|3|src=192.0.2.7 spt=1232 dst=198.51.100.9 dpt=443 proto=TCP act=blocked rt=1773651600250 cs1Label=Virus Name cs1=a \= b c cs2Label=Rule cs2=r 1 msg=it is\nso  in=5",
         );
         assert_eq!(event["class_uid"], 4001);
         assert_eq!(event["time"], 1_773_651_600_250_i64);
         assert_eq!(event["src_endpoint"], serde_json::json!({"ip": "192.0.2.7", "port": 1232}));
         assert_eq!(event["message"], "it is\nso");
-        assert_eq!(event["unmapped"]["Rule_Name"], "a = b c");
+        assert_eq!(event["unmapped"]["Virus_Name"], "a = b c");
         assert_eq!(event["unmapped"]["vendor"], "Ven|dor");
         assert_eq!(event["metadata"]["log_provider"], r"Prod\uct");
         assert_eq!((event["action_id"].as_u64(), event["status_id"].as_u64()), (Some(2), Some(2)));
         assert_eq!(event["traffic"]["bytes_in"], 5);
+        assert_eq!(event["firewall_rule"]["name"], "r 1");
     }
 
     #[test]
@@ -544,6 +484,23 @@ mod tests {
         assert_eq!(event["evidences"][0]["file"]["name"], "x.exe");
         assert_eq!(line("Started", "cnt=1")["class_uid"], 2004);
         assert_eq!(normalized("CEF:0|V|P|1|id|Started|1|")["class_uid"], 0);
+    }
+
+    #[test]
+    fn times_name_their_zone_and_vendors_their_own_keys() {
+        let event = normalized("CEF:0|V|P|1|id|n|1|src=192.0.2.7 rt=Mar 16 2026 10:00:00 GMT+01:00");
+        assert_eq!(event["time"], 1_773_651_600_000_i64);
+        let event = normalized(
+            "CEF:0|Incapsula|SIEM|1|1|Normal|0|src=192.0.2.7 cpt=5 sip=198.51.100.9 spt=443 request=\"a.example/x\" requestMethod=GET act=REQ_BLOCKED_ACL",
+        );
+        assert_eq!(
+            (event["src_endpoint"]["port"].as_i64(), event["dst_endpoint"]["port"].as_i64()),
+            (Some(5), Some(443))
+        );
+        assert_eq!(event["http_request"]["url"]["url_string"], "a.example/x");
+        assert_eq!(event["action_id"], 2);
+        let event = normalized("LEEF:1.0|V|P|1|1|src=192.0.2.7\tusrName=ann\tcat=failed logon");
+        assert_eq!((event["class_uid"].as_i64(), event["status_id"].as_i64()), (Some(3002), Some(2)));
     }
 
     #[test]

@@ -1,0 +1,203 @@
+//! What a FortiGate says of itself: tunnels (4014), logons (3002), changes of configuration (5019), leases (4004), neighbors of
+//! its routers (4001), its own life (6002) and faults (6008).
+//!
+//! In: the keys of a line of `type="event"`. Source: Fortinet, FortiOS Log Message Reference 7.4, "Event".
+
+use super::super::endpoint::{self, push_destination, push_source};
+use super::super::outcome::{failure, success};
+use super::super::text::{cut, number};
+use super::{Keys, ends};
+use crate::event::Event;
+use crate::schema::{Attribute, Class};
+
+/// A tunnel of IPsec or TLS, or who logged on through it.
+pub(super) fn tunnel<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
+    let action = keys.find("action").unwrap_or_default();
+    if action.contains("login") {
+        return logon(keys, event);
+    }
+    event.class = Class::TunnelActivity;
+    let bad = action.contains("fail")
+        || keys.find("status").is_some_and(|status| status.contains("fail") || status.contains("error"));
+    event.activity_id = match action {
+        _ if bad => 99,
+        "tunnel-up" | "install_sa" | "phase2-up" | "ssl-new-con" => 1,
+        "tunnel-down" | "delete_phase1_sa" | "phase2-down" | "delete_ipsec_sa" | "ssl-exit" => 2,
+        "negotiate" | "tunnel-stats" | "dpd" => 99,
+        _ => 99,
+    };
+    if event.activity_id == 99 {
+        event.push(Attribute::ActivityName, if action.is_empty() { "Status" } else { action });
+    }
+    if let Some(user) = keys.any(&["user", "xauthuser"]) {
+        event.push(Attribute::UserName, user);
+    }
+    if let Some(session) = keys.any(&["tunnelid", "cookies"]) {
+        event.push(Attribute::SessionUid, session);
+    }
+    event.push(Attribute::TunnelTypeId, 0);
+    if let Some(kind) = keys.find("tunneltype") {
+        event.push(Attribute::TunnelType, kind);
+    }
+    if let Some(name) = keys.find("vpntunnel") {
+        event.push(Attribute::TunnelInterfaceName, name);
+    }
+    if let Some(ip) = keys.any(&["tunnelip", "assignip"]).and_then(endpoint::ip) {
+        event.push(Attribute::TunnelInterfaceIp, ip);
+    }
+    for (attribute, key) in [(Attribute::TrafficBytesOut, "sentbyte"), (Attribute::TrafficBytesIn, "rcvdbyte")] {
+        if let Some(bytes) = keys.find(key).and_then(|bytes| bytes.parse::<i64>().ok()) {
+            event.push(attribute, bytes);
+        }
+    }
+    if let Some(seconds) = keys.find("duration").and_then(number) {
+        event.push(Attribute::Duration, seconds * 1000);
+    }
+    ends(keys, event);
+    if bad {
+        failure(event, keys.any(&["reason", "msg"]).unwrap_or_default())
+    } else {
+        success(event)
+    }
+    true
+}
+
+/// `ui="https(192.0.2.1)"`: the way in and the address.
+fn way_in<'a>(keys: &Keys<'a>) -> (&'a str, Option<&'a str>) {
+    let ui = keys.any(&["ui", "method"]).unwrap_or("FortiGate");
+    match cut(ui, "(") {
+        Some((way, address)) => (way, endpoint::ip(address.trim_end_matches(')'))),
+        None => (ui, None),
+    }
+}
+
+fn logon<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
+    let action = keys.find("action").unwrap_or_default();
+    event.class = Class::Authentication;
+    event.activity_id = if action.contains("logout") || action.contains("logoff") { 2 } else { 1 };
+    event.push(Attribute::UserName, keys.find("user").unwrap_or_default());
+    let (way, address) = way_in(keys);
+    event.push(Attribute::ServiceName, if action.starts_with("ssl") { "sslvpn" } else { way });
+    if let Some(source) = keys.any(&["srcip", "remip", "src"]).or(address) {
+        push_source(event, source, None);
+    }
+    if let Some(destination) = keys.any(&["dstip", "dst"]) {
+        push_destination(event, destination, None);
+    }
+    event.push(Attribute::IsRemote, way != "console");
+    if let Some(session) = keys.find("sn") {
+        event.push(Attribute::SessionUid, session);
+    }
+    let status = keys.any(&["status", "result"]).unwrap_or_default();
+    if action.contains("fail") || status.contains("fail") || status.contains("denied") {
+        failure(event, keys.any(&["reason", "msg"]).unwrap_or_default());
+    } else {
+        success(event);
+    }
+    true
+}
+
+/// Any other event.
+pub(super) fn occurrence<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
+    let action = keys.find("action").unwrap_or_default();
+    let user = keys.find("user");
+    if user.is_some()
+        && [
+            "login",
+            "logout",
+            "authentication",
+            "auth-logon",
+            "auth-logout",
+            "FSSO-logon",
+            "FSSO-logoff",
+            "client-authentication",
+        ]
+        .contains(&action)
+    {
+        return logon(keys, event);
+    }
+    let description = keys.find("logdesc").unwrap_or_default();
+    if keys.find("cfgpath").is_some() || description.contains("onfigur") {
+        event.class = Class::DeviceConfigStateChange;
+        event.activity_id = 1;
+        if let Some(user) = user {
+            event.push(Attribute::ActorUserName, user);
+        }
+        if let Some(address) = way_in(keys).1 {
+            event.unmap("src_ip", address);
+        }
+        success(event);
+        return true;
+    }
+    if let (Some(mac), true) = (keys.find("mac"), description.starts_with("DHCP")) {
+        event.class = Class::DhcpActivity;
+        event.activity_id = match keys.find("dhcp_msg") {
+            Some("Discover") => 1,
+            Some("Offer") => 2,
+            Some("Request") => 3,
+            Some("Decline") => 4,
+            Some("Ack") => 5,
+            Some("Nak") => 6,
+            Some("Release") => 7,
+            _ => 0,
+        };
+        event.push(Attribute::SrcEndpointMac, mac);
+        if let Some(lease) = keys.find("lease").and_then(number) {
+            event.push(Attribute::LeaseDur, lease);
+        }
+        if let Some(name) = keys.find("hostname") {
+            event.push(Attribute::SrcEndpointHostname, name);
+        }
+        success(event);
+        return keys
+            .find("ip")
+            .is_some_and(|ip| endpoint::ip(ip).map(|ip| event.push(Attribute::SrcEndpointIp, ip)).is_some());
+    }
+    system(keys, event)
+}
+
+/// What the device says of itself, its neighbors and its parts.
+fn system<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
+    let description = keys.any(&["logdesc", "msg"]).unwrap_or_default();
+    let text = keys.find("msg").unwrap_or(description);
+    if event.severity_id >= 3 {
+        event.class = Class::ApplicationError;
+        event.activity_id = 1;
+        failure(event, text);
+        return true;
+    }
+    let status = keys.any(&["status", "result"]).unwrap_or_default();
+    let bad = status.contains("fail") || status == "DOWN" || description.contains("ailed") || text.contains(" Down");
+    let neighbor = text.split([' ', ',', '(', ')']).take(24).find_map(endpoint::ip);
+    if let Some(address) = neighbor.filter(|_| keys.find("subtype") == Some("router")) {
+        event.class = Class::NetworkActivity;
+        event.activity_id = if bad { 2 } else { 1 };
+        push_source(event, address, None);
+    } else {
+        event.class = Class::ApplicationLifecycle;
+        event.activity_id = match description {
+            text if text.contains("reboot") || text.contains("restart") => 5,
+            text if text.contains("started") => 3,
+            text if text.contains("shutdown") || text.contains("stopped") => 4,
+            text if text.contains("update") || text.contains("pgrade") => 8,
+            _ => 99,
+        };
+        if event.activity_id == 99 {
+            event.push(Attribute::ActivityName, description);
+        }
+        event.push(Attribute::AppName, "FortiOS");
+        event.push(Attribute::AppVendorName, "Fortinet");
+        if let Some(user) = keys.find("user") {
+            event.push(Attribute::ActorUserName, user);
+        }
+        if let Some(address) = way_in(keys).1 {
+            event.unmap("src_ip", address);
+        }
+    }
+    if bad {
+        failure(event, text);
+    } else {
+        success(event);
+    }
+    !description.is_empty()
+}

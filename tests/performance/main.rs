@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 
 const USAGE: &str = "picket-bench [end-to-end | yardsticks | normalize] [--mib N] [--runs N] [--seed S] | layout | \
-     log [--mib N] [--runs N] | packets [--mib N] [--runs N] | packets --live [--mib N] [--seconds S] | \
+     log [--commits] [--mib N] [--runs N] | packets [--mib N] [--runs N] | packets --live [--mib N] [--seconds S] | \
      host [--apart] [--seconds S] [--files N] | matcher [--runs N] [--seed S]";
 
 fn main() -> ExitCode {
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["layout"] => layout::run(),
         [layout::CHILD, name, folder] => layout::measure(name, Path::new(folder)),
+        ["log", "--commits", rest @ ..] => log::Plan::parse(rest).and_then(|plan| log::commits_alone(&plan)),
         ["log", rest @ ..] => log::Plan::parse(rest).and_then(|plan| log::run(&plan)),
         [log::CHILD, name, folder, numbers @ ..] => log::work(name, Path::new(folder), numbers),
         ["matcher", rest @ ..] => matcher::Plan::parse(rest).and_then(|plan| matcher::run(&plan)),

@@ -26,7 +26,8 @@ cargo xtask COMMAND
   bench yardsticks [same]  zstd and rsyslog alone
   bench normalize [same]   zstd alone, and opening frames and normalizing their lines, in one process
   bench layout             payload in sled or in segment files: disk, memory, throughput
-  bench log [--mib N] [--runs N]   the log beside write + fdatasync and cat: commits, bytes written, memory, opening
+  bench log [--commits] [--mib N] [--runs N]
+                           the log beside write + fdatasync and cat: commits, bytes written, memory, opening
   bench packets [--mib N] [--runs N]
                            packets of a file beside tshark: decoding, tables of flows
   bench packets --live [--mib N] [--seconds S]

@@ -115,12 +115,6 @@ pub const KNOWN: &[Known] = &[
         reason: "TAI64N counts ten seconds more than UTC, which the set leaves out",
     },
     Known {
-        file: "crowdsec-hub-tests/navidrome-logs",
-        what: What::Outcome,
-        value: "2",
-        reason: "a request in the words of a program that no parser knows; its status stays in `unmapped`",
-    },
-    Known {
         file: "fail2ban/nginx-http-auth",
         what: What::Address,
         value: "192.0.2.120",

@@ -26,10 +26,12 @@ pub const PROGRAMS: [&str; 10] =
     ["picket-agent", "picket-aggregator", "duckdb", "systemctl", "journalctl", "curl", "cp", "tar", "rm", "sed"];
 
 const LAKE: &str = "ls -d /var/lib/picket-aggregator/lake/class=authentication/*/*.parquet";
+/// A host's first inventory comes after its first lines.
+const INVENTORY: &str = "ls -d /var/lib/picket-aggregator/lake/class=evidence_info/*/*.parquet";
 const BUILDS: &str = "it builds the workspace, for minutes to hours";
 
 /// By the begin of a command, the longest that fits.
-pub const KNOWN: [(&str, How); 22] = [
+pub const KNOWN: [(&str, How); 24] = [
     ("picket-aggregator init --dir /srv/picket", How::Makes("/srv/picket/aggregator.yaml")),
     ("picket-aggregator run -c /srv/picket", How::GoesOn("picket-aggregator status -c /srv/picket/aggregator.yaml")),
     ("sudo picket-agent run", How::GoesOn("picket-agent status | grep -q '; 0 frames' && exit 1; picket-agent status")),
@@ -37,6 +39,8 @@ pub const KNOWN: [(&str, How); 22] = [
         "duckdb -c \"select time, device.hostname, \\\"user\\\".name, src_endpoint.ip, raw_data",
         How::After("ls -d /srv/picket/lake/class=authentication/*/*.parquet"),
     ),
+    ("duckdb -c \"select query_evidence", How::After(INVENTORY)),
+    ("duckdb -c \"select unmapped->>'$.table'", How::After(INVENTORY)),
     ("duckdb", How::After(LAKE)),
     ("picket-agent status | head", How::After("picket-agent status | grep -q '! no session'")),
     ("picket-aggregator status | head", How::After("picket-aggregator status | grep -q '! the fleet file is refused'")),

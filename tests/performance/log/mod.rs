@@ -53,6 +53,15 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
     report.print(&here.join("figures.json"))
 }
 
+/// Runs and reports the throughput of commits alone.
+pub fn commits_alone(plan: &Plan) -> anyhow::Result<()> {
+    let here = folder("log")?;
+    let mut report = Report::default();
+    commits(&mut report, plan, &here)?;
+    println!("\nmedians of {} runs", plan.runs);
+    report.print(&here.join("figures.json"))
+}
+
 fn size(frame: u64) -> String {
     if frame < KIB { format!("{frame} B") } else { format!("{} KiB", frame / KIB) }
 }

@@ -63,6 +63,10 @@ const LINES: &[(&str, &str)] = &[
     ("w3c", "2026-03-16 10:00:00 192.0.2.9 GET /a x=1 443 bob 192.0.2.7 Mozilla/5.0+(X) - 200 0 0 15"),
     ("glog", "E0316 10:00:00.123456 7 a.go:12] \"Failed\" err=\"x\""),
     ("falco", "10:00:00.123456789: Warning Shell (user=root shell=bash)"),
+    (
+        "snort",
+        "11/03/2026-10:00:00.123456  [**] [1:2013028:7] NAME [**] [Classification: c] [Priority: 2] {TCP} 192.0.2.1:5 -> 198.51.100.9:80",
+    ),
     ("redis", "7:M 16 Mar 2026 10:00:00.123 - Accepted 192.0.2.7:4711"),
     (
         "mongodb",

@@ -281,6 +281,8 @@ impl Worker {
             filling.released = true;
             if self.lanes.iter().all(|filling| filling.released) {
                 self.sealer.rest();
+                // Sources rest before what they handed over last is taken.
+                Lines::forget_spares();
             }
         }
     }

@@ -262,8 +262,9 @@ impl SpoolLane {
         })
     }
 
-    /// Gives the reader's buffer back: the uplink has caught up.
+    /// Gives buffers back: nothing has come for a while, or the uplink has caught up.
     pub fn rest(&mut self) {
+        self.log.rest();
         if let Some(cursor) = self.cursor.as_mut() {
             cursor.reader.rest();
         }

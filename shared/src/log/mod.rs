@@ -390,6 +390,13 @@ impl Log {
         Ok(offsets)
     }
 
+    /// Gives the room for pending records back until the next one comes.
+    pub fn rest(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = Vec::new();
+        }
+    }
+
     /// Encodes what is pending again, behind `state`, into a new segment that begins at `committed`.
     fn retake(&mut self, state: &[u8]) -> io::Result<()> {
         let old = std::mem::take(&mut self.buffer);

@@ -67,16 +67,19 @@ static SPARES: Spares = Spares(Mutex::new(Vec::new()));
 
 /// Most spare buffers.
 const SPARES_MAX: usize = 2;
+/// Most lines that a spare buffer has room for: few logs have shorter ones than that makes of a chunk.
+const SPARE_MARKS_MAX: usize = CHUNK_BYTES_MAX / 32;
 
 impl Spares {
     fn lock(&self) -> MutexGuard<'_, Vec<Lines>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Only buffers of the usual size: one that a long line made larger goes.
+    /// Only buffers of the usual size: one that a long line made larger goes, or many short ones.
     fn leave(&self, mut lines: Lines) {
         let mut spares = self.lock();
-        if lines.bytes.capacity() == CHUNK_BYTES_MAX && spares.len() < SPARES_MAX {
+        let is_usual = lines.bytes.capacity() == CHUNK_BYTES_MAX && lines.marks.capacity() <= SPARE_MARKS_MAX;
+        if is_usual && spares.len() < SPARES_MAX {
             lines.bytes.clear();
             lines.marks.clear();
             spares.push(lines);
@@ -435,9 +438,10 @@ mod tests {
     fn as_many_buffers_of_the_usual_size_wait_as_the_bound_says() {
         let spares = Spares(Mutex::new(Vec::new()));
         let of = |capacity| Lines { bytes: Vec::with_capacity(capacity), marks: Vec::new() };
-        for capacity in [CHUNK_BYTES_MAX / 2, 2 * CHUNK_BYTES_MAX] {
-            spares.leave(of(capacity));
-            assert!(spares.lock().is_empty(), "{capacity}");
+        let of_many = Lines { marks: Vec::with_capacity(SPARE_MARKS_MAX + 1), ..of(CHUNK_BYTES_MAX) };
+        for unusual in [of(CHUNK_BYTES_MAX / 2), of(2 * CHUNK_BYTES_MAX), of_many] {
+            spares.leave(unusual);
+            assert!(spares.lock().is_empty());
         }
         for _ in 0..=SPARES_MAX {
             let mut lines = of(CHUNK_BYTES_MAX);

@@ -28,7 +28,12 @@ pub fn run(options: &Options, out: impl Write) -> Result<(), Exit> {
 
 fn print(report: &StatusReport, form: OutputForm, mut out: impl Write) -> Result<(), Exit> {
     match form {
-        OutputForm::Table => text::print(report, &mut out)?,
+        OutputForm::Table => {
+            // In one piece: a reader that has enough after three lines (`| head`) makes no failure of it.
+            let mut page = Vec::new();
+            text::print(report, &mut page)?;
+            out.write_all(&page)?;
+        }
         OutputForm::Prometheus => out.write_all(prometheus::page(report).as_bytes())?,
         OutputForm::Json | OutputForm::Ndjson => {
             let value = serde_json::to_value(report).map_err(|error| Exit::new(Reason::Internal, error))?;
@@ -62,5 +67,22 @@ mod tests {
             assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
             assert_eq!(serde_json::from_slice::<StatusReport>(&out).unwrap(), report());
         }
+    }
+
+    #[test]
+    fn a_reader_that_leaves_after_its_first_read_makes_no_failure_of_it() {
+        struct Leaving(bool);
+        impl Write for Leaving {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                if std::mem::replace(&mut self.0, true) {
+                    return Err(std::io::ErrorKind::BrokenPipe.into());
+                }
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        print(&report(), OutputForm::Table, std::io::BufWriter::new(Leaving(false))).unwrap();
     }
 }

@@ -9,6 +9,7 @@
 //! crash or a full disk ends where the next append begins: it spoils no other, and its letter is appended again.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Write as _};
 use std::os::unix::fs::FileExt as _;
@@ -62,6 +63,29 @@ impl Letters {
     #[must_use]
     pub fn of(state_dir: &Path, sink: &str) -> Self {
         Self { folder: state_dir.join("dlq"), sink: sink.to_owned() }
+    }
+
+    /// Those in the folder `dlq` of a state folder, by the name of their sink: also of sinks that are no longer configured.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn all(state_dir: &Path) -> Result<BTreeMap<String, Self>, DurableError> {
+        let folder = state_dir.join("dlq");
+        let failed = |error| DurableError::new("list", &folder, error);
+        let entries = match std::fs::read_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
+            entries => entries.map_err(failed)?,
+        };
+        let mut all = BTreeMap::new();
+        for entry in entries {
+            let name = entry.map_err(failed)?.file_name();
+            let sink =
+                name.to_str().and_then(|name| name.strip_suffix(".ndjson").or_else(|| name.strip_suffix(".replay")));
+            if let Some(sink) = sink {
+                all.insert(sink.to_owned(), Self::of(state_dir, sink));
+            }
+        }
+        Ok(all)
     }
 
     fn path(&self) -> PathBuf {
@@ -150,16 +174,17 @@ impl Letters {
         }
     }
 
-    /// Removes what lies there for good. Gives how many letters that were.
+    /// Removes what lies there for good, and what waits to be offered again. Gives how many letters that were.
     ///
     /// # Errors
     /// The disk's.
     pub fn purge(&self) -> Result<u64, DurableError> {
-        let path = self.path();
         let mut count = 0;
-        each(&path, &mut |_| count += 1)?;
-        if self.folder.exists() {
-            Writer::for_owner_of(&self.folder)?.remove(&path)?;
+        for path in [self.path(), self.replay_path()] {
+            each(&path, &mut |_| count += 1)?;
+            if self.folder.exists() {
+                Writer::for_owner_of(&self.folder)?.remove(&path)?;
+            }
         }
         Ok(count)
     }
@@ -284,7 +309,10 @@ mod tests {
         assert!(letters.offering().unwrap().is_none());
         assert_eq!(letters.pile().unwrap(), Pile::default());
         letters.append(Timestamp::from_ms(6), &refused).unwrap();
-        assert_eq!(letters.purge().unwrap(), 2);
+        letters.replay().unwrap();
+        letters.append(Timestamp::from_ms(7), &refused).unwrap();
+        assert_eq!(letters.purge().unwrap(), 4);
+        assert_eq!(letters.pile().unwrap(), Pile::default());
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 pub mod json;
 pub mod loss;
+pub mod observables;
 pub mod unmapped;
 
 use std::borrow::Cow;
@@ -137,6 +138,8 @@ pub struct Event<'a> {
     pub unmapped: Vec<(Cow<'a, str>, Value<'a>)>,
     /// How many events it stands for; more than 1 where a rule merged them.
     pub weight: u64,
+    /// Whether what its fields say is told as [`observables`] too.
+    pub is_observed: bool,
 }
 
 impl<'a> Event<'a> {
@@ -155,6 +158,7 @@ impl<'a> Event<'a> {
             fields: Vec::new(),
             unmapped: Vec::new(),
             weight: 1,
+            is_observed: false,
         }
     }
 
@@ -167,6 +171,7 @@ impl<'a> Event<'a> {
         self.severity_id = 1;
         self.fields.clear();
         self.unmapped.clear();
+        self.is_observed = false;
     }
 
     /// Takes over what an event that borrows from a shorter-lived buffer holds; texts are copied.

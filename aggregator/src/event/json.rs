@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use super::{Event, Field, Value, unmapped};
+use super::{Event, Field, Value, observables, unmapped};
 use crate::schema::Attribute;
 
 /// Where an attribute stands in the object, worked out once for all events.
@@ -107,7 +107,8 @@ pub fn write(event: &Event<'_>, out: &mut String) {
     );
     let mut open: Vec<Open> = Vec::with_capacity(8);
     let mut named = false;
-    for leaf in ordered(event) {
+    let observables: Vec<Field<'_>> = observables::fields(event).collect();
+    for leaf in ordered(event, &observables) {
         write_leaf(&leaf, &mut open, out);
         // The event's id is no field: it stands behind the first of `metadata`.
         if !named && leaf.place.parents == ["metadata"] {
@@ -126,9 +127,9 @@ pub fn write(event: &Event<'_>, out: &mut String) {
 }
 
 /// All leaves, so that what stands in one object or list element stands together.
-fn ordered<'e>(event: &'e Event<'_>) -> Vec<Leaf<'e>> {
-    let mut leaves = Vec::with_capacity(event.fields.len() + event.shared.len());
-    leaves.extend(event.shared.iter().chain(&event.fields).filter_map(|field| {
+fn ordered<'e>(event: &'e Event<'_>, observables: &'e [Field<'_>]) -> Vec<Leaf<'e>> {
+    let mut leaves = Vec::with_capacity(event.fields.len() + event.shared.len() + observables.len());
+    leaves.extend(event.shared.iter().chain(&event.fields).chain(observables).filter_map(|field| {
         let number = field.attribute as u16;
         let place = PLACES.get(usize::from(number))?;
         let rank = u64::from(place.group) << 32 | u64::from(field.index) << 16 | u64::from(number);

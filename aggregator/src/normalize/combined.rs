@@ -13,7 +13,7 @@ use super::outcome::LOW;
 use super::syslog::Header;
 use super::text::{between, cut, cut_at, last, last_cut, near, number, port, unspaced, word};
 use super::timestamp::{self, Reference, Stamp};
-use super::{Context, Origin, attempt};
+use super::{Context, Origin, attempt, envoy, http_fields};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -30,6 +30,8 @@ struct Access<'a> {
     request: &'a str,
     status: &'a str,
     bytes: &'a str,
+    /// The seconds that it took, where they stand before the referrer; else empty.
+    took: &'a str,
     referrer: Option<&'a str>,
     agent: Option<&'a str>,
     rest: &'a str,
@@ -53,7 +55,9 @@ fn asked(text: &str, at: usize) -> bool {
 /// Reads a line of an access log.
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
     if let Some(secured) = text.strip_prefix('[') {
-        return attempt(tls_request, secured, context, event) || managed(secured, context, event);
+        return attempt(tls_request, secured, context, event)
+            || attempt(managed, secured, context, event)
+            || envoy::parse(text, context, event);
     }
     let Some(access) = access(text, context.reference) else { return false };
     access.stamp.apply(event);
@@ -157,9 +161,12 @@ fn access(text: &str, reference: Reference) -> Option<Access<'_>> {
     let (request, rest) = request(rest)?;
     let (status, rest) = word(rest);
     let (bytes, rest) = word(rest);
+    // `$request_time` before what the client says of itself.
+    let timed = rest.starts_with(|c: char| c.is_ascii_digit()).then(|| word(rest));
+    let (took, rest) = timed.filter(|(_, after)| after.starts_with('"')).unwrap_or(("", rest));
     let (referrer, rest) = quoted(rest);
     let (agent, rest) = quoted(rest);
-    Some(Access { vhost, client, user, stamp, request, status, bytes, referrer, agent, rest, forwarded })
+    Some(Access { vhost, client, user, stamp, request, status, bytes, took, referrer, agent, rest, forwarded })
 }
 
 /// `[VHOST ]A, B, C IDENT USER` and `[VHOST ]"A, B" CLIENT IDENT USER`: virtual host, client, `IDENT USER`, and the list. Where the
@@ -290,13 +297,29 @@ fn apply<'a>(access: &Access<'a>, origin: &'a Origin, event: &mut Event<'a>) {
         event.push(Attribute::HttpResponseBodyLength, bytes);
         event.push(Attribute::TrafficBytesOut, bytes);
     }
-    if !access.rest.is_empty() {
-        event.unmap("trailing", access.rest);
+    if !access.took.is_empty() {
+        event.unmap("request_time", access.took);
+    }
+    let rest = match quoted(access.rest) {
+        (Some(list), rest) if access.forwarded.is_empty() && is_forwarded(list) => {
+            http_fields::push_forwarded(event, list.into());
+            rest
+        }
+        _ => access.rest,
+    };
+    if !rest.is_empty() {
+        event.unmap("trailing", rest);
     }
 }
 
+/// Whether a field begins with an address: nginx's own `main` format ends with `"$http_x_forwarded_for"`.
+fn is_forwarded(list: &str) -> bool {
+    list.split(',').next().is_some_and(|first| endpoint::ip(first.trim()).is_some())
+}
+
+/// Whether a field says anything; Apache writes `""` for a user whose name is empty.
 fn said(text: &str) -> bool {
-    !text.is_empty() && text != "-"
+    !matches!(text, "" | "-" | "\"\"")
 }
 
 /// Method, target and version; what is no request is kept as it is.
@@ -487,6 +510,15 @@ mod tests {
         assert_eq!(line("CONNECT other.example:443 HTTP/1.1")["http_request"]["url"]["hostname"], "other.example");
         assert_eq!(line("GET /")["activity_id"], 3);
         assert_eq!(event["src_endpoint"]["hostname"], "h.example");
+    }
+
+    #[test]
+    fn what_proxies_and_operators_add_behind_does_not_hide_the_rest() {
+        let head = r#"192.0.2.7 - "" [16/Mar/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 5"#;
+        let event = normalized(&format!(r#"{head} 0.003 "-" "curl" "198.51.100.4, 10.0.0.1""#));
+        assert_eq!(event["http_request"]["user_agent"], "curl");
+        assert_eq!(event["http_request"]["x_forwarded_for"], serde_json::json!(["198.51.100.4", "10.0.0.1"]));
+        assert!(event.get("actor").is_none());
     }
 
     #[test]

@@ -472,6 +472,9 @@ pub(super) fn moment(leaf: &Leaf<'_>, reference: Reference) -> Option<(shared::t
                 Some((stamp, rest)) if rest.trim().is_empty() => Some((stamp.time, stamp.assumed_offset)),
                 Some((stamp, rest)) => zones::minutes(rest.trim()).map(|minutes| (stamp.in_zone(minutes).time, None)),
                 None if text.get(4..5) == Some("/") => moment_of(&text.replacen('/', "-", 2), reference),
+                None if text.as_bytes().first().is_some_and(u8::is_ascii_digit) && text.contains(' ') => {
+                    day_first(text, reference)
+                }
                 None => count(text).map(|time| (time, None)),
             }
         }
@@ -484,6 +487,15 @@ pub(super) fn moment(leaf: &Leaf<'_>, reference: Reference) -> Option<(shared::t
 fn moment_of(text: &str, reference: Reference) -> Option<(shared::time::Timestamp, Option<i32>)> {
     let (stamp, rest) = timestamp::iso(text, reference)?;
     rest.trim().is_empty().then_some((stamp.time, stamp.assumed_offset))
+}
+
+/// `16 March 2026 10:00:00`, or the same with the month cut short.
+fn day_first(text: &str, reference: Reference) -> Option<(shared::time::Timestamp, Option<i32>)> {
+    let mut words = text.split(' ');
+    let (day, month, rest) = (words.next()?, words.next()?.get(..3)?, words.next()?);
+    let written = format!("{month} {day:>2} {rest} {}", words.next()?);
+    let (stamp, rest) = timestamp::bsd(&written, reference)?;
+    (rest.is_empty() && words.next().is_none()).then_some((stamp.time, stamp.assumed_offset))
 }
 
 /// `Mon Mar 16 10:00:00 2026` without its day.

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::{
     Context, audit, cef, cisco, combined, cri, database, elb, fail2ban, falco, fortigate, glog, journald, json_lines,
-    lighttpd, logfmt, modsecurity, package, plain, program, snort, squid, syslog, w3c, web_error, zeek,
+    lighttpd, logfmt, modsecurity, package, panos, plain, program, snort, squid, syslog, w3c, web_error, zeek,
 };
 use crate::event::Event;
 
@@ -65,6 +65,7 @@ pub(super) static FORMATS: &[LineFormat] = &[
         carried: true,
         headed: Headed::Never,
     },
+    LineFormat { name: "panos", looks: panos::looks, parse: panos::parse, carried: true, headed: Headed::Never },
     LineFormat { name: "elb", looks: elb::looks, parse: elb::parse, carried: true, headed: Headed::Never },
     LineFormat { name: "w3c", looks: w3c::looks, parse: w3c::parse, carried: true, headed: Headed::Never },
     LineFormat { name: "glog", looks: glog::looks, parse: glog::parse, carried: true, headed: Headed::Never },
@@ -265,14 +266,9 @@ pub(super) const MARK_LEN_MAX: usize = 160;
 fn is_marked(text: &str) -> bool {
     let bytes = text.as_bytes();
     let near = bytes.get(..MARK_LEN_MAX).unwrap_or(bytes);
-    memchr::memchr3_iter(b'%', b'F', b'=', near).any(|at| {
-        let before = at.checked_sub(1).and_then(|at| bytes.get(at));
-        match bytes.get(at) {
-            Some(b'F') => before == Some(&b'E') && bytes.get(at + 1) == Some(&b':'),
-            Some(b'=') => before == Some(&b'e'),
-            _ => true,
-        }
-    })
+    // Without a branch, so that many bytes are looked at at once.
+    let pairs = near.iter().zip(near.get(1..).unwrap_or_default());
+    pairs.fold(false, |is, (a, b)| is | (*a == b'%') | ((*a == b'E') & (*b == b'F')) | ((*a == b'e') & (*b == b'=')))
 }
 
 /// The formats that a line may be in by its first bytes; most lines of most hosts begin as those of syslog.

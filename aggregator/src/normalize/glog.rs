@@ -1,8 +1,10 @@
 //! glog and klog, the log of Kubernetes' programs: `I0316 10:00:00.123456 1234 file.go:12] message "key"="value"`.
 //!
-//! In: a letter for the level, month and day, time, thread, file and line. Out: an error (6008) for `E` and `F`, else a
-//! base event; both with time, level, thread and place. Source: google/glog `logging.cc`; k8s.io/klog `klog.go`.
+//! In: a letter for the level, month and day, time, thread, file and line. Out: an error (6008) for `E` and `F`, a report
+//! (6002) for `I` where syslog names the program, else a base event; all with time, level, thread and place. Source:
+//! google/glog `logging.cc`; k8s.io/klog `klog.go`.
 
+use super::remark::report;
 use super::text::{cut, number, word};
 use super::{Context, outcome, timestamp};
 use crate::event::Event;
@@ -57,6 +59,10 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         event.class = Class::ApplicationError;
         event.activity_id = 1;
         outcome::failure(event, message);
+    } else if severity < outcome::LOW
+        && let Some(program) = event.text(Attribute::ActorProcessName).map(str::to_owned)
+    {
+        report(program, event);
     }
     true
 }

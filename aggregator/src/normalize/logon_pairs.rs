@@ -55,19 +55,26 @@ const USERS: [&str; 6] = ["user", "username", "uname", "login", "email", "user_n
 const CLIENTS: [&str; 8] =
     ["remote_ip", "remote_addr", "remoteAddr", "ip", "client_ip", "src_ip", "clientIP", "remote"];
 
-fn said(fields: &Fields<'_>, words: &[&str]) -> bool {
-    ["msg", "message", "error"]
-        .into_iter()
-        .filter_map(|key| fields.peek(key))
-        .any(|text| words.iter().any(|words| text.contains(words)))
+/// One of these stands in each of them: most messages have none, and are done with few looks.
+const HINTS: [&str; 4] = ["uth", "ogin", "user", "factor"];
+
+/// What a program says of a logon: that it failed, or that it did not; none where it is about something else.
+fn failed(fields: &Fields<'_>) -> Option<bool> {
+    let has = |text: &str, words: &[&str]| words.iter().any(|words| text.contains(words));
+    let texts = ["msg", "message", "error"].into_iter().filter_map(|key| fields.peek(key));
+    let mut passed = None;
+    for text in texts.filter(|text| has(text, &HINTS)) {
+        if has(text, &FAILED) {
+            return Some(true);
+        }
+        passed = passed.or_else(|| has(text, &PASSED).then_some(false));
+    }
+    passed
 }
 
 /// Takes a logon; it names its user in a pair or in its message. False where there is none.
 pub(super) fn parse<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool {
-    let failed = said(fields, &FAILED);
-    if !failed && !said(fields, &PASSED) {
-        return false;
-    }
+    let Some(failed) = failed(fields) else { return false };
     let message = fields.peek("msg").or_else(|| fields.peek("message")).unwrap_or_default();
     let named = NAMED.into_iter().find_map(|(open, close)| between(message, open, close));
     let named = named.map(|(user, _)| user.to_owned());
@@ -123,6 +130,14 @@ pub(super) fn push_client<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
 #[cfg(test)]
 mod tests {
     use super::super::testing::normalized;
+    use super::{FAILED, HINTS, PASSED};
+
+    #[test]
+    fn every_message_of_a_logon_has_a_hint() {
+        for words in FAILED.into_iter().chain(PASSED) {
+            assert!(HINTS.iter().any(|hint| words.contains(hint)), "{words}");
+        }
+    }
 
     #[test]
     fn objects_that_tell_of_a_logon_are_one() {

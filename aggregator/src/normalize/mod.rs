@@ -24,6 +24,7 @@ mod cri;
 mod database;
 mod elb;
 mod endpoint;
+mod envoy;
 mod fail2ban;
 mod falco;
 mod fields;
@@ -41,11 +42,11 @@ mod logon_pairs;
 #[cfg(test)]
 mod long_lines;
 mod modsecurity;
-mod observables;
 mod origin;
 mod outcome;
 mod package;
 mod pairs;
+mod panos;
 mod plain;
 mod program;
 mod remark;
@@ -208,10 +209,22 @@ const WRAPPERS_MAX: u8 = 2;
 /// Reads one line into `event`. The caller has set `event.id` and `event.shared` (the fields of `origin`);
 /// everything else is set here. `now` becomes `metadata.processed_time`.
 pub fn line<'a>(line: &Line<'a>, origin: &'a Origin, now: Timestamp, event: &mut Event<'a>) -> Understood {
+    line_known(line, std::str::from_utf8(line.raw).ok(), origin, now, event)
+}
+
+/// [`line()`] for a caller that knows already whether the bytes are text: a look at a whole frame is cheaper than one at each
+/// of its lines. `text` is `raw` as text, or nothing where it is none.
+pub fn line_known<'a>(
+    line: &Line<'a>,
+    text: Option<&'a str>,
+    origin: &'a Origin,
+    now: Timestamp,
+    event: &mut Event<'a>,
+) -> Understood {
     event.reset(line.read_at, line.received_at);
-    let understood = match std::str::from_utf8(line.raw) {
-        Ok(text) => understand(text, line.read_at, origin, event),
-        Err(_) => {
+    let understood = match text {
+        Some(text) => understand(text, line.read_at, origin, event),
+        None => {
             let text = String::from_utf8_lossy(line.raw);
             let mut draft = Event::new(event.id, event.time, event.received_at);
             draft.shared = event.shared;
@@ -227,7 +240,7 @@ pub fn line<'a>(line: &Line<'a>, origin: &'a Origin, now: Timestamp, event: &mut
         event.push(Attribute::MetadataIsTruncated, true);
         event.push(Attribute::MetadataUntruncatedSize, i64::try_from(full_size).unwrap_or(i64::MAX));
     }
-    observables::push(event, origin);
+    event.is_observed = true;
     understood
 }
 
@@ -247,6 +260,8 @@ fn understand<'a>(text: &'a str, read_at: Timestamp, origin: &'a Origin, event: 
     event.push(Attribute::RawData, text);
     let ends = text.bytes().rev().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     let body = text.get(..text.len() - ends).unwrap_or(text);
+    // The mark that some editors and exporters set before a file's first line.
+    let body = body.strip_prefix('\u{feff}').unwrap_or(body);
     let reference = Reference { read_at, utc_offset_minutes: origin.utc_offset_minutes };
     let context = Context { origin, reference, wrappers: 0 };
     let understood = match &origin.format.0 {

@@ -1,6 +1,7 @@
 //! Lines that begin with an ISO time and are nothing else that we know: the time is the event's, and a level
-//! among the next words its severity.
+//! among the next words its severity; from a warning on an error of a program (6008).
 
+use super::remark::spoken;
 use super::text::{level, word};
 use super::{Context, timestamp};
 use crate::event::Event;
@@ -24,6 +25,7 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         if let Some(severity) = level(bare) {
             event.push(Attribute::MetadataLogLevel, bare);
             event.severity_id = severity;
+            spoken(None, None, event);
             break;
         }
         after = rest;
@@ -44,7 +46,13 @@ mod tests {
         assert_eq!(event["metadata"]["original_time"], "2026-03-16 10:00:00,978");
         assert_eq!(event["metadata"]["log_level"], "INFO");
         assert_eq!(event["message"], "INFO [main] example.Main: up");
-        assert_eq!(normalized("2026-03-16 10:00:00,5 - ERROR  [x] - y")["severity_id"], 3);
+        let event = normalized("2026-03-16 10:00:00,5 - ERROR  [x] - y");
+        assert_eq!((&event["severity_id"], &event["class_uid"]), (&3.into(), &6008.into()));
+        let event = normalized("2026-03-16 10:00:00.5+00:00 [warning] <0.7.0> closing connection");
+        assert_eq!(
+            (&event["metadata"]["log_format"], &event["metadata"]["log_level"]),
+            (&"plain".into(), &"warning".into())
+        );
         assert_eq!(normalized("2026-03-16 is a day")["metadata"]["log_format"], "raw");
     }
 }

@@ -137,10 +137,10 @@ pub fn record<'a, K: AsRef<str>>(
     name_the_activity(event);
     if event.class.category_uid() == 4 {
         packet::describe(event);
-        super::observables::push(event, origin);
+        event.is_observed = true;
     } else if is_host || event.class.category_uid() != 0 {
         host::describe(event);
-        super::observables::push(event, origin);
+        event.is_observed = true;
     }
     name_the_log(origin, event);
 }

@@ -4,12 +4,15 @@
 //! `2026/03/16 10:00:00 kid1| TEXT`, `2026-03-16 10:00:00 [9] Request(SOURCE/LIST/-) URL CLIENT/NAME USER METHOD REDIRECT`.
 //! Source: Squid 6, src/log/FormatSquidNative.cc; squidGuard 1.6, sgLog.c.
 
+use std::borrow::Cow;
+
 use super::combined::{push_code, push_method};
 use super::endpoint::{push_destination, push_source};
 use super::outcome::{Control, controlled, failure};
 use super::remark::{life, remark};
+use super::syslog::Header;
 use super::text::{between, cut, head, number, word};
-use super::{Context, timestamp};
+use super::{Context, carried, timestamp};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -66,10 +69,16 @@ fn access<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     event.push(Attribute::MetadataLogProvider, "squid");
     push_source(event, client, None);
     push_method(method, url, event);
-    push_code(number(code).unwrap_or_default(), event);
+    // 000: nothing was answered.
+    match number(code).filter(|code| *code > 0) {
+        Some(code) => push_code(code, event),
+        None => failure(event, result),
+    }
     if let Some(ms) = number(elapsed) {
         event.push(Attribute::Duration, ms);
-        event.push(Attribute::HttpResponseLatency, ms);
+        if event.value(Attribute::HttpResponseCode).is_some() {
+            event.push(Attribute::HttpResponseLatency, ms);
+        }
     }
     if let Ok(bytes) = bytes.parse::<u32>() {
         event.push(Attribute::TrafficBytesOut, bytes);
@@ -80,7 +89,7 @@ fn access<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     if let Some((_, peer)) = hierarchy.split_once('/') {
         push_destination(event, peer, None);
     }
-    if kind != "-" {
+    if kind != "-" && event.value(Attribute::HttpResponseCode).is_some() {
         event.push(Attribute::HttpResponseContentType, kind);
     }
     event.unmap("result", result);
@@ -105,6 +114,16 @@ fn cache<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> boo
     if !process.trim().is_empty() {
         event.unmap("process", process.trim());
     }
+    told(message, event)
+}
+
+/// Reads what Squid sends to syslog: a line of its access log, or what stands in `cache.log` behind the time.
+pub(super) fn parse_message<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    carried(Cow::Borrowed(message), &header.context, event) || told(message, event)
+}
+
+/// What the cache says of itself.
+fn told<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     let lifecycle = if message.starts_with("Starting Squid") {
         3
     } else if message.starts_with("Squid Cache") && message.contains("Exiting") || message.starts_with("Shutting down")
@@ -196,6 +215,17 @@ mod tests {
             ("kid1| Accepting HTTP connections", 600_299),
         ] {
             assert_eq!(normalized(&format!("2026/03/16 10:00:00 {text}"))["type_uid"], kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_squid_sends_to_syslog_is_read() {
+        for (message, kind) in [
+            ("Starting Squid Cache version 6.1", 600_203),
+            ("WARNING: no more file descriptors", 600_801),
+            ("1773653400.123    231 192.0.2.1 TCP_MISS/000 0 GET http://www.example.com/ - HIER_NONE/- -", 400_203),
+        ] {
+            assert_eq!(normalized(&format!("Mar 16 10:00:00 px squid[7]: {message}"))["type_uid"], kind, "{message}");
         }
     }
 }

@@ -268,7 +268,7 @@ impl Interpreter {
                 let source = ways.get(record.origin)?;
                 Some((record, source, source.parts()?))
             });
-            let Some((RecordView { read_at, body, .. }, source, (origin, fields, run))) = known else {
+            let Some((RecordView { read_at, body, text, .. }, source, (origin, fields, run))) = known else {
                 passed.unreadable += 1;
                 continue;
             };
@@ -282,7 +282,8 @@ impl Interpreter {
                     let joins = origin.format.joins();
                     if !joins || !self.joiner.offer(&part, source, join).map_err(Unopened::Refused)? {
                         (event.id, event.shared, event.run) = (id(number), fields, run);
-                        normalize::line(&line, origin, now, &mut event);
+                        let text = text.or_else(|| std::str::from_utf8(line.raw).ok());
+                        normalize::line_known(&line, text, origin, now, &mut event);
                         if redacted {
                             say_redacted(&mut event);
                         }

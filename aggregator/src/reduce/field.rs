@@ -2,7 +2,7 @@
 
 use shared::yaml::rule::unknown_word;
 
-use crate::event::{Event, Value};
+use crate::event::{Event, Field, Value, observables};
 use crate::schema::Attribute;
 
 /// A field by its name in a rule.
@@ -61,8 +61,15 @@ impl FieldRef {
             Self::TypeUid => number(event.type_uid(), out),
             Self::SeverityId => number(i64::from(event.severity_id), out),
             Self::Attribute(attribute) => {
-                let fields = event.shared.iter().chain(&event.fields);
-                fields.filter(|field| field.attribute == *attribute).for_each(|field| value(&field.value, out));
+                let mut said = |field: &Field<'_>| {
+                    if field.attribute == *attribute {
+                        value(&field.value, out);
+                    }
+                };
+                event.shared.iter().chain(&event.fields).for_each(&mut said);
+                if observables::PARTS.contains(attribute) {
+                    observables::fields(event).for_each(|field| said(&field));
+                }
             }
             Self::Unmapped(key) => {
                 event.unmapped.iter().filter(|(name, _)| name == key).for_each(|(_, said)| value(said, out));

@@ -86,6 +86,7 @@ struct First {
     unmapped: Vec<(Cow<'static, str>, Value<'static>)>,
     /// How many events it stands for.
     weight: u64,
+    is_observed: bool,
     /// Sum of their `count`.
     count: i64,
     start: i64,
@@ -214,6 +215,7 @@ impl First {
                 .map(|(key, value)| (Cow::Owned(key.to_string()), value.clone().into_owned()))
                 .collect(),
             weight: 1,
+            is_observed: event.is_observed,
             count: said_count(event),
             start: said_time(event, Attribute::StartTime),
             end: said_time(event, Attribute::EndTime),
@@ -242,6 +244,7 @@ impl First {
         event.unmapped = self.unmapped;
         event.shared = &self.shared;
         event.weight = self.weight;
+        event.is_observed = self.is_observed;
         if self.weight > 1 {
             event.set(Attribute::Count, i32::try_from(self.count).unwrap_or(i32::MAX));
             event.set(Attribute::StartTime, self.start);

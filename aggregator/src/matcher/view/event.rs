@@ -1,7 +1,7 @@
 //! The pipeline's [`Event`] as rules see it.
 
 use super::{Names, View};
-use crate::event::{Event, Value};
+use crate::event::{Event, Field, Value, observables};
 use crate::matcher::scan::Collector;
 use crate::matcher::sources::{Traits, of, program};
 use crate::matcher::taxonomy::Scalar;
@@ -38,10 +38,17 @@ impl View for Event<'_> {
         if !uid.is_empty() {
             out.put(uid, Scalar::Text(&self.id.to_string()), false);
         }
-        for field in self.shared.iter().chain(&self.fields) {
+        let mut put = |field: &Field<'_>| {
             if let Some(attributed) = names.attributes.get(usize::from(field.attribute as u16)) {
                 out.put(&attributed.targets, scalar(&field.value), attributed.searched);
             }
+        };
+        self.shared.iter().chain(&self.fields).for_each(&mut put);
+        let asks = |part: &Attribute| {
+            names.attributes.get(usize::from(*part as u16)).is_some_and(|attributed| !attributed.targets.is_empty())
+        };
+        if observables::PARTS.iter().any(asks) {
+            observables::fields(self).for_each(|field| put(&field));
         }
         for (key, value) in &self.unmapped {
             let targets = names.unmapped.get(key.as_ref()).map(Vec::as_slice).unwrap_or_default();

@@ -4,7 +4,7 @@
 //! In: `op=add-user-to-group grp="wheel" acct="bob" exe="/usr/sbin/usermod" … res=success` (shadow's `audit_logger`,
 //! pam_faillock, accounts-daemon). Out: classes 3001 and 3006.
 
-use super::record::Records;
+use super::record::{Records, says};
 use super::subject::{self, ACTOR};
 use super::{Meaning, login, outcome};
 use crate::event::Event;
@@ -76,7 +76,14 @@ pub(super) fn read<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: 
 
 fn account<'a>(activity: u8, record: usize, records: &mut Records<'a>, event: &mut Event<'a>) -> bool {
     if !login::user(records, record, event) {
-        return false;
+        // pam_faillock: `pid=1 uid=0 … msg='pam_faillock uid=1000 exe=…'`: the second is who is locked.
+        let Some(standing) = records.records.get(record) else { return false };
+        let fields = records.fields.get_mut(standing.from..standing.to).unwrap_or_default();
+        let mut ids = fields.iter_mut().filter(|field| field.key == "uid").skip(1);
+        let Some(field) = ids.next().filter(|field| says(&field.value)) else { return false };
+        field.taken = true;
+        let id = field.value.clone();
+        event.push(subject::id_or_name(&id, Attribute::UserUid, Attribute::UserName), id);
     }
     event.class = Class::AccountChange;
     event.activity_id = activity;

@@ -214,7 +214,11 @@ fn commanded<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: &mut E
     let Some(command) = records.take_text(meaning.main, "cmd") else { return false };
     begin(LAUNCH, event);
     event.push(Attribute::LaunchTypeId, EXEC);
+    let before = event.fields.len();
     subject::push(records, meaning.main, &ACTOR, event);
+    if event.fields.len() == before {
+        event.push(Attribute::ActorAppName, "audit");
+    }
     event.push(Attribute::ProcessUid, meaning.stamp.text);
     event.push(Attribute::ProcessName, base_name(word(&command).0).to_owned());
     event.push(Attribute::ProcessCmdLine, command);

@@ -90,8 +90,8 @@ fn assigned<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: &mut Ev
     let Some(auid) = last(records, "auid") else { return false };
     event.class = Class::Authentication;
     event.activity_id = LOGON;
-    event.push(Attribute::UserUid, auid);
-    if let Some(name) = records.take_text(record, "AUID") {
+    event.push(subject::id_or_name(&auid, Attribute::UserUid, Attribute::UserName), auid);
+    if let Some(name) = records.take_text(record, "AUID").filter(|_| event.value(Attribute::UserName).is_none()) {
         event.push(Attribute::UserName, name);
     }
     if let Some(session) = last(records, "ses") {
@@ -120,7 +120,10 @@ pub(super) fn user<'a>(records: &mut Records<'a>, record: usize, event: &mut Eve
         event.push(Attribute::UserName, name);
     }
     if let Some(id) = id {
-        event.push(Attribute::UserUid, id);
+        let place = subject::id_or_name(&id, Attribute::UserUid, Attribute::UserName);
+        if event.value(place).is_none() {
+            event.push(place, id);
+        }
     }
     named
 }
@@ -131,7 +134,11 @@ fn login_user<'a>(records: &mut Records<'a>, record: usize, event: &mut Event<'a
     let known = |(id, _): &(&str, &str)| records.peek(record, id).is_some();
     let Some((id, name)) = ids.into_iter().find(known) else { return false };
     let value = records.peek(record, id).map(|field| field.value.clone()).unwrap_or_default();
-    event.push(Attribute::UserUid, value);
+    let place = subject::id_or_name(&value, Attribute::UserUid, Attribute::UserName);
+    event.push(place, value);
+    if place == Attribute::UserName {
+        return true;
+    }
     if let Some(name) = records.peek(record, name).map(|field| field.value.clone()) {
         event.push(Attribute::UserName, name);
     }

@@ -14,6 +14,9 @@ use crate::event::Event;
 use crate::normalize::outcome::{Control, LOW, controlled};
 use crate::schema::{Attribute, Class};
 
+/// `severity_id` 3.
+const MEDIUM: u8 = 3;
+
 /// Reads the event if it is one of these.
 pub(super) fn read<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: &mut Event<'a>) -> bool {
     match meaning.kind {
@@ -88,6 +91,11 @@ fn of_kernel<'a>(name: &'static str, meaning: &Meaning<'a>, records: &mut Record
     let weighs = matches!(meaning.kind, "ANOM_PROMISCUOUS" | "MAC_STATUS" | "MAC_POLICY_LOAD" | "BPF");
     if weighs {
         event.severity_id = event.severity_id.max(LOW);
+    }
+    // SELinux was told to let pass what it would deny, or switched off.
+    let off = |key: &str| records.peek(meaning.main, key).is_some_and(|field| field.value == "0");
+    if meaning.kind == "MAC_STATUS" && (off("enforcing") || off("enabled")) {
+        event.severity_id = event.severity_id.max(MEDIUM);
     }
     true
 }

@@ -227,7 +227,12 @@ impl<'a> Records<'a> {
             kind => kinds::name(kind).unwrap_or(kind),
         };
         let from = self.fields.len();
-        self.words(body, 0);
+        // `ausearch --interpret` writes a title as text without quotes, up to the end of the line.
+        let title = body.strip_prefix("proctitle=").filter(|title| !title.starts_with('"') && title.contains(' '));
+        match title.filter(|_| kind == "PROCTITLE") {
+            Some(title) => self.push("proctitle", Cow::Borrowed(title), true),
+            None => self.words(body, 0),
+        }
         self.words(enriched, 1);
         self.records.push(Record { kind, body, from, to: self.fields.len() });
     }
@@ -246,6 +251,11 @@ impl<'a> Records<'a> {
                 rest = after;
                 continue;
             };
+            // `ausearch --interpret` and the enriched half: `saddr={ saddr_fam=inet laddr=192.0.2.1 lport=443 }`.
+            if value.starts_with("{ ") {
+                rest = value;
+                continue;
+            }
             if let Some(inner) = value.strip_prefix('\'').filter(|_| depth == 0) {
                 let (inside, after) = inner.rsplit_once('\'').unwrap_or((inner, ""));
                 self.words(inside, 1);
@@ -407,7 +417,7 @@ mod tests {
             "pid=9 uid=0 acct=root exe=/usr/sbin/crond hostname=? addr=192.0.2.1 terminal=(none) res=success UID=root";
         assert_eq!(shown(text)[0].1, fields.split(' ').collect::<Vec<_>>());
         let text = "type=SOCKADDR msg=audit(1.002:3): saddr=10\u{1d}SADDR={ saddr_fam=inet laddr=192.0.2.1 lport=53 }";
-        assert_eq!(shown(text)[0].1, ["saddr=10", "SADDR={", "saddr_fam=inet", "laddr=192.0.2.1", "lport=53"]);
+        assert_eq!(shown(text)[0].1, ["saddr=10", "saddr_fam=inet", "laddr=192.0.2.1", "lport=53"]);
         let text = "type=SYSCALL msg=audit(1.002:3): subj==a key=(null)ARCH=x86_64 SYSCALL=read";
         assert_eq!(shown(text)[0].1, ["subj==a", "key=(null)", "ARCH=x86_64", "SYSCALL=read"]);
         let open = "type=SERVICE_START msg=audit(1.002:3): pid=1 msg='unit=a res=success";

@@ -107,8 +107,8 @@ pub(super) fn push<'a>(records: &mut Records<'a>, record: usize, role: &Role, ev
 /// The user and session of a record that names no process: the login id stands for the user.
 fn person<'a>(records: &mut Records<'a>, record: usize, event: &mut Event<'a>) {
     let user = records.take(record, "uid").or_else(|| records.take(record, "auid"));
-    if let Some(uid) = user {
-        event.push(Attribute::ActorUserUid, uid);
+    if let Some(user) = user {
+        event.push(id_or_name(&user, Attribute::ActorUserUid, Attribute::ActorUserName), user);
     }
     if let Some(session) = records.take(record, "ses") {
         event.push(Attribute::ActorSessionUid, session);
@@ -118,10 +118,19 @@ fn person<'a>(records: &mut Records<'a>, record: usize, event: &mut Event<'a>) {
 /// The user that the process runs as.
 fn user<'a>(records: &mut Records<'a>, record: usize, role: &Role, event: &mut Event<'a>) {
     let Some(uid) = records.take(record, "uid") else { return };
-    event.push(role.user_uid, uid);
+    let place = id_or_name(&uid, role.user_uid, role.user_name);
+    event.push(place, uid);
+    if place == role.user_name {
+        return;
+    }
     if let Some(name) = records.take_text(record, "UID").filter(|name| !name.starts_with("unknown(")) {
         event.push(role.user_name, name);
     }
+}
+
+/// Where an id goes: `ausearch --interpret` writes the name in its place.
+pub(super) fn id_or_name(text: &str, id: Attribute, name: Attribute) -> Attribute {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { id } else { name }
 }
 
 /// A number where OCSF has a place for it; too large a one stays where it is.

@@ -11,7 +11,7 @@ const X86_64: &str = "c000003e";
 const I386: &str = "40000003";
 const AARCH64: &str = "c00000b7";
 
-/// The name of a system call, by the architecture and number of its record.
+/// The name of a system call, by the architecture and number of its record; `ausearch --interpret` writes the name already.
 pub(super) fn name(arch: &str, number: &str) -> Option<&'static str> {
     let table: &LazyLock<Vec<&str>> = match arch {
         X86_64 | "x86_64" => &X86_64_NAMES,
@@ -19,6 +19,9 @@ pub(super) fn name(arch: &str, number: &str) -> Option<&'static str> {
         AARCH64 | "aarch64" => &AARCH64_NAMES,
         _ => &NO_NAMES,
     };
+    if number.starts_with(|c: char| c.is_ascii_lowercase() || c == '_') {
+        return table.iter().chain(SHARED_NAMES.iter()).find(|name| **name == number).copied();
+    }
     // A 32-bit ABI on x86_64 (x32) marks its numbers with this bit.
     let number = number.parse::<usize>().ok()? & !0x4000_0000;
     let name = match number.checked_sub(SHARED_FROM) {

@@ -334,6 +334,43 @@ fn what_ausearch_shows_is_read_in_the_hosts_time() {
 }
 
 #[test]
+fn what_ausearch_interprets_is_read_as_what_the_kernel_wrote() {
+    let head = "msg=audit(03/16/2026 10:00:00.123:8) :";
+    let event = normalized(&format!(
+        "type=SYSCALL {head} arch=x86_64 syscall=execve success=yes exit=0 a0=0x55 ppid=5 pid=9 auid=bob uid=root gid=root \
+         euid=root tty=pts0 ses=3 comm=cat exe=/usr/bin/cat key=exec"
+    ));
+    assert_eq!((&event["type_uid"], &event["process"]["user"]["name"]), (&json!(100_701), &json!("root")));
+    assert_eq!(event["unmapped"]["SYSCALL"], "execve");
+    let event = normalized(&format!("type=PROCTITLE {head} proctitle=cat /etc/shadow"));
+    assert_eq!(event["process"]["cmd_line"], "cat /etc/shadow");
+    let event = normalized(&format!("type=SOCKADDR {head} saddr={{ saddr_fam=inet laddr=192.0.2.7 lport=443 }}"));
+    assert_eq!(event["dst_endpoint"], json!({"ip": "192.0.2.7", "port": 443}));
+    assert!(event["unmapped"].get("saddr").is_none());
+}
+
+#[test]
+fn a_command_of_nobody_is_valid_too() {
+    let event = normalized("type=USER_CMD msg=audit(1773651600.123:8): msg='cwd=\"/\" cmd=6C73 res=success'");
+    assert_eq!((&event["type_uid"], &event["actor"]["app_name"]), (&json!(100_701), &json!("audit")));
+}
+
+#[test]
+fn who_is_locked_is_read_and_a_policy_that_is_switched_off_weighs() {
+    let locked = "type=RESP_ACCT_LOCK msg=audit(1773651600.123:8): pid=1 uid=0 auid=4294967295 ses=4294967295 \
+                  msg='pam_faillock uid=1000  exe=\"/usr/sbin/sshd\" hostname=192.0.2.7 addr=192.0.2.7 terminal=ssh res=success'";
+    let event = normalized(locked);
+    assert_eq!((&event["type_uid"], &event["user"]["uid"]), (&json!(300_109), &json!("1000")));
+    assert_eq!(event["src_endpoint"]["ip"], "192.0.2.7");
+    for (enforcing, severity) in [("0", 3), ("1", 2)] {
+        let event = normalized(&format!(
+            "type=MAC_STATUS msg=audit(1773651600.123:8): enforcing={enforcing} old_enforcing=1 auid=1000 ses=3 enabled=1 res=1"
+        ));
+        assert_eq!(event["severity_id"], severity, "{enforcing}");
+    }
+}
+
+#[test]
 fn records_that_journald_hands_to_syslog_are_audit_events() {
     let event = normalized(
         r#"Mar 16 10:00:00 h audit[9]: USER_LOGIN pid=9 uid=0 auid=1000 ses=3 msg='op=login id=1000 exe="/usr/sbin/sshd" hostname=? addr=192.0.2.1 terminal=ssh res=success'"#,

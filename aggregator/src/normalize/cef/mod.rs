@@ -9,16 +9,19 @@ mod syntax;
 
 use std::borrow::Cow;
 
+use super::endpoint::Address;
 use super::fields::{Fields, Leaf};
 use super::outcome::{self, Control};
 use super::text::{cut, head, number, word};
-use super::{Context, http_fields, transport};
+use super::{Context, http_fields, syslog, transport};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 use syntax::{Header, cef_extension, cef_header, leef_extension, leef_header};
 
 /// Where the header may begin: behind a time and a host at most.
 const LEAD_MAX: usize = 128;
+/// The longer of the marks, with the space that may follow it.
+const MARK_MAX: usize = "LEEF: ".len();
 
 /// Whether the mark stands near the beginning, or a header without it.
 pub(super) fn looks(text: &str) -> bool {
@@ -64,7 +67,15 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     }
     label(&mut fields);
     event.push(Attribute::MetadataLogFormat, if dialect == Dialect::Cef { "cef" } else { "leef" });
-    apply(header, &mut fields, context, event);
+    let stamp =
+        text.len().checked_sub(rest.len()).and_then(|at| text.get(..at)).filter(|before| before.len() > MARK_MAX);
+    let stamp = stamp.and_then(|before| syslog::lead(before, context, event));
+    if !TIMES.iter().any(|key| fields.push_time(event, key, context.reference))
+        && let Some(stamp) = stamp
+    {
+        stamp.apply(event);
+    }
+    apply(header, &mut fields, event);
     fields.finish(event);
     true
 }
@@ -101,14 +112,14 @@ const SOURCES: &[(&str, &str)] = &[
 ];
 const DESTINATIONS: &[(&str, &str)] =
     &[("dst", "dpt"), ("dst", "dstPort"), ("c6a3", "dpt"), ("dhost", "dpt"), ("destinationAddress", "destinationPort")];
-const TIMES: [&str; 8] = ["rt", "devTime", "end", "start", "deviceReceiptTime", "eventTime", "art", "UNIFIutcTime"];
+const TIMES: [&str; 9] =
+    ["rt", "devTime", "end", "start", "deviceReceiptTime", "eventTime", "FTNTFGTeventtime", "art", "UNIFIutcTime"];
 
-fn apply<'a>(header: Header<'a>, fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+fn apply<'a>(header: Header<'a>, fields: &mut Fields<'a>, event: &mut Event<'a>) {
     if header.vendor == "Incapsula" {
         renamed(fields);
     }
     let weight = severity(header.severity.as_deref().or_else(|| fields.peek("sev")));
-    let _ = TIMES.iter().any(|key| fields.push_time(event, key, context.reference));
     event.class = class(&header, fields, weight);
     event.severity_id = weight;
     let uid = fields.text("externalId");
@@ -182,7 +193,9 @@ const LOGONS: [&str; 13] = [
     "logoff",
     "logout",
 ];
-const FINDINGS: [&str; 20] = [
+const FINDINGS: [&str; 22] = [
+    "suspected",
+    "callback",
     "worm",
     "quarantine",
     "command and control",
@@ -207,7 +220,7 @@ const FINDINGS: [&str; 20] = [
 
 fn class(header: &Header<'_>, fields: &Fields<'_>, weight: u8) -> Class {
     let any = |keys: &[(&str, &str)]| {
-        let end = |key: &str| fields.peek(key).is_some_and(|text| super::endpoint::Address::parse(text).is_some());
+        let end = |key: &str| fields.peek(key).is_some_and(|text| Address::parse(text).is_some());
         keys.iter().any(|(key, _)| end(key))
     };
     let ends = any(SOURCES) || any(DESTINATIONS);
@@ -221,16 +234,26 @@ fn class(header: &Header<'_>, fields: &Fields<'_>, weight: u8) -> Class {
         return Class::DetectionFinding;
     }
     let request = fields.peek("request").is_some_and(|url| url.contains('/'));
-    if ends && request && fields.has("requestMethod") {
+    let whole = fields.peek("request").is_some_and(|url| url.contains("://"));
+    if ends && request && (fields.has("requestMethod") || whole) {
         return Class::HttpActivity;
     }
     if ends { Class::NetworkActivity } else { Class::BaseEvent }
 }
 
-/// What happened between two ends, or a logon.
-fn activity<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+/// Both ends, with their names and ports.
+fn ends<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     let _ = SOURCES.iter().any(|(host, port)| fields.push_source(event, host, port));
     let _ = DESTINATIONS.iter().any(|(host, port)| fields.push_destination(event, host, port));
+    for (ip, name, key) in [
+        (Attribute::SrcEndpointIp, Attribute::SrcEndpointHostname, "shost"),
+        (Attribute::DstEndpointIp, Attribute::DstEndpointHostname, "dhost"),
+    ] {
+        let is_name = fields.peek(key).is_some_and(|text| matches!(Address::parse(text), Some(Address::Name(_))));
+        if is_name && event.value(ip).is_some() {
+            fields.push(event, name, key);
+        }
+    }
     for port in ["spt", "srcPort"] {
         let portless = event.value(Attribute::SrcEndpointPort).is_none() && fields.is_port(port);
         if portless && event.value(Attribute::SrcEndpointIp).is_some() {
@@ -243,6 +266,11 @@ fn activity<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
             fields.push(event, Attribute::DstEndpointPort, port);
         }
     }
+}
+
+/// What happened between two ends, or a logon.
+fn activity<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    ends(fields, event);
     let protocol = fields.peek("proto").map(str::to_owned);
     if transport::push(event, protocol.as_deref()) {
         fields.take("proto");
@@ -424,7 +452,9 @@ fn outcome_of<'a>(header: &Header<'a>, fields: &mut Fields<'a>, event: &mut Even
         fields.peek("outcome").or_else(|| fields.peek("categoryOutcome")).unwrap_or_default().to_ascii_lowercase();
     let said = match said.as_str() {
         "" if event.class == Class::Authentication => {
-            let bad = named(header, fields, &["fail", "denied", "invalid", "locked"]);
+            const BAD: [&str; 4] = ["fail", "denied", "invalid", "locked"];
+            let reason = fields.peek("reason").unwrap_or_default().to_ascii_lowercase();
+            let bad = named(header, fields, &BAD) || BAD.iter().any(|word| reason.contains(word));
             let good = named(header, fields, &["succe", "logged on", "logged in"]);
             (if bad {
                 "fail"
@@ -488,8 +518,23 @@ mod tests {
 
     #[test]
     fn times_name_their_zone_and_vendors_their_own_keys() {
-        let event = normalized("CEF:0|V|P|1|id|n|1|src=192.0.2.7 rt=Mar 16 2026 10:00:00 GMT+01:00");
-        assert_eq!(event["time"], 1_773_651_600_000_i64);
+        for line in [
+            "CEF:0|V|P|1|id|n|1|src=192.0.2.7 rt=Mar 16 2026 10:00:00 GMT+01:00",
+            "CEF:0|V|P|1|id|n|1|src=192.0.2.7 rt=16 March 2026 10:00:00",
+            "<134>Mar 16 10:00:00 fw CEF:0|V|P|1|id|n|1|src=192.0.2.7",
+            "<134>1 2026-03-16T09:00:00Z fw app - - - CEF:0|V|P|1|id|n|1|src=192.0.2.7",
+            "Mar 16 10:00:00 fw LEEF:1.0|V|P|1|id|src=192.0.2.7",
+        ] {
+            assert_eq!(normalized(line)["time"], 1_773_651_600_000_i64, "{line}");
+        }
+        let event =
+            normalized("<134>Mar 16 10:00:00 fw CEF:0|V|P|1|7|Logon|7|suser=ann src=192.0.2.7 reason=Invalid PIN");
+        assert_eq!((&event["status_id"], &event["unmapped"]["hostname"]), (&2.into(), &"fw".into()));
+        let event = normalized(
+            "CEF:0|V|P|1|id|n|1|src=192.0.2.7 shost=pc dst=198.51.100.9 dhost=a.example request=https://a.example/b",
+        );
+        assert_eq!((&event["class_uid"], &event["dst_endpoint"]["hostname"]), (&4002.into(), &"a.example".into()));
+        assert_eq!(event["src_endpoint"]["hostname"], "pc");
         let event = normalized(
             "CEF:0|Incapsula|SIEM|1|1|Normal|0|src=192.0.2.7 cpt=5 sip=198.51.100.9 spt=443 request=\"a.example/x\" requestMethod=GET act=REQ_BLOCKED_ACL",
         );

@@ -345,7 +345,7 @@ fn audited<'a>(rest: &'a str, event: &mut Event<'a>) -> bool {
                     host: Some(Cow::Borrowed(host)),
                     port: None,
                     database: Some(Cow::Borrowed(database)),
-                    text: Cow::Borrowed(object.trim_matches('\'')),
+                    text: Cow::Borrowed(quoted(object)),
                 },
                 "mysql",
                 event,
@@ -361,6 +361,11 @@ fn audited<'a>(rest: &'a str, event: &mut Event<'a>) -> bool {
         event.push(Attribute::StatusCode, code);
     }
     true
+}
+
+/// What stands between the first quote and the last, which are no part of the statement.
+fn quoted(text: &str) -> &str {
+    text.strip_prefix('\'').map_or(text, |inner| inner.strip_suffix('\'').unwrap_or(inner))
 }
 
 #[cfg(test)]
@@ -399,6 +404,8 @@ mod tests {
         assert_eq!(event["type_uid"], 600_501);
         assert_eq!(event["query_info"]["query_string"], "SELECT 1");
         assert_eq!(event["database"]["name"], "shop");
+        let event = normalized(r"20260316 10:00:00,db1,ann,192.0.2.7,7,9,QUERY,shop,'SELECT a FROM b WHERE c=\'d\'',0");
+        assert_eq!(event["query_info"]["query_string"], r"SELECT a FROM b WHERE c=\'d\'");
         let event = normalized("20260316 10:00:00,db1,ann,192.0.2.7,7,0,FAILED_CONNECT,,,1045");
         assert_eq!((event["class_uid"].as_u64(), event["status_id"].as_u64()), (Some(3002), Some(2)));
         let event =

@@ -293,7 +293,10 @@ fn response<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     if let Some(size) = SIZES.into_iter().find(|key| fields.leaf(key).and_then(Leaf::as_number).is_some()) {
         fields.push(event, Attribute::HttpResponseBodyLength, size);
     }
+    // Envoy's is whole milliseconds, and nobody else names its flags.
+    let envoys = fields.has("response_flags");
     let latency = LATENCIES.into_iter().find_map(|(key, unit)| {
+        let unit = if envoys && key == "duration" { 1.0 } else { unit };
         let count: f64 = fields.leaf(key)?.as_text()?.parse().ok()?;
         #[expect(clippy::cast_possible_truncation, reason = "bounded on the next line to what i32 holds")]
         let ms = (count * unit).round().clamp(0.0, 2e9) as i64;
@@ -323,6 +326,14 @@ mod tests {
         assert_eq!(event["http_request"]["user_agent"], "curl/8");
         assert_eq!(event["http_response"], serde_json::json!({"code": 401, "latency": 3, "body_length": 12}));
         assert_eq!(event["status_id"], 2);
+    }
+
+    #[test]
+    fn envoys_duration_is_in_milliseconds() {
+        let event = normalized(
+            r#"{"method":"GET","path":"/h","protocol":"HTTP/1.1","response_code":200,"response_flags":"-","duration":9,"authority":"a:8000","downstream_remote_address":"192.0.2.7:4652","start_time":"2026-03-16T09:00:01.123Z"}"#,
+        );
+        assert_eq!(event["http_response"]["latency"], 9);
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! An object that is none of the kinds that we know: the keys that many programs share have their meaning.
 //!
-//! In: fields. Out: a base event with time, level, message and correlation id; the first key of each that stands there.
+//! In: fields. Out: time, level, message and correlation id, the first key of each that stands there; where a level and a
+//! message stand there the class that logfmt's lines have, else a base event.
 
 use std::borrow::Cow;
 
-use super::super::Context;
 use super::super::fields::{Fields, Leaf};
-use super::super::text::level;
+use super::super::remark::spoken;
+use super::super::text::{level, severity_of};
+use super::super::{Context, logon_pairs};
 use crate::event::Event;
 use crate::schema::Attribute;
 
@@ -35,6 +37,25 @@ pub(in super::super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>
     let _ = CORRELATIONS.iter().any(|key| fields.push(event, Attribute::MetadataCorrelationUid, key));
 }
 
+/// Keys that name the program's part that speaks.
+const PARTS: [&str; 9] =
+    ["app", "service", "program", "logger", "logger_name", "loggerName", "component", "module", "name"];
+
+/// Takes an object of no kind: a logon (3002) where its message says so, a warning or an error of the program (6008), a report
+/// (6002) where the program or its part is named beside a level.
+pub(super) fn parse_any<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    let logon = logon_pairs::parse(fields, event);
+    let weight = event.severity_id;
+    parse(fields, context, event);
+    if logon {
+        event.severity_id = event.severity_id.max(weight);
+    } else if event.value(Attribute::MetadataLogLevel).is_some() && event.value(Attribute::Message).is_some() {
+        let part = PARTS.iter().find_map(|key| fields.text(key));
+        let reason = ["error", "err"].iter().find_map(|key| fields.text(key));
+        spoken(part, reason, event);
+    }
+}
+
 /// The time, of the first key that holds one.
 pub(super) fn push_time<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
     let _ = TIMES.iter().any(|key| fields.push_time(event, key, context.reference));
@@ -42,6 +63,13 @@ pub(super) fn push_time<'a>(fields: &mut Fields<'a>, context: &Context<'a>, even
 
 /// The level and the severity that it stands for.
 pub(super) fn push_level<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    // GELF writes the severities of syslog.
+    let gelf = fields.has("short_message").then(|| fields.leaf("level").and_then(Leaf::as_number)).flatten();
+    if let Some(severity) = gelf.and_then(|level| u8::try_from(level).ok()).filter(|level| *level < 8) {
+        event.severity_id = severity_of(severity);
+        fields.push(event, Attribute::MetadataLogLevel, "level");
+        return;
+    }
     for key in LEVELS {
         let Some((word, severity)) = fields.leaf(key).and_then(severity) else { continue };
         event.severity_id = severity;
@@ -91,7 +119,7 @@ mod tests {
         let event = normalized(
             r#"{"ts":"2026-03-16T09:30:00.5Z","level":"error","msg":"it \"broke\"\n\u00e9\ud83d\ude00","trace_id":"abc","http":{"status":500,"ok":false},"tags":["a",{"b":1}],"pi":3.5,"big":18446744073709551615,"none":null}"#,
         );
-        assert_eq!(event["class_uid"], 0);
+        assert_eq!(event["class_uid"], 6008);
         assert_eq!(event["time"], 1_773_653_400_500_i64);
         assert_eq!(event["severity_id"], 3);
         assert_eq!(event["message"], "it \"broke\"\n\u{e9}\u{1f600}");
@@ -104,6 +132,23 @@ mod tests {
                 "big": "18446744073709551615"
             })
         );
+    }
+
+    #[test]
+    fn what_a_program_says_has_the_class_that_it_has_as_pairs() {
+        for (line, kind) in [
+            (r#"{"level":"info","logger":"tls.obtain","msg":"obtained"}"#, 600_299),
+            (r#"{"level":"info","msg":"obtained"}"#, 0),
+            (r#"{"level":"warn","msg":"x","err":"y"}"#, 600_801),
+            (r#"{"version":"1.1","host":"h","short_message":"x","level":3}"#, 600_801),
+            (r#"{"msg":"x","name":"y"}"#, 0),
+            (
+                r#"{"level":"error","msg":"Unsuccessful 1FA authentication attempt by user 'ann'","remote_ip":"192.0.2.7"}"#,
+                300_201,
+            ),
+        ] {
+            assert_eq!(normalized(line)["type_uid"], kind, "{line}");
+        }
     }
 
     #[test]

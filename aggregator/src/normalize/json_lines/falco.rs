@@ -93,7 +93,16 @@ fn evidence<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
             (&["output_fields.fd.sip", "output_fields.fd.rip"], "output_fields.fd.sport"),
         ],
     );
-    if fields.peek("output_fields.container.id").is_some_and(|id| id != "host" && id != "<NA>") {
+    // A container alone is no evidence.
+    let found = [
+        Attribute::EvidencesUserName,
+        Attribute::EvidencesProcessPid,
+        Attribute::EvidencesFileName,
+        Attribute::EvidencesSrcEndpointIp,
+        Attribute::EvidencesDstEndpointIp,
+    ];
+    let found = found.into_iter().any(|attribute| event.value(attribute).is_some());
+    if found && fields.peek("output_fields.container.id").is_some_and(|id| id != "host" && id != "<NA>") {
         fields.push_all(
             event,
             &[

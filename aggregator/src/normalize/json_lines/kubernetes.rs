@@ -41,6 +41,13 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         event.push(Attribute::SrcEndpointIp, source);
         event.push(Attribute::ApiServiceName, "kube-apiserver");
     }
+    // What is listed or watched has no name of its own: the collection is what was asked for.
+    if !fields.push(event, Attribute::ResourcesName, "objectRef.name")
+        && event.class == Class::ApiActivity
+        && let Some(kind) = fields.peek("objectRef.resource").map(str::to_owned)
+    {
+        event.push(Attribute::ResourcesName, kind);
+    }
     fields.push_all(
         event,
         &[
@@ -48,7 +55,6 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
             (Attribute::ActorUserUid, "user.uid"),
             (Attribute::ApiOperation, "verb"),
             (Attribute::HttpRequestUserAgent, "userAgent"),
-            (Attribute::ResourcesName, "objectRef.name"),
             (Attribute::ResourcesType, "objectRef.resource"),
             (Attribute::ResourcesNamespace, "objectRef.namespace"),
         ],
@@ -81,5 +87,9 @@ mod tests {
         assert_eq!(event["src_endpoint"]["ip"], "192.0.2.7");
         assert_eq!(event["resources"][0]["name"], "p");
         assert_eq!(event["time"], 1_773_651_600_500_i64);
+        let event = normalized(
+            r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"57a8","stage":"ResponseComplete","requestURI":"/api/v1/pods","verb":"list","user":{"username":"ann"},"sourceIPs":["192.0.2.7"],"objectRef":{"resource":"pods","namespace":"foo"},"responseStatus":{"code":200}}"#,
+        );
+        assert_eq!(event["resources"], serde_json::json!([{"name": "pods", "type": "pods", "namespace": "foo"}]));
     }
 }

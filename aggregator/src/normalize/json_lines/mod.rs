@@ -1,8 +1,8 @@
 //! JSON lines: one object a line, as programs write them for machines.
 //!
 //! In: `{"time":…,"level":…,"msg":…, …}`, also behind `@cee:` (the mark of lumberjack and rsyslog). Out: the event of the
-//! first of [`KINDS`] that a few keys show it to be; of any other object a base event: the keys that many programs share
-//! are its time, level, message and correlation id. Everything else stands in `unmapped` with dotted keys.
+//! first of [`KINDS`] that a few keys show it to be; of any other object the keys that many programs share are its time,
+//! level, message and correlation id. Everything else stands in `unmapped` with dotted keys.
 
 mod access;
 mod bare;
@@ -21,6 +21,7 @@ mod postgresql;
 mod sudo;
 mod vault;
 mod wazuh;
+mod windows;
 
 pub(super) use access::{looks as is_request, parse as push_request};
 pub(super) use bare::parse as push_bare;
@@ -44,12 +45,13 @@ struct Kind {
 }
 
 /// The first that the keys look like has the object.
-static KINDS: [Kind; 22] = [
+static KINDS: [Kind; 23] = [
     Kind { name: "suricata_eve", looks: eve::looks, parse: eve::parse },
     Kind { name: "zeek_json", looks: zeek::looks_json, parse: zeek::parse_json },
     Kind { name: "docker_json", looks: container::looks, parse: container::parse },
     Kind { name: "docker_events", looks: container::looks_event, parse: container::parse_event },
     Kind { name: "ocsf", looks: ocsf::looks, parse: ocsf::parse },
+    Kind { name: "windows_json", looks: windows::looks, parse: windows::parse },
     Kind { name: "ecs", looks: ecs::looks, parse: ecs::parse },
     Kind { name: "falco", looks: falco::looks, parse: falco::parse },
     Kind { name: "wazuh", looks: wazuh::looks, parse: wazuh::parse },
@@ -66,7 +68,7 @@ static KINDS: [Kind; 22] = [
     Kind { name: "postgresql_json", looks: postgresql::looks, parse: postgresql::parse },
     Kind { name: "sudo_json", looks: sudo::looks, parse: sudo::parse },
     Kind { name: "http_json", looks: access::looks, parse: access::parse },
-    Kind { name: "json", looks: |_| true, parse: bare::parse },
+    Kind { name: "json", looks: |_| true, parse: bare::parse_any },
 ];
 
 /// Whether a line can be an object.

@@ -3,10 +3,13 @@
 //! In: one row (`name`, `action`, `columns`), or a batch (`diffResults`, `snapshot`). Out: what rows of its event tables say:
 //! processes (1007), sockets (4001), files (1001), logons (3002); of its other tables: packages that came and went (6002), ports
 //! that are listened on (4001), else evidence (5040) of a process, session, user, group, job, service, module or file. A row of
-//! none of these, and a batch, is inventory of the host (5001) with its columns. Source: osquery, `docs/wiki/deployment/logging.md`, `specs/`.
+//! none of these, and a batch, is inventory of the host (5001) with its columns. The status log is its own (6002, 6008). Source: osquery, `docs/wiki/deployment/logging.md`, `specs/`.
+
+use std::borrow::Cow;
 
 use super::super::fields::Fields;
 use super::super::outcome::{failure, success};
+use super::super::remark::spoken;
 use super::super::text::{base_name, cut, word};
 use super::super::{Context, transport};
 use crate::event::Event;
@@ -18,15 +21,36 @@ const COLLECT: u8 = 2;
 /// Whether it is a result.
 pub(super) fn looks(fields: &Fields<'_>) -> bool {
     let kind = fields.has("action") && (fields.has("columns") || fields.has("snapshot"));
-    fields.has("name")
-        && (kind || fields.has("diffResults"))
-        && (fields.has("hostIdentifier") || fields.has("unixTime"))
+    is_status(fields)
+        || fields.has("name")
+            && (kind || fields.has("diffResults"))
+            && (fields.has("hostIdentifier") || fields.has("unixTime"))
+}
+
+/// Whether it is a line of the status log, which is glog's in JSON.
+fn is_status(fields: &Fields<'_>) -> bool {
+    fields.has("hostIdentifier") && fields.has("filename") && fields.has("line") && fields.has("message")
+}
+
+/// What osquery says of itself: a report (6002), from a warning on an error (6008).
+fn status<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    event.severity_id = match fields.peek("severity") {
+        Some("1") => 2,
+        Some("2") => 3,
+        Some("3") => 6,
+        _ => 1,
+    };
+    spoken(Some(Cow::Borrowed("osquery")), None, event);
+    fields.push(event, Attribute::Message, "message");
 }
 
 /// Takes what the row says.
 pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
     event.push(Attribute::MetadataLogProvider, "osquery");
     let _ = ["columns.time", "unixTime"].into_iter().any(|key| fields.push_time(event, key, context.reference));
+    if is_status(fields) {
+        return status(fields, event);
+    }
     let query = fields.text("name").unwrap_or_default();
     let action = fields.peek("action").unwrap_or("snapshot").to_owned();
     event.push(Attribute::Message, format!("{query} {action}"));
@@ -335,5 +359,15 @@ mod tests {
         let event = line("pack_x", r#""name":"kernel","version":"5""#);
         let version = event["unmapped"]["columns"]["version"].as_str();
         assert_eq!((event["type_uid"].as_u64(), version), (Some(500_102), Some("5")));
+    }
+
+    #[test]
+    fn what_osquery_says_of_itself_is_a_report_or_an_error() {
+        for (severity, kind) in [("0", 600_299), ("2", 600_801)] {
+            let event = normalized(&format!(
+                r#"{{"hostIdentifier":"h","unixTime":"1773651600","severity":"{severity}","filename":"s.cpp","line":"8","message":"m"}}"#
+            ));
+            assert_eq!((event["type_uid"].as_i64(), event["time"].as_i64()), (Some(kind), Some(1_773_651_600_000)));
+        }
     }
 }

@@ -51,8 +51,14 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         }
         event.push(Attribute::ApiServiceName, "vault");
     }
-    fields.push_source(event, "request.remote_address", "request.remote_port");
-    if event.class == Class::ApiActivity {
+    let from = fields.push_source(event, "request.remote_address", "request.remote_port");
+    // What Vault asks of itself comes from nobody.
+    if event.class == Class::ApiActivity && !(from && event.value(Attribute::ActorUserName).is_some()) {
+        event.class = Class::BaseEvent;
+        event.activity_id = 0;
+        event.fields.retain(|field| Class::BaseEvent.carries(field.attribute));
+        event.unmap("operation", operation);
+    } else if event.class == Class::ApiActivity {
         event.push(Attribute::ApiOperation, operation);
         event.push_at(Attribute::ResourcesName, 0, path.clone());
     }

@@ -1,11 +1,13 @@
 //! Package managers' own logs: what was installed, updated and removed (6002), with version and version before.
 //!
-//! In: lines of dpkg.log, apt's history.log and term.log, yum.log, dnf.log and dnf.rpm.log, pacman.log, zypper's history. Out: one
+//! In: lines of dpkg.log, apt's history.log and term.log, yum.log, dnf.log and dnf.rpm.log, pacman.log, zypper's history; PackageKit, rpm's plugin and pkg in syslog. Out: one
 //! event a line; a line that names many packages has the first as its application and all of them in `unmapped.packages`.
 
 pub(super) mod apt;
 pub(super) mod dpkg;
+pub(super) mod kit;
 pub(super) mod pacman;
+pub(super) mod pkg;
 pub(super) mod rpm;
 pub(super) mod zypper;
 

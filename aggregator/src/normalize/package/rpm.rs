@@ -137,7 +137,8 @@ fn called_back<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
 
 /// Reads a message of yum or dnf in syslog.
 pub(in super::super) fn parse_message<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
-    changed(message.trim_end(), "yum", event)
+    let message = message.trim_end();
+    changed(message, "yum", event) || remark("yum", message, event)
 }
 
 fn changed<'a>(message: &'a str, manager: &'static str, event: &mut Event<'a>) -> bool {
@@ -148,7 +149,7 @@ fn changed<'a>(message: &'a str, manager: &'static str, event: &mut Event<'a>) -
 }
 
 /// `[EPOCH:]NAME-[EPOCH:]VERSION-RELEASE.ARCH` as name, version with release, architecture; old yums write the name alone.
-fn split(package: &str) -> (&str, &str, &str) {
+pub(super) fn split(package: &str) -> (&str, &str, &str) {
     const ARCHITECTURES: [&str; 12] = [
         "x86_64", "noarch", "i686", "i586", "i386", "aarch64", "ppc64le", "ppc64", "s390x", "armv7hl", "src", "riscv64",
     ];

@@ -12,6 +12,7 @@ use super::super::remark::{life, remark};
 use super::super::syslog::Header;
 use super::super::text::{base_name, between, cut, head, level, number, port, word};
 use super::super::{Context, attempt, timestamp};
+use super::daemon;
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -73,9 +74,17 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         "dnsmasq-dhcp" => dnsmasq(message),
         "systemd-networkd" => networkd(message),
         "dnsmasq-script" => script(message),
-        _ => isc(message).or_else(|| six(message)).or_else(|| client(message)).or_else(|| udhcp(message)),
+        _ => isc(message, program == "dhclient")
+            .or_else(|| six(message))
+            .or_else(|| client(message))
+            .or_else(|| udhcp(message)),
     };
-    let Some(lease) = lease else { return program != "systemd-networkd" && remark(program, message, event) };
+    let Some(lease) = lease else {
+        return match program {
+            "systemd-networkd" => daemon::parse(message, header, event),
+            _ => remark(program, message, event),
+        };
+    };
     if lease.server.is_none() && matches!(program, "dhcpd" | "dhcpd3" | "dnsmasq-dhcp" | "dnsmasq-script" | "udhcpd") {
         push_destination(event, header.this_host(), None);
     }
@@ -148,7 +157,8 @@ fn activity(name: &str) -> Option<u8> {
 }
 
 /// `DHCPREQUEST for A (S) from MAC (NAME) via eth0: reason`, `DHCPOFFER on A to MAC (NAME) via 192.0.2.1`, `DHCPRELEASE of A from MAC via eth0 (found)`.
-fn isc(message: &str) -> Option<Lease<'_>> {
+/// What a client says itself names the server behind `from` and `to`: `DHCPREQUEST for A on eth0 to S port 67`, `DHCPACK from S`.
+fn isc(message: &str, is_client: bool) -> Option<Lease<'_>> {
     let (name, rest) = word(message);
     let activity = activity(name)?;
     let (head, detail) = match cut(rest, " via ") {
@@ -163,7 +173,9 @@ fn isc(message: &str) -> Option<Lease<'_>> {
                 if let Some(found) = mac(word) {
                     lease.mac = lease.mac.or(Some(found));
                 } else if let Some(found) = address(word) {
-                    if before == "from" && lease.address.is_some() {
+                    // A client names the server that it asks, or that offers, grants or denies: `DHCPNAK from S`.
+                    let from_server = lease.address.is_some() || matches!(activity, 2 | 5 | 6);
+                    if (is_client && matches!(before, "from" | "to")) || (before == "from" && from_server) {
                         lease.server = Some(found)
                     } else {
                         lease.address = lease.address.or(Some(found))
@@ -506,6 +518,23 @@ mod tests {
             "Mar 16 10:00:00 gw dhcpd[9]: DHCPDISCOVER from 00:11:22:33:44:55 via 192.0.2.254: network a: no free leases",
         );
         assert_eq!((&event["relay"]["ip"], &event["status_id"]), (&json!("192.0.2.254"), &json!(2)));
+    }
+
+    #[test]
+    fn what_a_client_says_names_the_server() {
+        for (said, client, server) in [
+            ("DHCPDISCOVER on eth0 to 255.255.255.255 port 67 interval 3", json!(null), "255.255.255.255"),
+            ("DHCPREQUEST for 192.0.2.9 on eth0 to 192.0.2.1 port 67", json!("192.0.2.9"), "192.0.2.1"),
+            ("DHCPACK from 192.0.2.1", json!(null), "192.0.2.1"),
+            ("DHCPACK of 192.0.2.9 from 192.0.2.1", json!("192.0.2.9"), "192.0.2.1"),
+        ] {
+            let event = normalized(&format!("Mar 16 10:00:00 h dhclient[7]: {said}"));
+            assert_eq!(
+                (&event["src_endpoint"]["ip"], &event["dst_endpoint"]["ip"]),
+                (&client, &json!(server)),
+                "{said}"
+            );
+        }
     }
 
     #[test]

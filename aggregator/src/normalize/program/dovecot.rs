@@ -124,7 +124,7 @@ fn said<'a>(name: &'a str, detail: &'a str, text: &'a str, event: &mut Event<'a>
         "master" => lifecycle(text.strip_prefix("Dovecot v").unwrap_or(text), event),
         "lmtp" | "lda" | "deliver" | "lib-lda" => delivery(name, detail, text, event),
         _ => match name.strip_suffix("-login") {
-            Some(protocol) => login(protocol, text, event),
+            Some(protocol) => attempt(|text, protocol, event| login(protocol, text, event), text, &protocol, event),
             None => {
                 matches!(name, "imap" | "pop3" | "managesieve" | "submission" | "imap-hibernate")
                     && session(name, detail, text, event)
@@ -171,8 +171,10 @@ fn login<'a>(protocol: &'a str, text: &'a str, event: &mut Event<'a>) -> bool {
     let fields = ["user=<", "method=", "rip="].iter().filter_map(|mark| text.find(mark)).min();
     let Some((reason, fields)) = fields.and_then(|at| text.split_at_checked(at)) else { return false };
     let reason = reason.trim_end_matches([':', ' ']);
-    let (user, logged_in) =
-        (value(fields, "user="), reason.starts_with("Login") && !reason.starts_with("Login aborted"));
+    let user = value(fields, "user=");
+    // Dovecot 2.4 says `Logged in`.
+    let logged_in =
+        reason.starts_with("Logged in") || (reason.starts_with("Login") && !reason.starts_with("Login aborted"));
     let attempted = logged_in
         || user.is_some_and(|user| !user.is_empty())
         || cut(reason, "auth failed").is_some()
@@ -310,6 +312,11 @@ mod tests {
         for (line, user, status) in [
             (
                 "Mar 16 10:00:00 mx dovecot: imap-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.1, lip=198.51.100.1, mpid=3, TLS, session=<s1>",
+                "bob",
+                1,
+            ),
+            (
+                "Mar 16 10:00:00 mx dovecot: imap-login: Logged in: user=<bob>, method=PLAIN, rip=192.0.2.1, lip=198.51.100.1, TLS",
                 "bob",
                 1,
             ),

@@ -68,8 +68,14 @@ fn succeeded<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -
     let public = how.starts_with("Pubkey") || how.starts_with("pubkey");
     logon(unquoted(user), if public { "publickey" } else { "password" }, Some(peer), header, event);
     if let Some(key) = key {
-        event.unmap("key_type", word(key).0);
-        event.unmap("key_fingerprint", key.rsplit(' ').next().unwrap_or(key));
+        // `ssh-rsa key SHA256:…`, of old `key sha1!! aa:bb:…`, `key md5 aa:bb:…`.
+        match key.strip_prefix("key ") {
+            Some(print) => event.unmap("key_fingerprint", print),
+            None => {
+                event.unmap("key_type", word(key).0);
+                event.unmap("key_fingerprint", key.rsplit(' ').next().unwrap_or(key));
+            }
+        }
     }
     success(event);
     true
@@ -109,10 +115,12 @@ fn failed<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> b
     }
     if let Some((fails, rest)) = message.strip_prefix("Exit before auth").and_then(|rest| cut(rest, ": ")) {
         let Some((_, who)) = cut(rest, "Max auth tries reached - user ") else { return false };
-        let Some((user, peer)) = from(who) else { return false };
+        // Since 2020.79 the peer stands before the reason: `Exit before auth from <192.0.2.1:5>: (user 'bob', 10 fails): …`.
+        let early = fails.strip_prefix(" from <").and_then(peer);
+        let Some((user, peer)) = from(who).or_else(|| Some((who, early?))) else { return false };
         logon(unquoted(user), "", Some(peer), header, event);
         failure(event, "Max auth tries reached");
-        if let Some(count) = between(fails, ", ", " fails").and_then(|(count, _)| number(count)) {
+        if let Some(count) = between(message, "', ", " fails").and_then(|(count, _)| number(count)) {
             event.push(Attribute::Count, count);
         }
         return true;
@@ -206,6 +214,12 @@ mod tests {
             ("Max auth tries reached - user 'bob' from 192.0.2.1:5", "bob", 2),
             ("Login attempt for nonexistent user 'bob' from 192.0.2.1:5", "bob", 2),
             ("Exit before auth (user 'bob', 10 fails): Max auth tries reached - user 'bob' from 192.0.2.1:5", "bob", 2),
+            (
+                "Exit before auth from <192.0.2.1:5>: (user 'bob', 10 fails): Max auth tries reached - user 'bob'",
+                "bob",
+                2,
+            ),
+            ("Pubkey auth succeeded for 'bob' with key sha1!! aa:bb from 192.0.2.1:5", "bob", 1),
         ] {
             let event = dropbear(message);
             assert_eq!(event["type_uid"], 300_201, "{message}");

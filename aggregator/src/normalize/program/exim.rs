@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
 /// What only lines of Exim hold.
-const MARKS: [&str; 14] = [
+const MARKS: [&str; 17] = [
     " authenticator failed for ",
     " <= ",
     " => ",
@@ -29,6 +29,9 @@ const MARKS: [&str; 14] = [
     "no host name found for IP address ",
     "no IP address found for host ",
     "no MAIL in SMTP connection from ",
+    "TLS error on connection ",
+    "SMTP command timeout ",
+    "unexpected disconnection ",
 ];
 
 /// Whether a line may be of one of its files.
@@ -105,7 +108,17 @@ fn peer(text: &str) -> Option<(&str, Option<i64>)> {
 
 fn push_peer<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     let Some((address, port)) = peer(text) else { return false };
+    if let Some(name) = named(text) {
+        event.push(Attribute::SrcEndpointHostname, name);
+    }
     push_source(event, address, port)
+}
+
+/// The name that the peer's address leads to: `H=mail.example.com (helo) [A]`; without one the helo or the address follows.
+fn named(text: &str) -> Option<&str> {
+    let (_, rest) = cut(text, "H=").filter(|(before, _)| before.is_empty() || before.ends_with(' '))?;
+    let name = word(rest).0;
+    (!name.starts_with(['(', '[']) && name.contains('.')).then_some(name)
 }
 
 /// `login authenticator failed for host (helo) [A]:p I=[B]:q: 535 reason (set_id=bob)`.
@@ -164,7 +177,7 @@ fn rejected<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
         _ => return false,
     }
     controlled(event, Control::Rejected);
-    push_peer(rest, event)
+    push_peer(text, event)
 }
 
 /// Clients that misbehaved, and names that do not lead anywhere.
@@ -231,6 +244,9 @@ fn mail<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
                 event.push(Attribute::EmailProtocolName, protocol);
             }
             if let Some(login) = option(" A=") {
+                if let Some((_, user)) = login.split_once(':') {
+                    event.push(Attribute::ActorUserName, user);
+                }
                 event.unmap("authenticated_as", login);
             }
             if let Some((subject, _)) = between(rest, " T=\"", "\"") {
@@ -250,6 +266,9 @@ fn mail<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
             event.push(Attribute::EmailTo, to.trim_end_matches(':'));
             if let Some((address, port)) = cut(rest, " H=").and_then(|(_, host)| peer(host)) {
                 push_destination(event, address, port);
+                if let Some(name) = named(rest) {
+                    event.push(Attribute::DstEndpointHostname, name);
+                }
             }
             if matches!(arrow, "==" | "**") {
                 failure(event, cut(rest, ": ").map_or(rest, |(_, reason)| reason));
@@ -284,7 +303,19 @@ mod tests {
             (
                 "1rABCD-000abc-1x => b@example.org R=dnslookup T=remote_smtp H=mx.example [192.0.2.1]:25",
                 400_901,
-                "/dst_endpoint/ip",
+                "/dst_endpoint",
+                json!({"ip": "192.0.2.1", "hostname": "mx.example", "port": 25}),
+            ),
+            (
+                "1rABCD-000abc-1x <= a@example.com H=h.example (helo) [192.0.2.1]:5 P=esmtpsa A=login:ann S=123",
+                400_902,
+                "/actor/user/name",
+                json!("ann"),
+            ),
+            (
+                "TLS error on connection from h.example [192.0.2.1]:5 (SSL_accept): error:1",
+                400_104,
+                "/src_endpoint/ip",
                 json!("192.0.2.1"),
             ),
             ("1rABCD-000abc-1x ** b@example.org: Unrouteable address", 400_901, "/status_id", json!(2)),

@@ -5,7 +5,7 @@
 //! Behind a syslog header the time inside is when the connection was accepted; alone it is the event's. Source: HAProxy 2.9
 //! configuration manual §8.2.
 
-use super::super::combined::{push_code, push_request};
+use super::super::combined::{parse_message, push_code, push_request};
 use super::super::endpoint::{push_destination, push_source};
 use super::super::outcome::{failure, success};
 use super::super::remark::remark;
@@ -51,11 +51,17 @@ pub(crate) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut E
 
 /// Reads a message of syslog.
 pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
-    if let Some(stamp) = traffic(message, header.context.reference, event) {
-        event.push(Attribute::StartTime, stamp.time.as_ms());
-        return true;
-    }
-    attempt(|message, (), event| connected(message, event), message, &(), event) || own(message, event)
+    let found = |message: &'a str, reference: &Reference, event: &mut Event<'a>| {
+        let stamp = traffic(message, *reference, event);
+        if let Some(stamp) = &stamp {
+            event.push(Attribute::StartTime, stamp.time.as_ms());
+        }
+        stamp.is_some()
+    };
+    attempt(found, message, &header.context.reference, event)
+        || attempt(parse_message, message, header, event)
+        || attempt(|message, (), event| connected(message, event), message, &(), event)
+        || own(message, event)
 }
 
 /// `[WARNING]  (9) : text`, `[WARNING] 074/100000 (9) : text`: the level and the text.
@@ -98,6 +104,13 @@ fn traffic<'a>(text: &'a str, reference: Reference, event: &mut Event<'a>) -> Op
     }
     let (target, rest) = word(rest);
     let (backend, server) = target.split_once('/')?;
+    if let Some(verdict) = refused(rest) {
+        event.class = Class::NetworkActivity;
+        event.activity_id = 4;
+        event.unmap("frontend", frontend.trim_end_matches('~'));
+        failure(event, verdict);
+        return client(peer, event).then_some(stamp);
+    }
     // Custom formats put a word between them, mostly the host that was asked.
     let (first, behind) = word(rest);
     let (between, (timers, rest)) = if timed(first) { ("", (first, behind)) } else { (first, word(behind)) };
@@ -119,6 +132,23 @@ fn traffic<'a>(text: &'a str, reference: Reference, event: &mut Event<'a>) -> Op
     event.unmap("backend", backend);
     event.unmap("timers", timers);
     Some(stamp)
+}
+
+/// What a connection, its handshake and its certificates failed with, where no request came: `[-1/-1/-1/-1/10 ]
+/// 0/A000000000000152/10/0/0 NAME/VERSION/CIPHER`, as `option httpslog` and the manual's `error-log-format` write it.
+fn refused(text: &str) -> Option<&str> {
+    if text.ends_with('"') {
+        return None;
+    }
+    let (first, rest) = word(text);
+    let (second, tail) = word(rest);
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_hexdigit());
+    let verdict = |text: &str| text.split('/').count() == 5 && text.split('/').all(digits);
+    let secured = |text: &str| !text.contains(' ') && text.split('/').count() == 3;
+    if verdict(first) && secured(rest) {
+        return Some(first);
+    }
+    (timed(first) && verdict(second) && secured(tail)).then_some(second)
 }
 
 /// Whether a word is the three to five timers.
@@ -289,6 +319,21 @@ mod tests {
         for (message, kind, status) in [
             ("192.0.2.1:58444 [16/Mar/2026:10:00:00.439] fnt bck/srv1 0/0/5007 212 -- 0/0/0/0/3 0/0", 400_102, 1),
             ("192.0.2.1:58444 [16/Mar/2026:10:00:00.439] fnt/1: SSL handshake failure", 400_104, 2),
+            (
+                "192.0.2.1:58444 [16/Mar/2026:10:00:00.439] fnt~ fnt/<NOSRV> -1/-1/-1/-1/10 0/A000000000000152/10/0/0 -/-/-",
+                400_104,
+                2,
+            ),
+            (
+                "192.0.2.1:58444 [16/Mar/2026:10:00:00.439] fnt~ 1/1 30/14094416/0/0/0 example.com/TLSv1.2/(NONE)",
+                400_104,
+                2,
+            ),
+            (
+                r#"192.0.2.1 - - [16/Mar/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 12 "" "" 41222 123 "f" "b" "s" 0"#,
+                400_203,
+                1,
+            ),
             (
                 r#"192.0.2.1:58430 [16/Mar/2026:10:00:00.608] main main/<NOSRV> -1/-1/-1/-1/0 400 248 - - PR-- 0/0/0/0/0 0/0 "<BADREQ>""#,
                 400_299,

@@ -197,7 +197,7 @@ fn lifecycle<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
 /// What else they say of themselves: `rsyslogd's groupid changed to 104`, `action 'x' suspended`, `-- MARK --`, `Log
 /// statistics; …`.
 fn inside<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
-    const MARKS: [(&str, &str); 11] = [
+    const MARKS: [(&str, &str); 15] = [
         ("-- MARK --", "Mark"),
         ("Log statistics", "Statistics"),
         ("ASL Sender Statistics", "Statistics"),
@@ -209,10 +209,15 @@ fn inside<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         ("suspended", "Forwarding"),
         ("resumed", "Forwarding"),
         ("Syslog connection ", "Forwarding"),
+        ("cannot connect to ", "Forwarding"),
+        ("Audit daemon is low on disk space", "Disk Space"),
+        ("Audit daemon has no space left", "Disk Space"),
+        ("The audit daemon is now ", "State Change"),
     ];
     let Some((_, word)) = MARKS.iter().find(|(mark, _)| message.contains(mark)) else { return false };
     log(Log::Other, word, event);
-    if message.contains("suspended") || message.contains("broken") || message.contains("failed") {
+    const FAILS: [&str; 6] = ["cannot connect", "suspended", "broken", "failed", "no space left", "low on disk space"];
+    if FAILS.iter().any(|mark| message.contains(mark)) {
         failure(event, message);
     } else {
         event.push(Attribute::StatusDetail, message);
@@ -234,6 +239,8 @@ mod tests {
             ),
             (r#"rsyslogd: [origin software="rsyslogd" swVersion="8.33.1" x-pid="7" x-info="x"] start"#, 6),
             (r#"rsyslogd: [origin software="rsyslogd" swVersion="8.33.1" x-pid="7"] exiting on signal 15."#, 7),
+            ("rsyslogd: cannot connect to 192.0.2.9:514: Connection refused [v8.2302.0]", 99),
+            ("auditd[9]: Audit daemon is low on disk space for logging", 99),
             ("rsyslogd: imjournal: 12 messages lost due to rate-limiting", 99),
             ("systemd-journald[9]: Journal started", 6),
             ("systemd-journald[9]: Deleted archived journal /var/log/journal/a/b.journal (8.0M).", 2),

@@ -3,15 +3,21 @@
 //! Source: `logind-session.c`, `logind-dbus.c`, `logind-button.c` of systemd; elogind.
 
 use super::super::outcome::{failure, success};
+use super::super::remark::remark;
 use super::super::syslog::Header;
 use super::super::text::{between, cut, unquoted, word};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
-/// `New session 12 of user root.`, `New session '12' of user 'root' with class 'user' and type 'tty'.`, `Removed session 12.`
-/// (which names no user: `user.name` is empty), `Session 12 logged out. Waiting for processes to exit.`
+/// Reads a message of systemd-logind.
 pub(super) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
     let message = message.trim_end().trim_end_matches('.');
+    session(message, event) || remark("systemd-logind", message, event)
+}
+
+/// `New session 12 of user root.`, `New session '12' of user 'root' with class 'user' and type 'tty'.`, `Removed session 12.`
+/// (which names no user: `user.name` is empty), `Session 12 logged out. Waiting for processes to exit.`
+fn session<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     let (activity, session, user) = if let Some(rest) = message.strip_prefix("New session ") {
         let Some((session, rest)) = cut(rest, " of user ") else { return false };
         let user = between(rest, "'", "'").map_or_else(|| word(rest).0, |(user, _)| user);
@@ -95,6 +101,6 @@ mod tests {
         assert_eq!(event["session"]["uid"], "12");
         let event = normalized("Mar 16 10:00:00 h systemd-logind[9]: System is rebooting.");
         assert_eq!(event["type_uid"], 600_205);
-        assert_eq!(normalized("Mar 16 10:00:00 h systemd-logind[9]: New seat seat0.")["class_uid"], 0);
+        assert_eq!(normalized("Mar 16 10:00:00 h systemd-logind[9]: New seat seat0.")["type_uid"], 600_299);
     }
 }

@@ -4,32 +4,43 @@
 //! knows stays a base event with its program, process and time.
 
 mod account;
+mod ansible;
+mod charon;
 mod cron;
+mod daemon;
 mod dbus;
 mod dhcp;
 mod dns;
 mod doas;
 mod dovecot;
 mod dropbear;
+mod entrance;
 mod exim;
+mod filterlog;
 mod ftp;
 mod haproxy;
+mod junos;
+mod kerberos;
 mod kernel;
+mod ldap;
 mod log_service;
 mod login;
 mod logind;
 mod openvpn;
 mod pam;
+mod podman;
 mod polkit;
 mod postfix;
 mod remote;
 mod run;
+mod samba;
 mod sendmail;
 mod sshd;
 mod su;
 mod sudo;
 mod systemd;
 mod vsftpd;
+mod watcher;
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -37,7 +48,7 @@ use std::sync::LazyLock;
 use super::database::mysql;
 use super::syslog::Header;
 use super::text::{base_name, cut, number};
-use super::{attempt, carried, combined, fail2ban, package, snort};
+use super::{attempt, carried, combined, fail2ban, package, snort, squid};
 pub(super) use dhcp::{kea_line, kea_looks};
 pub(super) use dns::bind::{looks as bind_looks, parse_line as bind_line};
 pub(super) use dns::unbound::{looks as unbound_looks, parse_line as unbound_line};
@@ -155,8 +166,12 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
     (&["snort", "suricata", "barnyard2"], snort::parse_message),
     (&["yum", "dnf", "yum-cron", "dnf-automatic", "packagekitd"], package::rpm::parse_message),
     (&["kernel", "vmunix"], kernel::parse),
+    (&["sandboxd"], kernel::parse_sandboxd),
     (&["audispd", "audisp-syslog", "auditd", "audit", "auditbeat"], kernel::audited),
     (&["pacman"], package::pacman::parse_message),
+    (&["pkg", "pkg-static"], package::pkg::parse_message),
+    (&["PackageKit"], package::kit::parse_message),
+    (&["RPM"], package::kit::parse_plugin),
     (&["nginx", "httpd", "apache", "apache2"], combined::parse_message),
     (
         &[
@@ -183,6 +198,11 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
     (&["proftpd"], ftp::proftpd),
     (&["pure-ftpd"], ftp::pureftpd),
     (&["openvpn"], openvpn::parse),
+    (&["charon", "charon-systemd", "charon-nm", "ipsec"], charon::parse),
+    (&["filterlog"], filterlog::parse),
+    (&["squid", "squid-1"], squid::parse_message),
+    (&["RT_FLOW", "RT_IDP", "RT_UTM", "RT_IDS"], junos::parse),
+    (&["pdns", "pdns_server", "pdns_recursor", "pdns-recursor"], dns::powerdns::parse),
     (&["haproxy"], haproxy::parse),
     (&["named"], dns::bind::parse),
     (&["dnsmasq"], dns::dnsmasq::parse),
@@ -203,6 +223,91 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
         dhcp::parse,
     ),
     (&["mysql-server_auditing"], mysql::parse_audited),
+    (&["krb5kdc", "kadmind"], kerberos::parse),
+    (&["slapd"], ldap::parse),
+    (&["podman"], podman::parse),
+    (&["smbd", "winbindd", "nmbd", "samba"], samba::parse),
+    (&["smbd_audit"], samba::parse_audit),
+    (&["radiusd", "freeradius"], entrance::parse_radius),
+    (&["xrdp-sesman"], entrance::parse_xrdp),
+    (&["webmin", "usermin"], entrance::parse_webmin),
+    (&["saslauthd"], entrance::parse_sasl),
+    (&["uhttpd"], entrance::parse_luci),
+    (&["nslcd"], entrance::parse_nslcd),
+    (&["krb5_child", "ldap_child"], entrance::parse_child),
+    (&["rpc.mountd", "mountd"], remote::parse_mountd),
+    (&["clamd", "clamonacc", "freshclam"], watcher::parse_clamav),
+    (&["rkhunter", "aide"], watcher::parse_checker),
+    (&["setroubleshoot"], watcher::parse_setroubleshoot),
+    (&["ossec", "wazuh"], watcher::parse_ossec),
+    (&["sshguard"], watcher::parse_sshguard),
+    (&["denyhosts"], watcher::parse_denyhosts),
+    (
+        &[
+            "NetworkManager",
+            "chronyd",
+            "ntpd",
+            "ntpdate",
+            "systemd-timesyncd",
+            "systemd-modules-load",
+            "systemd-oomd",
+            "systemd-resolved",
+            "systemd-udevd",
+            "systemd-fsck",
+            "systemd-tmpfiles",
+            "systemd-sysctl",
+            "systemd-hostnamed",
+            "systemd-timedated",
+            "systemd-machined",
+            "systemd-homed",
+            "systemd-cryptsetup",
+            "systemd-shutdown",
+            "systemd-sleep",
+            "unattended-upgrade",
+            "wpa_supplicant",
+            "hostapd",
+            "libvirtd",
+            "virtqemud",
+            "smartd",
+            "mdadm",
+            "snapd",
+            "cupsd",
+            "firewalld",
+            "agetty",
+            "sssd",
+            "sssd_be",
+            "automount",
+            "keepalived",
+            "Keepalived_vrrp",
+            "puppet-agent",
+            "cloud-init",
+            "com.apple.xpc.launchd",
+            "com.apple.launchd",
+            "vmtoolsd",
+            "qemu-ga",
+            "cockpit-ws",
+            "cockpit-tls",
+            "nscd",
+            "rtkit-daemon",
+            "udisksd",
+            "bluetoothd",
+            "avahi-daemon",
+            "multipathd",
+            "iscsid",
+            "irqbalance",
+            "ModemManager",
+            "gssproxy",
+            "oddjobd",
+            "tuned",
+            "upowerd",
+            "fwupd",
+            "rpc.statd",
+            "nm-dispatcher",
+            "augenrules",
+            "conmon",
+        ],
+        daemon::parse,
+    ),
     (&["kea-dhcp4", "kea-dhcp6", "kea"], dhcp::kea),
 ];
 
@@ -218,7 +323,7 @@ static PARSERS: LazyLock<Vec<Vec<(&'static str, Parser)>>> = LazyLock::new(|| {
 });
 
 /// How many places names are spread over: some more than there are names.
-const PLACES: usize = 256;
+const PLACES: usize = 512;
 
 /// Where a name stands: by its length and its ends, which tell most names apart. The names are ours: nobody can crowd a place.
 fn place(program: &str) -> usize {
@@ -255,6 +360,9 @@ fn own(program: &str) -> Option<Parser> {
     }
     if program.starts_with("ovpn-") || program.starts_with("openvpn") {
         return Some(openvpn::parse);
+    }
+    if program.starts_with("ansible-") {
+        return Some(ansible::parse);
     }
     parser(program).or_else(|| parser(base_name(program)))
 }

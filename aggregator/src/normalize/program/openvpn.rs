@@ -14,7 +14,8 @@ use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
 /// Words that only messages of OpenVPN hold: a line that has a time and nothing else before them is its own.
-const MARKS: [&str; 30] = [
+const MARKS: [&str; 31] = [
+    "AEAD Decrypt error: ",
     "OpenSSL: error",
     "TLS_ERROR: ",
     "OPTIONS IMPORT: ",
@@ -243,11 +244,17 @@ fn act<'a>(text: &'a str, event: &mut Event<'a>) {
     let says = |marks: &[&str]| marks.iter().any(|mark| cut(text, mark).is_some());
     if let Some((assigned, _)) = between(text, "Learn: ", " -> ") {
         event.activity_id = 1;
-        event.push(Attribute::TunnelInterfaceIp, assigned);
+        // A bridge learns hardware addresses.
+        if let Some(assigned) = endpoint::ip(assigned) {
+            event.push(Attribute::TunnelInterfaceIp, assigned);
+        }
         success(event);
     } else if let Some((_, assigned)) = cut(text, "pool returned IPv4=") {
         event.activity_id = 1;
-        event.push(Attribute::TunnelInterfaceIp, assigned.split([',', ' ']).next().unwrap_or(assigned));
+        let assigned = assigned.split([',', ' ']).next().unwrap_or(assigned);
+        if let Some(assigned) = endpoint::ip(assigned) {
+            event.push(Attribute::TunnelInterfaceIp, assigned);
+        }
         success(event);
     } else if says(&["Peer Connection Initiated", "connection established with", "Initial packet from"]) {
         event.activity_id = 1;

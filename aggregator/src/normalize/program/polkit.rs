@@ -3,20 +3,24 @@
 //! Source: `pkexec.c`, `polkitbackendinteractiveauthority.c`, `polkitagenthelper-pam.c`.
 
 use super::super::outcome::{failure, success};
+use super::super::remark::remark;
 use super::super::syslog::Header;
-use super::super::text::{between, cut, word};
+use super::super::text::{base_name, between, cut, word};
 use super::run::{Run, launched, refused};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
 /// Reads a message of polkitd, pkexec or the helper.
-pub(super) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
+pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     // Old versions write their process id before what they say.
     let message = match message.trim_end() {
         text if text.starts_with("polkitd(") => cut(text, "): ").map_or(text, |(_, rest)| rest),
         text => text,
     };
-    executed(message, event) || authenticated(message, event) || agent(message, event)
+    executed(message, event)
+        || authenticated(message, event)
+        || agent(message, event)
+        || (base_name(header.program) == "polkitd" && remark("polkitd", message, event))
 }
 
 /// `bob: Executing command [USER=root] [TTY=/dev/pts/0] [CWD=/home/bob] [COMMAND=/bin/ls]`,

@@ -7,8 +7,9 @@
 
 use super::super::endpoint::{ip, push_destination, push_source};
 use super::super::outcome::{Control, controlled, failure, success};
+use super::super::remark::remark;
 use super::super::syslog::Header;
-use super::super::text::{base_name, between, cut, number, unquoted, word};
+use super::super::text::{base_name, between, cut, number, port, unquoted, word};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -65,6 +66,32 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         || kerberos(message, header, event)
         || shell(message, header, event)
         || ftp(message, header, event)
+}
+
+/// Reads a message of rpc.mountd: `authenticated mount request from 192.0.2.1:900 for /srv (/srv)`, `refused mount request from a for
+/// /srv (/): not exported`.
+pub(super) fn parse_mountd<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let message = message.trim_end();
+    let (verdict, rest) = word(message);
+    let Some((from, path)) = cut(rest, "mount request from ").and_then(|(_, rest)| cut(rest, " for ")) else {
+        return remark("mountd", message, event);
+    };
+    let (host, number) = from.rsplit_once(':').filter(|_| ip(from).is_none()).unwrap_or((from, ""));
+    let refused = verdict != "authenticated";
+    if !connection(if refused { REFUSE } else { OPEN }, "nfs", Some(host), header, event) {
+        return false;
+    }
+    if let Some(port) = port(number) {
+        event.push(Attribute::SrcEndpointPort, port);
+    }
+    event.unmap("path", word(path).0);
+    if refused {
+        failure(event, cut(path, ": ").map_or(message, |(_, reason)| reason));
+        controlled(event, Control::Rejected);
+    } else {
+        success(event);
+    }
+    true
 }
 
 /// Sets class and ends; false where neither end is known.
@@ -246,6 +273,8 @@ mod tests {
             ("in.telnetd[9]: refused connect from a.example (192.0.2.1)", 5),
             ("ftpd[9]: connection from 192.0.2.1 (a.example) at Sat Jun 18 02:08:10 2005", 1),
             ("rshd[9]: Connection from 192.0.2.1 on illegal port", 5),
+            ("rpc.mountd[9]: authenticated mount request from 192.0.2.1:900 for /srv (/srv)", 1),
+            ("rpc.mountd[9]: refused mount request from 192.0.2.1 for /srv (/): not exported", 5),
         ] {
             let event = normalized(&format!("Mar 16 10:00:00 h {message}"));
             assert_eq!(event["type_uid"], 400_100 + activity, "{message}");

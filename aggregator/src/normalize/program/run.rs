@@ -33,7 +33,9 @@ pub(super) struct Run<'a> {
 pub(super) fn launched<'a>(run: &Run<'a>, event: &mut Event<'a>) {
     event.class = Class::ProcessActivity;
     event.activity_id = 1;
-    event.push(Attribute::ActorUserName, run.caller);
+    if !run.caller.is_empty() {
+        event.push(Attribute::ActorUserName, run.caller);
+    }
     event.push(Attribute::LaunchTypeId, EXEC);
     if known(run.terminal) {
         event.push(Attribute::ActorSessionTerminal, run.terminal);
@@ -54,8 +56,10 @@ pub(super) fn launched<'a>(run: &Run<'a>, event: &mut Event<'a>) {
     if known(run.directory) {
         event.push(Attribute::ProcessWorkingDirectory, run.directory);
     }
-    if !run.user.is_empty() {
-        event.push(Attribute::ProcessUserName, run.user);
+    // With a group alone (`sudo -g`) the command runs as its caller.
+    let user = if run.user.is_empty() && !run.group.is_empty() { run.caller } else { run.user };
+    if !user.is_empty() {
+        event.push(Attribute::ProcessUserName, user);
         if !run.group.is_empty() {
             event.push(Attribute::ProcessGroupName, run.group);
         }

@@ -32,7 +32,8 @@ pub(crate) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>)
         Some((id, rest)) if (8..=20).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric()) => (id, rest),
         _ => ("", message),
     };
-    let understood = auth(rest, event)
+    let understood = starttls(rest, event)
+        || auth(rest, event)
         || refused(rest, event)
         || from(rest, event)
         || to(rest, event)
@@ -53,6 +54,27 @@ fn email<'a>(event: &mut Event<'a>, activity: u8, direction: i64, from: &'a str)
     event.activity_id = activity;
     event.push(Attribute::EmailDirectionId, direction);
     event.push(Attribute::EmailFrom, from);
+}
+
+/// `STARTTLS=server, relay=host [A], version=TLSv1.3, verify=NO, cipher=C, bits=256/256`, `STARTTLS=client, …`.
+fn starttls<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    let Some(rest) = text.strip_prefix("STARTTLS=") else { return false };
+    let (Some(version), Some(address)) = (value(text, "version="), relay(text)) else { return false };
+    event.class = Class::NetworkActivity;
+    event.activity_id = 1;
+    event.push(Attribute::AppProtocolName, "smtp");
+    event.push(Attribute::TlsVersion, version);
+    if let Some(cipher) = value(text, "cipher=") {
+        event.push(Attribute::TlsCipher, cipher);
+    }
+    if let Some(verified) = value(text, "verify=") {
+        event.unmap("verify", verified);
+    }
+    success(event);
+    match rest.starts_with("client") {
+        true => push_destination(event, address, None),
+        false => push_source(event, address, None),
+    }
 }
 
 fn auth<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
@@ -219,6 +241,12 @@ mod tests {
                 300_201,
                 "/user/name",
                 json!("bob"),
+            ),
+            (
+                "STARTTLS=server, relay=h.example [192.0.2.1], version=TLSv1.3, verify=NO, cipher=C, bits=256/256",
+                400_101,
+                "/tls",
+                json!({"version": "TLSv1.3", "cipher": "C"}),
             ),
             (
                 "s1GNXHYB005133: h.example [192.0.2.1]: possible SMTP attack: command=AUTH, count=5",

@@ -5,6 +5,7 @@
 //! `main.c`, `manager.c` of systemd; `rc` and `initlog` of Red Hat's SysV scripts; upstart's `init`.
 
 use super::super::outcome::{failure, success};
+use super::super::remark::remark;
 use super::super::syslog::Header;
 use super::super::text::{base_name, between, cut, word};
 use crate::event::Event;
@@ -40,7 +41,11 @@ const KINDS: [&str; 11] = [
 /// Reads a message of systemd.
 pub(super) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
     let message = message.trim_end();
-    unit_state(message, event) || mount(message, event) || job(message, event) || manager(message, event)
+    unit_state(message, event)
+        || mount(message, event)
+        || job(message, event)
+        || manager(message, event)
+        || remark("systemd", message, event)
 }
 
 /// Reads a message of SysV's or upstart's init, and of shutdown.
@@ -185,8 +190,18 @@ fn unit_state<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         } else {
             "Notice"
         };
-        app(Life::Other, word, unit, event);
-        event.push(Attribute::StatusDetail, what);
+        if what.ends_with("killed by the OOM killer") {
+            app(Life::Other, "OOM Kill", unit, event);
+            failure(event, what);
+            // As what the kernel says of it.
+            event.severity_id = event.severity_id.max(4);
+        } else if what.contains("timed out") {
+            app(Life::Other, word, unit, event);
+            failure(event, what);
+        } else {
+            app(Life::Other, word, unit, event);
+            event.push(Attribute::StatusDetail, what);
+        }
     }
     true
 }
@@ -352,7 +367,7 @@ mod tests {
             normalized("Mar 16 10:00:00 h systemd[1]: a.service: Main process exited, code=exited, status=1/FAILURE");
         assert_eq!(event["status_code"], "1/FAILURE");
         let event = normalized("Mar 16 10:00:00 h systemd[1]: Detected virtualization kvm.");
-        assert_eq!(event["class_uid"], 0);
+        assert_eq!(event["type_uid"], 600_299);
     }
 
     #[test]

@@ -108,8 +108,10 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         {
             return true;
         }
-        let Some((tag, message)) = tag.filter(|(tag, _)| tag.pid.is_some() || (zoned && !tag.program.is_empty()))
-        else {
+        // What stands in brackets is a level or a part of a program.
+        let bracketed = rest.trim_start_matches(' ').starts_with('[');
+        let named = |tag: &Tag<'_>| tag.pid.is_some() || (zoned && !bracketed && !tag.program.is_empty());
+        let Some((tag, message)) = tag.filter(|(tag, _)| named(tag)) else {
             return false;
         };
         return finish(Some(stamp), &tag, message, "syslog", context, event);
@@ -246,6 +248,29 @@ fn versioned(text: &str) -> Option<&str> {
     let (version, rest) = text.split_once(' ')?;
     (version.len() <= 3 && version.as_bytes().first() != Some(&b'0')).then_some(())?;
     number(version).map(|_| rest)
+}
+
+/// What stands before a line of another format: `[<PRI>[1 ]]TIME HOST `. Facility, severity and a host that is not its own are
+/// set; the time is the caller's, who may know a better one.
+pub(super) fn lead<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> Option<Stamp<'a>> {
+    let text = counted(text);
+    let rest = match priority(text) {
+        Some((priority, rest)) => {
+            apply_priority(priority, event);
+            versioned(rest).unwrap_or(rest)
+        }
+        None => text,
+    };
+    let reference = context.reference;
+    let (stamp, rest) = timestamp::bsd(rest, reference)
+        .or_else(|| timestamp::year_first(rest, reference))
+        .or_else(|| timestamp::iso(rest, reference))?;
+    let (stamp, rest) = universal(stamp, rest, reference);
+    let host = word(rest.trim_start_matches([' ', ':'])).0;
+    if !host.is_empty() && host != context.origin.hostname && !host.ends_with(':') {
+        event.unmap("hostname", host);
+    }
+    Some(stamp)
 }
 
 /// Whether a word is a facility and a severity: `Local7.Notice`.

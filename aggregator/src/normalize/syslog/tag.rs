@@ -127,10 +127,20 @@ fn spaced_tag(text: &str) -> Option<(Tag<'_>, &str)> {
 /// `program:`, `program[pid]:`, `program(module)[pid]:`, `[program]:`, `program[pid] (detail):`,
 /// `program[pid] <Level>:`, systemd's `(program)[pid]:` for what it is about to execute, gdm's `program][pid]:`.
 pub(super) fn program_tag(text: &str) -> Option<(Tag<'_>, &str)> {
+    // sssd's children: `[sssd[krb5_child[7]]]: `.
+    if let Some((program, rest)) = text.strip_prefix("[sssd[").and_then(|rest| rest.split_once('[')) {
+        let (pid, message) = cut(rest, "]]]: ").filter(|(pid, _)| number(pid).is_some())?;
+        let tag = Tag { program, pid: Some(pid), colon: true, ..Tag::default() };
+        return program.bytes().all(is_program).then_some((tag, message));
+    }
     if let Some((name, rest)) = text.strip_prefix('[').and_then(|rest| cut(rest, "]")) {
         let plain = !name.is_empty() && name.len() <= PROGRAM_LEN_MAX && name.bytes().all(is_program);
+        // rpm's plugin calls itself so: `[RPM][7]: `.
+        let process = rest.strip_prefix('[').and_then(|rest| cut(rest, "]:"));
+        let (pid, rest) =
+            process.filter(|(pid, _)| number(pid).is_some()).map_or((None, rest), |(pid, rest)| (Some(pid), rest));
         let rest = plain.then(|| rest.strip_prefix(':').unwrap_or(rest))?;
-        let tag = Tag { program: name, colon: true, ..Tag::default() };
+        let tag = Tag { program: name, pid, colon: true, ..Tag::default() };
         return rest.starts_with(' ').then_some((tag, rest.trim_start_matches(' ')));
     }
     if let Some((program, rest)) = text.strip_prefix('(').and_then(|rest| rest.split_once(")[")) {
@@ -157,6 +167,14 @@ pub(super) fn program_tag(text: &str) -> Option<(Tag<'_>, &str)> {
     if let Some((pid, after)) = rest.strip_prefix('[').and_then(|rest| cut_at(b']', rest)) {
         tag.pid = (!pid.is_empty() && pid.len() <= PROGRAM_LEN_MAX && !pid.as_bytes().contains(&b' ')).then_some(pid);
         rest = tag.pid.map(|_| after)?;
+        // krb5kdc writes the level behind it: `krb5kdc[7](info): `.
+        if let Some((level, after)) = rest.strip_prefix('(').and_then(|rest| cut(rest, "): ")) {
+            tag.level = level.bytes().all(|byte| byte.is_ascii_alphabetic()).then_some(level);
+            tag.colon = tag.level.is_some();
+            return tag.colon.then_some((tag, unspaced(after)));
+        }
+        // sssd's backends: `sssd[be[example.com]]: `.
+        rest = rest.strip_prefix(']').unwrap_or(rest);
     }
     if let Some(after) = rest.strip_prefix(':') {
         tag.colon = true;

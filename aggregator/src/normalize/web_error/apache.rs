@@ -34,6 +34,21 @@ const LIFE: [(&str, u8); 18] = [
     ("Attempting to restart", 5),
 ];
 
+/// What the server says of a request that it does not serve.
+const REFUSED: [&str; 11] = [
+    "client denied by server configuration",
+    "Invalid URI in request",
+    "Invalid method in request",
+    "File does not exist",
+    "script not found or unable to stat",
+    "' not found or unable to stat",
+    "request failed: ",
+    "Attempt to serve directory",
+    "Directory index forbidden",
+    "Cannot serve directory",
+    "Symbolic link not allowed",
+];
+
 /// Reads a line; false where it is not Apache's.
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
     let Some(rest) = text.strip_prefix('[') else { return false };
@@ -42,8 +57,11 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         Some((_, rest)) => timestamp::bsd(rest, context.reference),
         None => timestamp::iso(rest, context.reference),
     };
-    let Some((stamp, rest)) = found.and_then(|(stamp, rest)| Some((stamp, rest.strip_prefix("] [")?))) else {
-        return false;
+    let (stamp, rest) = match found.and_then(|(stamp, rest)| Some((stamp, rest.strip_prefix("] [")?))) {
+        Some((stamp, rest)) => (Some(stamp), rest),
+        // In syslog, whose header tells the time, the level begins the message.
+        None if context.wrappers > 0 && leveled(rest) => (None, rest),
+        None => return false,
     };
     // Others write a time and a word in brackets too.
     if text.as_bytes().get(5) == Some(&b'-') && !severity_named(rest) {
@@ -51,7 +69,9 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     }
     let Some((severity, mut rest)) = cut(rest, "] ") else { return false };
     let (module, severity) = severity.split_once(':').map_or((None, severity), |(module, level)| (Some(module), level));
-    stamp.apply(event);
+    if let Some(stamp) = stamp {
+        stamp.apply(event);
+    }
     said(severity, event);
     if let Some(module) = module.filter(|module| !module.is_empty()) {
         event.unmap("module", module);
@@ -75,7 +95,8 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     }
     let mut client = None;
     // ModSecurity says it twice.
-    while let Some((peer, after)) = rest.strip_prefix("[client ").and_then(|rest| cut(rest, "] ")) {
+    let peers = |rest: &'a str| rest.strip_prefix("[client ").or_else(|| rest.strip_prefix("[remote "));
+    while let Some((peer, after)) = peers(rest).and_then(|rest| cut(rest, "] ")) {
         // IPv6 stands bare, or in brackets before a port.
         client = client.or_else(|| Client::read(peer));
         rest = after;
@@ -94,6 +115,14 @@ fn severity_named(rest: &str) -> bool {
     cut(rest, "] ").and_then(|(said, _)| said.split_once(':')).is_some_and(|(_, word)| level(word).is_some())
 }
 
+/// Whether a level stands there, with its module or without, and behind it what only Apache writes.
+fn leveled(rest: &str) -> bool {
+    cut(rest, "] ").is_some_and(|(said, rest)| {
+        let own = ["[pid ", "[client ", "[remote ", "AH0"].iter().any(|mark| rest.starts_with(mark));
+        own && level(said.rsplit(':').next().unwrap_or(said)).is_some()
+    })
+}
+
 /// What the system said, or the place in the source, before the client: `(70014)End of file found: `, `mod_rewrite.c(470): `.
 fn system(rest: &str) -> Option<(&str, &str)> {
     if rest.starts_with('[') {
@@ -108,7 +137,12 @@ fn system(rest: &str) -> Option<(&str, &str)> {
 
 fn classified<'a>(text: &'a str, client: Option<Client<'a>>, event: &mut Event<'a>) {
     let (message, referrer) = cut(text, ", referer: ").map_or((text, None), |(text, referrer)| (text, Some(referrer)));
-    let code = message.split_once(": ").map_or("", |(code, _)| code);
+    // What the system said may stand before the code: (111)Connection refused: AH00957: …
+    let coded = match message.starts_with('(') {
+        true => cut(message, ": ").map_or(message, |(_, rest)| rest),
+        false => message,
+    };
+    let code = coded.split_once(": ").map_or("", |(code, _)| code);
     if code.strip_prefix("AH").is_some_and(|digits| number(digits).is_some()) {
         event.push(Attribute::MetadataEventCode, code);
     }
@@ -125,6 +159,9 @@ fn classified<'a>(text: &'a str, client: Option<Client<'a>>, event: &mut Event<'
         weighed("httpd", message, event);
     } else if let Some(activity) = stage.filter(|_| client.is_none() && event.severity_id < super::WARNING) {
         life("httpd", activity, event);
+    } else if client.is_some() && REFUSED.iter().any(|words| message.contains(words)) {
+        connection(5, event);
+        outcome::failure(event, message);
     } else if client.is_some() && message.contains(" handshake") {
         connection(4, event);
         outcome::failure(event, message);

@@ -126,6 +126,23 @@ mod tests {
     }
 
     #[test]
+    fn in_syslog_the_header_tells_the_time() {
+        for said in [
+            "[core:error] [pid 7] [client 192.0.2.9:5] AH00126: Invalid URI in request GET /../a HTTP/1.1",
+            "[authz_core:error] [pid 7:tid 8] [remote 192.0.2.9:5] AH01630: client denied by server configuration: /a",
+            "[error] [client 192.0.2.9] File does not exist: /a",
+        ] {
+            let event = normalized(&format!("Mar 16 10:00:00 h apache2[7]: {said}"));
+            assert_eq!((&event["type_uid"], &event["status_id"]), (&400_105.into(), &2.into()), "{said}");
+            assert_eq!(event["src_endpoint"]["ip"], "192.0.2.9", "{said}");
+            assert_eq!(event["time"], 1_773_651_600_000_i64, "{said}");
+        }
+        let event =
+            normalized("[Mon Mar 16 10:00:00 2026] [proxy:error] [pid 7] (111)Connection refused: AH00957: http: x");
+        assert_eq!(event["metadata"]["event_code"], "AH00957");
+    }
+
+    #[test]
     fn servers_that_begin_and_end_say_so() {
         for (line, kind) in [
             ("[Mon Mar 16 10:00:00 2026] [notice] jk2_init() Found child 7 in scoreboard slot 9", 600_203),

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use super::super::fields::{Fields, Leaf};
+use super::super::record::is_mac;
+use super::super::remark::report;
 use super::super::{Context, json, outcome, transport};
 use super::protocols;
 use crate::event::Event;
@@ -37,10 +39,41 @@ fn class(path: &str, fields: &Fields<'_>) -> Class {
             Class::Authentication
         }
         "notice" | "intel" | "signatures" => Class::DetectionFinding,
-        "x509" | "pe" | "ocsp" | "stats" | "capture_loss" | "reporter" | "packet_filter" | "cluster"
-        | "loaded_scripts" | "broker" | "telemetry" | "config" | "print" => Class::BaseEvent,
+        "x509" | "pe" | "ocsp" => Class::BaseEvent,
         _ => Class::NetworkActivity,
     }
+}
+
+/// Logs of what the sensor says of itself.
+const OWN: [&str; 10] = [
+    "stats",
+    "capture_loss",
+    "reporter",
+    "packet_filter",
+    "cluster",
+    "loaded_scripts",
+    "broker",
+    "telemetry",
+    "config",
+    "print",
+];
+
+/// A report of the sensor (6002), or its warning or error (6008).
+fn own<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    event.severity_id = match fields.peek("level") {
+        Some("Reporter::WARNING") => 2,
+        Some("Reporter::ERROR") => 3,
+        _ => 1,
+    };
+    if event.severity_id < 2 {
+        report("zeek", event);
+    } else {
+        event.class = Class::ApplicationError;
+        event.activity_id = 1;
+        event.push(Attribute::ActorAppName, "zeek");
+        outcome::failure(event, fields.peek("message").unwrap_or_default().to_owned());
+    }
+    fields.push(event, Attribute::Message, "message");
 }
 
 /// Takes what a line of the log at `path` says.
@@ -54,9 +87,14 @@ pub(super) fn parse<'a>(path: &str, fields: &mut Fields<'a>, context: &Context<'
     event.class = class;
     if class == Class::DetectionFinding {
         protocols::finding(path, fields, event);
+    } else if OWN.contains(&path) {
+        own(fields, event);
     } else if class != Class::BaseEvent {
         if !ends(path, fields, event) && class != Class::Authentication {
             event.class = Class::BaseEvent;
+            if path == "weird" {
+                report("zeek", event);
+            }
         } else {
             connection(fields, event);
             protocols::parse(path, fields, event);
@@ -81,7 +119,7 @@ fn ends<'a>(path: &str, fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool 
             let client = addresses.into_iter().any(|key| fields.push_source(event, key, "id.orig_p"));
             // A card alone is no endpoint.
             let client = client || fields.push_source(event, "host_name", "");
-            if client {
+            if client && fields.peek("mac").is_some_and(is_mac) {
                 fields.push(event, Attribute::SrcEndpointMac, "mac");
             }
             let server = fields.push_destination(event, "server_addr", "id.resp_p")

@@ -108,7 +108,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
 }
 
 /// Keys that only one log has: its path. The first line that holds decides.
-const MARKS: [(&str, &[&str]); 50] = [
+const MARKS: [(&str, &[&str]); 53] = [
     ("conn", &["conn_state"]),
     ("notice", &["note", "suppress_for"]),
     ("notice", &["note", "msg"]),
@@ -159,15 +159,29 @@ const MARKS: [(&str, &[&str]); 50] = [
     ("syslog", &["facility", "severity"]),
     ("radius", &["username", "result"]),
     ("quic", &["client_initial_dcid"]),
+    ("stats", &["peer", "pkts_proc"]),
+    ("capture_loss", &["ts_delta", "percent_lost"]),
+    ("reporter", &["level", "location"]),
+];
+
+/// Keys that show a record without ends to be Zeek's, beside its time.
+const ALONE: [[&str; 2]; 7] = [
+    ["uids", "msg_types"],
+    ["note", "suppress_for"],
+    ["fuid", "seen_bytes"],
+    ["software_type", "unparsed_version"],
+    ["peer", "pkts_proc"],
+    ["ts_delta", "percent_lost"],
+    ["name", "notice"],
 ];
 
 /// Whether it is a record of Zeek.
 pub(super) fn looks_json(fields: &Fields<'_>) -> bool {
     fields.has("id.orig_h") && fields.has("id.resp_h")
         || (fields.has("_path") && (fields.has("ts") || fields.has("_write_ts")))
-        || (fields.has("ts") && (fields.has("uids") && fields.has("msg_types") || fields.has("certificate.serial")))
-        || (fields.has("ts") && fields.has("note") && fields.has("suppress_for"))
-        || (fields.has("ts") && fields.has("fuid") && fields.has("seen_bytes"))
+        || (fields.has("ts")
+            && (fields.has("certificate.serial") || ALONE.iter().any(|keys| keys.iter().all(|key| fields.has(key)))))
+        || fields.peek("level").is_some_and(|level| level.starts_with("Reporter::"))
 }
 
 /// Takes what the record says.

@@ -46,3 +46,25 @@ fn headers_and_notices_are_read() {
     assert_eq!(event["finding_info"]["title"], "Scan::Port_Scan");
     assert_eq!(event["evidences"][0]["src_endpoint"]["ip"], "192.0.2.7");
 }
+
+#[test]
+fn what_the_sensor_says_of_itself_is_a_report_or_an_error() {
+    for (line, kind) in [
+        (r#"{"ts":1773651600.25,"peer":"zeek","mem":100,"pkts_proc":1,"bytes_recv":1}"#, 600_299),
+        (r#"{"ts":1773651600.25,"ts_delta":900.0,"peer":"zeek","gaps":0,"acks":9,"percent_lost":0.0}"#, 600_299),
+        (r#"{"ts":1773651600.25,"name":"bad_TCP_checksum","notice":false,"peer":"zeek"}"#, 600_299),
+        (r#"{"ts":1773651600.25,"level":"Reporter::INFO","message":"up","location":""}"#, 600_299),
+        (r#"{"ts":1773651600.25,"level":"Reporter::WARNING","message":"x","location":""}"#, 600_801),
+        (
+            r#"{"ts":1773651600.25,"host":"192.0.2.7","software_type":"SSH::SERVER","name":"OpenSSH","unparsed_version":"OpenSSH_9"}"#,
+            400_106,
+        ),
+    ] {
+        let event = normalized(line);
+        assert_eq!(
+            (&event["type_uid"], &event["metadata"]["log_format"]),
+            (&json!(kind), &json!("zeek_json")),
+            "{line}"
+        );
+    }
+}

@@ -18,9 +18,10 @@ use super::narrow::Narrow;
 use super::schema::{Layout, Slot};
 use super::texts::Texts;
 use super::uids::Uids;
+use crate::event::observables::{self, Observable};
 use crate::event::unmapped::{self, Entry};
 use crate::event::{Event, Field, Value};
-use crate::schema::Kind;
+use crate::schema::{Attribute, Kind};
 
 /// What a row holds besides text: its id, its numbers, a share of the bitmaps.
 const ROW_BYTES: usize = 64;
@@ -130,7 +131,13 @@ impl Rows {
                 strays.push(field);
             }
         }
-        self.bytes += cells.text_bytes + ROW_BYTES + VALUE_BYTES * (event.fields.len() + self.shared.len());
+        let mut told = 0;
+        observables::of(event).for_each(|observable| {
+            cells.observe(told, &observable);
+            told += 1;
+        });
+        self.bytes +=
+            cells.text_bytes + ROW_BYTES + VALUE_BYTES * (event.fields.len() + self.shared.len() + usize::from(told));
         if out_of_range || !strays.is_empty() || !event.unmapped.is_empty() {
             self.put_unmapped(row, event, &strays, out_of_range);
         }
@@ -234,6 +241,27 @@ impl Cells<'_> {
             }
             (Value::Bool(truth), Kind::Bool) => self.put_number(slot, field.index, i64::from(*truth)),
             (value, kind) => self.put_other(slot, field.index, fit(value, kind)),
+        }
+    }
+
+    /// Puts an observable into its three columns, which are those of one element. It repeats another field: nothing is lost
+    /// where the class has none.
+    #[inline(always)]
+    fn observe(&mut self, index: u16, observable: &Observable<'_>) {
+        let slot = |part: Attribute| self.slots.get(part as usize).copied().flatten();
+        let [Some(name), Some(type_id), Some(value)] = observables::PARTS.map(slot) else { return };
+        let list = name.list().and_then(|list| self.lists.get_mut(list));
+        let Some(at) = list.and_then(|list| list.element(self.row, index)) else { return };
+        let mut text = |slot: Slot, text: &str| {
+            if let Some(column) = self.columns.get_mut(slot.leaf()) {
+                column.push_text(at, text);
+            }
+            self.text_bytes += text.len();
+        };
+        text(name, observable.name);
+        text(value, observable.value);
+        if let Some(column) = self.columns.get_mut(type_id.leaf()) {
+            column.push_number(at, i64::from(observable.type_id));
         }
     }
 

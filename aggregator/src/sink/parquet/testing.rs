@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json, json};
 use shared::identity::{AgentId, ChainId, Epoch, EventId, Lane};
 use shared::time::Timestamp;
 
-use crate::event::{Event, Value};
+use crate::event::{Event, Field, Value, observables};
 use crate::schema::Class;
 
 /// 2026-03-16 09:30:00 UTC.
@@ -112,7 +112,8 @@ pub(super) fn expected(event: &Event<'_>) -> Json {
         "severity_id": event.severity_id,
         "metadata": { "uid": event.id.to_string() },
     });
-    for field in event.shared.iter().chain(&event.fields) {
+    let observables: Vec<Field<'_>> = observables::fields(event).collect();
+    for field in event.shared.iter().chain(&event.fields).chain(&observables) {
         let mut at = &mut out;
         for segment in field.attribute.path().split('.') {
             let name = segment.trim_end_matches("[]");

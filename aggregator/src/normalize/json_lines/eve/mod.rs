@@ -2,7 +2,7 @@
 //!
 //! In: fields with `event_type`. Out: `alert` a detection finding (2004), `flow`, `netflow`, `drop`, `anomaly` and every
 //! application protocol without a class of its own network activity (4001), the others the class of their protocol;
-//! `stats` and what has no addresses are base events. Source: Suricata 3 to 8, `output-json*.c`, `etc/schema.json`.
+//! `stats` and `engine` are reports of the sensor (6002); what else has no addresses is a base event. Source: Suricata 3 to 8, `output-json*.c`, `etc/schema.json`.
 
 mod alert;
 mod protocol;
@@ -13,6 +13,7 @@ pub(in super::super) use protocol::{push_ftp_code, push_ftp_command, push_rcode}
 use std::borrow::Cow;
 
 use super::super::fields::{Fields, Leaf};
+use super::super::remark::report;
 use super::super::transport as ip;
 use super::super::{Context, json};
 use crate::event::Event;
@@ -67,6 +68,7 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
     };
     if !ends && class != Class::DetectionFinding {
         event.class = Class::BaseEvent;
+        event.fields.retain(|field| Class::BaseEvent.carries(field.attribute));
     } else {
         let protocol = fields.text("proto");
         if !ip::push(event, protocol.as_deref())
@@ -77,6 +79,9 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         transport::push(fields, event, context.reference);
     }
     match event.class {
+        Class::BaseEvent if matches!(&*kind, "stats" | "engine") => {
+            report("suricata", event);
+        }
         Class::BaseEvent => {}
         Class::DetectionFinding => alert::parse(fields, event),
         _ => protocol::parse(&kind, fields, context.reference, event),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::super::super::fields::{Fields, Leaf};
 use super::super::super::outcome::{self, Control};
+use super::super::super::record::is_mac;
 use super::super::super::timestamp::Reference;
 use super::super::super::{fingerprints, http_fields, json};
 use crate::event::Event;
@@ -279,7 +280,11 @@ fn smtp<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     let mut recipients = 0;
     if let Some(list) = received {
         for recipient in json::elements(list).take(LISTED_MAX).filter_map(Leaf::into_text) {
-            event.push_at(Attribute::EmailTo, recipients, recipient);
+            let address = match recipient.strip_prefix('<').and_then(|inner| inner.strip_suffix('>')) {
+                Some(address) => Cow::Owned(address.to_owned()),
+                None => recipient,
+            };
+            event.push_at(Attribute::EmailTo, recipients, address);
             recipients += 1;
         }
     }
@@ -423,7 +428,7 @@ fn dhcp<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     if event.value(Attribute::SrcEndpointMac).is_none() {
         let client = !fields.is("dhcp.type", "reply");
         let mac = if client { Attribute::SrcEndpointMac } else { Attribute::DstEndpointMac };
-        if event.value(mac).is_none() {
+        if event.value(mac).is_none() && fields.peek("dhcp.client_mac").is_some_and(is_mac) {
             fields.push(event, mac, "dhcp.client_mac");
         }
     }
@@ -431,8 +436,11 @@ fn dhcp<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     if !fields.is("dhcp.relay_ip", "0.0.0.0") {
         fields.push(event, Attribute::RelayIp, "dhcp.relay_ip");
     }
-    if event.value(Attribute::SrcEndpointHostname).is_none() {
-        fields.push(event, Attribute::SrcEndpointHostname, "dhcp.hostname");
+    // The client's name, which a reply is sent to.
+    let replied = fields.is("dhcp.type", "reply");
+    let name = if replied { Attribute::DstEndpointHostname } else { Attribute::SrcEndpointHostname };
+    if event.value(name).is_none() {
+        fields.push(event, name, "dhcp.hostname");
     }
 }
 

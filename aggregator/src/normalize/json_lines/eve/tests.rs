@@ -99,7 +99,7 @@ fn each_protocol_has_its_class() {
     }
     let event =
         normalized(r#"{"timestamp":"2026-03-16T09:00:00.250000+0000","event_type":"stats","stats":{"uptime":5}}"#);
-    assert_eq!((event["class_uid"].as_u64(), event["unmapped"]["stats"]["uptime"].as_u64()), (Some(0), Some(5)));
+    assert_eq!((event["class_uid"].as_u64(), event["unmapped"]["stats"]["uptime"].as_u64()), (Some(6002), Some(5)));
 }
 
 #[test]

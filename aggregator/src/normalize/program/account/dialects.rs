@@ -82,8 +82,11 @@ fn adduser<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         return false;
     }
     let (kind, rest) = word(rest.strip_prefix("new ").unwrap_or(rest));
-    let Some((name, behind)) = between(rest, "`", "'") else { return false };
-    let member = between(behind, " group `", "'").filter(|_| !behind.contains("with group")).map(|(name, _)| name);
+    let Some((name, behind)) = between(rest, "`", "'").or_else(|| between(rest, "'", "'")) else { return false };
+    let member = between(behind, " group `", "'")
+        .or_else(|| between(behind, " group '", "'"))
+        .filter(|_| !behind.contains("with group"))
+        .map(|(name, _)| name);
     match (kind, member) {
         ("user", Some(member)) => {
             group(if removes { REMOVE_USER } else { ADD_USER }, member, event);
@@ -92,13 +95,13 @@ fn adduser<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         ("user", None) => {
             account(if removes { DELETE } else { CREATE }, name, event);
             if let Some((uid, _)) = between(behind, "(", ")").filter(|_| behind.starts_with(" (")) {
-                event.push(Attribute::UserUid, uid);
+                event.push(Attribute::UserUid, uid.strip_prefix("UID ").unwrap_or(uid));
             }
         }
         ("group", _) => {
             group(if removes { GROUP_DELETE } else { GROUP_CREATE }, name, event);
             if let Some((gid, _)) = between(behind, "(", ")").filter(|_| behind.starts_with(" (")) {
-                event.push(Attribute::GroupUid, gid);
+                event.push(Attribute::GroupUid, gid.strip_prefix("GID ").unwrap_or(gid));
             }
         }
         _ => return false,

@@ -175,6 +175,16 @@ fn changed<'a>(message: &'a str, program: &str, event: &mut Event<'a>) -> bool {
         };
         account(99, unquoted(name), event);
         event.push(Attribute::ActivityName, what);
+        let (before, to) = cut(rest, " to ").unwrap_or((rest, ""));
+        if let Some((_, from)) = cut(before, " from ") {
+            event.unmap("from", unquoted(from));
+        }
+        if !to.is_empty() {
+            event.unmap("to", unquoted(to));
+        }
+        if what == "Uid Change" && !to.is_empty() {
+            event.push(Attribute::UserUid, unquoted(to));
+        }
         success(event);
         return true;
     }
@@ -204,6 +214,17 @@ fn changed<'a>(message: &'a str, program: &str, event: &mut Event<'a>) -> bool {
     let Some(name) = name else { return false };
     group(99, unquoted(name), event);
     event.push(Attribute::ActivityName, "Group Change");
+    if program == "groupmod" {
+        // (group web/48, new gid: 49)
+        let inner = between(message, "(group ", ")").and_then(|(inner, _)| inner.split_once('/'));
+        let (id, new) = inner.map_or(("", ""), |(_, rest)| cut(rest, ", ").unwrap_or((rest, "")));
+        event.push(Attribute::GroupUid, id);
+        for (key, mark) in [("new_gid", "new gid: "), ("new_name", "new name: ")] {
+            if let Some((_, value)) = cut(new, mark) {
+                event.unmap(key, value.split(',').next().unwrap_or(value));
+            }
+        }
+    }
     if let Some(caller) = cut(message, " by ").map(|(_, rest)| word(rest).0) {
         event.push(Attribute::ActorUserName, unquoted(caller));
     }
@@ -278,6 +299,7 @@ mod tests {
             ("usermod[9]: unlock user 'bob' password", 12),
             ("usermod[9]: change user 'bob' password", 4),
             ("usermod[9]: change user 'bob' shell from '/bin/sh' to '/bin/bash'", 99),
+            ("usermod[9]: change user 'bob' UID from '1001' to '0'", 99),
             ("usermod[9]: change user name 'bob' to 'rob'", 99),
             ("passwd[9]: password for 'bob' changed by 'root'", 4),
             ("passwd[9]: password for 'bob' changed by 'bob'", 3),

@@ -74,7 +74,12 @@ fn said<'a>(rest: &'a str, client: Option<(&'a str, &'a str)>, header: &Header<'
     }
     let Some((before, answer)) = rest.rsplit_once(" is ") else { return false };
     let Some((origin, name)) = before.rsplit_once(' ') else { return false };
+    // The result of a validation that names nothing is told with the answer.
+    let validated = origin == "validation";
     if origin.len() > 64 || name.is_empty() || origin.contains(": ") || origin.ends_with(':') {
+        return false;
+    }
+    if validated && name == "result" {
         return false;
     }
     question(event, RESPONSE, name, "", "");
@@ -83,7 +88,11 @@ fn said<'a>(rest: &'a str, client: Option<(&'a str, &'a str)>, header: &Header<'
         Some((address, number)) => push_source(event, address, port(number)),
         None => push_destination(event, header.this_host(), None),
     };
-    answered(origin, answer, event);
+    match answer {
+        "SECURE" | "INSECURE" if validated => success(event),
+        _ if validated => failure(event, answer),
+        _ => answered(origin, answer, event),
+    }
     event.value(Attribute::DstEndpointHostname).is_some()
         || event.value(Attribute::DstEndpointIp).is_some()
         || event.value(Attribute::SrcEndpointIp).is_some()
@@ -153,11 +162,13 @@ mod tests {
             ("config a.example is NODATA-IPv6", 400_302, "/rcode_id", json!(0)),
             ("gravity blocked a.example is 0.0.0.0", 400_302, "/disposition_id", json!(2)),
             ("/etc/hosts a.example is 192.0.2.7", 400_302, "/unmapped/answered_by", json!("/etc/hosts")),
+            ("validation a.example is BOGUS", 400_302, "/status_id", json!(2)),
         ] {
             let event = normalized(&format!("Mar 16 10:00:00 gw dnsmasq[9]: {message}"));
             assert_eq!(event["type_uid"], kind, "{message}");
             assert_eq!(event["query"]["hostname"], "a.example", "{message}");
             assert_eq!(event.pointer(at), Some(&value), "{message}");
         }
+        assert_eq!(normalized("Mar 16 10:00:00 gw dnsmasq[9]: validation result is SECURE")["type_uid"], 600_299);
     }
 }

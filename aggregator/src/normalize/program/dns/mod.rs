@@ -2,6 +2,7 @@
 
 pub(super) mod bind;
 pub(super) mod dnsmasq;
+pub(super) mod powerdns;
 pub(super) mod unbound;
 
 use super::super::outcome::{failure, success};

@@ -55,6 +55,8 @@ struct Packet<'a> {
     output: &'a str,
     protocol: &'a str,
     mac: &'a str,
+    mac_from: &'a str,
+    mac_to: &'a str,
     length: Option<i64>,
     flags: i64,
 }
@@ -74,6 +76,9 @@ fn packet<'a>(prefix: &'a str, fields: &'a str, event: &mut Event<'a>) -> bool {
             "OUT" => packet.output = value,
             "PROTO" => packet.protocol = value,
             "MAC" => packet.mac = value,
+            // Where the link's header is shown in words (`LOG --log-macdecode`, nft's `flags ether`).
+            "MACSRC" if is_mac(value) => packet.mac_from = value,
+            "MACDST" if is_mac(value) => packet.mac_to = value,
             "LEN" if packet.length.is_none() => packet.length = number(value),
             "LEN" => {}
             key if pair.value.is_none() => {
@@ -126,13 +131,14 @@ fn describe<'a>(packet: &Packet<'a>, event: &mut Event<'a>) {
         event.push(Attribute::ConnectionTcpFlags, packet.flags);
     }
     // Ethernet: to whom, from whom, and the type.
+    let (mut to, mut from) = (packet.mac_to, packet.mac_from);
     if packet.mac.len() >= 35 && packet.mac.is_ascii() {
-        let (to, rest) = packet.mac.split_at_checked(17).unwrap_or_default();
-        let from = rest.get(1..18).unwrap_or_default();
-        if is_mac(to) && is_mac(from) {
-            event.push(Attribute::DstEndpointMac, to);
-            event.push(Attribute::SrcEndpointMac, from);
-        }
+        let (first, rest) = packet.mac.split_at_checked(17).unwrap_or_default();
+        (to, from) = (first, rest.get(1..18).unwrap_or_default());
+    }
+    if is_mac(to) && is_mac(from) {
+        event.push(Attribute::DstEndpointMac, to);
+        event.push(Attribute::SrcEndpointMac, from);
     }
     if let Some(length) = packet.length {
         event.push(Attribute::TrafficBytes, length);

@@ -10,6 +10,7 @@
 mod device;
 mod fault;
 mod firewall;
+mod guard;
 mod storage;
 
 use std::borrow::Cow;
@@ -66,6 +67,11 @@ pub(super) fn audited<'a>(message: &'a str, header: &Header<'a>, event: &mut Eve
         }
     }
     true
+}
+
+/// Reads what macOS's sandboxd says for the kernel.
+pub(super) fn parse_sandboxd<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
+    guard::sandboxed(message, event)
 }
 
 /// The first look at a line without a header: dmesg's, or a packet filter's.
@@ -129,7 +135,7 @@ fn uptime(text: &str) -> (Option<&str>, &str) {
 }
 
 fn read<'a>(message: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
-    let readers = [firewall::parse, fault::parse, device::parse, storage::parse, log_of_audit, life];
+    let readers = [firewall::parse, fault::parse, device::parse, storage::parse, guard::parse, log_of_audit, life];
     let of_kernel = |event: &mut Event<'a>| {
         readers
             .into_iter()

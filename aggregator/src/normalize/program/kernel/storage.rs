@@ -3,7 +3,7 @@
 //! In: `EXT4-fs (sda1): mounted filesystem with ordered data mode. Opts: (null)` (fs/ext4/super.c), `XFS (dm-0): Ending clean
 //! mount` (fs/xfs), `BTRFS info (device sda): …`. Out: class 1001, Mount or Unmount, of the device.
 
-use super::super::super::outcome::{LOW, success};
+use super::super::super::outcome::{LOW, failure, success};
 use super::super::super::text::cut;
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -31,6 +31,14 @@ pub(super) fn parse<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         "NILFS",
         "exFAT-fs",
     ];
+    if let Some(weight) = ["BTRFS warning", "BTRFS error", "BTRFS critical"].iter().position(|kind| *kind == system) {
+        event.class = Class::ApplicationError;
+        event.activity_id = 1;
+        event.unmap("device", device.strip_prefix("device ").unwrap_or(device));
+        failure(event, message);
+        event.severity_id = event.severity_id.max(if weight == 0 { 3 } else { 4 });
+        return true;
+    }
     if !SYSTEMS.contains(&system) {
         return false;
     }

@@ -20,9 +20,13 @@ use crate::schema::{Attribute, Class};
 #[derive(Clone, Copy)]
 struct Call<'a> {
     service: &'a str,
-    /// `auth`, `session`, `chauthtok`, `account`.
     message: &'a str,
+    /// The module, where the message begins with it: `krb5` of `pam_krb5`.
+    module: &'a str,
 }
+
+/// Modules that log without the service: `pam_krb5[7]: …`, `pam_ldap: …`.
+const BARE_MODULES: [&str; 5] = ["krb5", "ldap", "radius_auth", "winbind", "duo"];
 
 /// Reads a message of a PAM module; false for everything else.
 pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
@@ -38,7 +42,11 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         };
     }
     if let Some(rest) = message.strip_prefix("PAM ") {
-        return repeated_failures(&call, rest, header, event);
+        return repeated_failures(&call, rest, header, event) || modules::faulty(&call, rest, event);
+    }
+    if message.starts_with(|c: char| c.is_ascii_digit()) {
+        // pam_unix, once the service lets go: `2 more authentication failures; logname=…`.
+        return repeated_failures(&call, message, header, event);
     }
     if let Some(reason) = message.strip_prefix("check pass; ") {
         logon(&call, "", header, event);
@@ -60,30 +68,48 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
     modules::parse(&call, header, event)
 }
 
+/// Reads what a module says in sshd's name alone, as Duo's does.
+pub(super) fn parse_of_sshd<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    modules::parse(&Call { service: "sshd", message, module: "" }, header, event)
+}
+
 fn call<'a>(message: &'a str, header: &Header<'a>) -> Option<Call<'a>> {
     let service = base_name(header.program);
-    if header.module.is_some_and(|module| module.starts_with("pam_")) {
-        return Some(Call { service, message });
+    if let Some(module) = header.module.and_then(|module| module.strip_prefix("pam_")) {
+        return Some(Call { service: listener(service), message, module });
     }
-    if let Some((_, message)) = message.strip_prefix("(pam_").and_then(|rest| cut(rest, ") ")) {
-        return Some(Call { service, message });
+    if let Some((module, message)) = message.strip_prefix("(pam_").and_then(|rest| cut(rest, ") ")) {
+        return Some(Call { service, message, module });
     }
-    if message.starts_with("PAM ") && service.starts_with("sshd") {
-        return Some(Call { service: "sshd", message });
+    if message.starts_with("PAM ") {
+        return Some(Call { service: listener(service), message, module: "" });
     }
     // pam_unix's helper, which checks passwords for those that may not read them.
     if service == "unix_chkpwd" {
-        return Some(Call { service: "", message });
+        return Some(Call { service: "", message, module: "" });
     }
     // Modules of the last century logged under their own name: `PAM_unix[7]: (login) session opened …`.
     if service.starts_with("PAM_") || service.starts_with("PAM-") {
         let (service, message) = message.strip_prefix('(').and_then(|rest| cut(rest, ") ")).unwrap_or(("", message));
-        return Some(Call { service, message });
+        return Some(Call { service, message, module: "" });
     }
-    let (module, message) = cut(message.strip_prefix("pam_")?, "): ")?;
-    let (_, call) = module.split_once('(')?;
-    let service = call.split_once(':').map_or(call, |(service, _)| service);
-    Some(Call { service, message })
+    let (head, message) = cut(message.strip_prefix("pam_")?, ": ")?;
+    match cut_at(b'(', head) {
+        Some((module, call)) => {
+            let call = call.strip_suffix(')')?;
+            let service = call.split_once(':').map_or(call, |(service, _)| service);
+            Some(Call { service, message, module })
+        }
+        None => {
+            let module = cut_at(b'[', head).map_or(head, |(module, _)| module);
+            BARE_MODULES.contains(&module).then_some(Call { service: listener(service), message, module })
+        }
+    }
+}
+
+/// The service that a program of OpenSSH's serves: since 9.8 its sessions have a program of their own.
+fn listener(program: &str) -> &str {
+    if program.starts_with("sshd-") { "sshd" } else { program }
 }
 
 /// Whether the service changes who somebody is, rather than letting somebody in.
@@ -151,6 +177,10 @@ fn attempted<'a>(call: &Call<'a>, fields: &'a str, header: &Header<'a>, event: &
             "rhost" => rhost = value,
             _ => {}
         }
+    }
+    // pam_krb5 writes as `logname` who is being let in, and no `user`.
+    if user.is_empty() && call.module == "krb5" {
+        (user, logname) = (logname, "");
     }
     // Services that know no accounts of the host's (ftp, mail) name who tried as `ruser` alone.
     let tried = user.is_empty() && !switches(call.service);
@@ -272,11 +302,26 @@ mod tests {
     }
 
     #[test]
+    fn modules_that_name_no_service_are_read_as_the_programs() {
+        let event = normalized("sshd-session[9]: pam_krb5[9]: authentication fails for 'bob' (bob@EXAMPLE.COM): x");
+        assert_eq!((&event["type_uid"], &event["status_id"]), (&300_201.into(), &2.into()));
+        assert_eq!((&event["user"]["name"], &event["service"]["name"]), (&"bob".into(), &"sshd".into()));
+        let fields = "logname=bob uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1";
+        let event = normalized(&format!("sshd[9]: pam_krb5(sshd:auth): authentication failure; {fields}"));
+        assert_eq!(event["user"]["name"], "bob");
+        assert!(event["unmapped"].get("ruser").is_none());
+        let event = normalized("sshd[9]: pam_unix: something of no service");
+        assert_eq!(event["class_uid"], 0);
+    }
+
+    #[test]
     fn further_failures_are_counted() {
         let fields = "logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.1  user=root";
         let event = normalized(&format!("sshd[9]: PAM 5 more authentication failures; {fields}"));
         assert_eq!(event["count"], 5);
         assert_eq!(event["user"]["name"], "root");
+        let event = normalized(&format!("login[9]: pam_unix(login:auth): 1 more authentication failure; {fields}"));
+        assert_eq!((&event["type_uid"], &event["count"]), (&300_201.into(), &1.into()));
     }
 
     #[test]

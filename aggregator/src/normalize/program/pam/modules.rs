@@ -7,7 +7,7 @@
 use super::super::super::endpoint::push_source;
 use super::super::super::outcome::{LOW, failure, success};
 use super::super::super::syslog::Header;
-use super::super::super::text::{between, cut, unquoted, word};
+use super::super::super::text::{between, cut, last_cut, unquoted, word};
 use super::{Call, logon, switches};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -72,7 +72,7 @@ const fn yes(before: &'static str, holds: &'static str) -> Form {
 }
 
 /// The first that fits names the user behind `before`.
-static FORMS: [Form; 44] = [
+static FORMS: [Form; 49] = [
     no("user ", "has never logged in"),
     no("Tally overflowed for user ", ""),
     no("error retrieving information about user ", ""),
@@ -108,10 +108,15 @@ static FORMS: [Form; 44] = [
     no("Invalid verification code for ", ""),
     yes("Accepted google_authenticator for ", ""),
     no("Failed to read ", "for user"),
+    no("Failed to read ", " for \""),
+    no("One-time password not authorized to login as user ", ""),
+    no("internal module error (retval = ", ", user = "),
     no("Failed to compute location of secret file for user ", ""),
     yes("Successful Duo login for ", ""),
     no("Failed Duo login for ", ""),
     no("Aborted Duo login for ", ""),
+    yes("Failsafe Duo login for ", ""),
+    yes("Allowed Duo login for ", ""),
     no("authentication fails for ", ""),
     no("authentication failed for ", ""),
     yes("authentication succeeds for ", ""),
@@ -128,7 +133,9 @@ fn of_user<'a>(call: &Call<'a>, header: &Header<'a>, event: &mut Event<'a>) -> b
     let Some((form, rest)) = found else { return false };
     let user = match form.before {
         "Too many logins (max " | "Blocking access from " => cut(rest, form.holds).map_or("", |(_, user)| user),
-        "Failed to read " => cut(rest, "for user ").map_or("", |(_, user)| user),
+        "Failed to read " if form.holds == "for user" => cut(rest, "for user ").map_or("", |(_, user)| user),
+        "Failed to read " => last_cut(rest, " for ").map_or("", |(_, user)| user),
+        "internal module error (retval = " => cut(rest, form.holds).map_or("", |(_, user)| user),
         _ => rest,
     };
     logon(call, name(user), header, event);
@@ -139,7 +146,7 @@ fn of_user<'a>(call: &Call<'a>, header: &Header<'a>, event: &mut Event<'a>) -> b
         _ => {
             // pam_access: from `192.0.2.1' · Duo: from 192.0.2.1
             if let Some((_, host)) = cut(rest, " from ") {
-                push_source(event, unquoted(word(host).0).trim_end_matches(','), None);
+                push_source(event, unquoted(word(host).0).trim_end_matches([',', ':']), None);
             }
         }
     }
@@ -168,7 +175,7 @@ fn name(text: &str) -> &str {
 
 /// Verdicts that name no user, and those of pam_succeed_if, which name one at the end.
 fn bare<'a>(call: &Call<'a>, header: &Header<'a>, event: &mut Event<'a>) -> bool {
-    const STARTS: [&str; 17] = [
+    const STARTS: [&str; 19] = [
         "bad password: ",
         "BAD PASSWORD: ",
         "user unknown",
@@ -186,6 +193,8 @@ fn bare<'a>(call: &Call<'a>, header: &Header<'a>, event: &mut Event<'a>) -> bool
         "authentication failure",
         "new password not acceptable",
         "invalid ",
+        "Unable to authenticate user",
+        "Too many concurrent login attempts",
     ];
     let message = call.message;
     if let Some((requirement, user)) = message.strip_prefix("requirement ").and_then(|rest| cut(rest, " by user ")) {
@@ -205,6 +214,19 @@ fn bare<'a>(call: &Call<'a>, header: &Header<'a>, event: &mut Event<'a>) -> bool
     if let Some((terminal, _)) = between(message, "tty '", "'") {
         event.push(Attribute::SessionTerminal, terminal);
     }
+    true
+}
+
+/// libpam's own `PAM unable to dlopen(pam_x.so): …`, `PAM adding faulty module: pam_x.so`: a stack that is not as it is meant.
+pub(super) fn faulty<'a>(call: &Call<'a>, rest: &'a str, event: &mut Event<'a>) -> bool {
+    if !["unable to dlopen", "adding faulty module: ", "unable to resolve "].iter().any(|start| rest.starts_with(start))
+    {
+        return false;
+    }
+    event.class = Class::ApplicationError;
+    event.activity_id = 1;
+    event.push(Attribute::ActorAppName, call.service);
+    failure(event, call.message);
     true
 }
 
@@ -237,6 +259,10 @@ mod tests {
             ("pam_succeed_if(sshd:auth): error retrieving information about user bob", "bob", 2),
             ("pam_ldap(sshd:auth): Authentication failure; user=bob", "bob", 2),
             ("pam_systemd(sshd:session): Failed to create session: Connection timed out", "", 2),
+            ("pam_oath(sshd:auth): One-time password not authorized to login as user 'bob'", "bob", 2),
+            ("pam_winbind(x:auth): internal module error (retval = PAM_AUTHINFO_UNAVAIL(9), user = 'bob')", "bob", 2),
+            ("pam_google_authenticator(sshd:auth): Failed to read \"/home/bob/.ga\" for \"bob\"", "bob", 2),
+            ("pam_duo(sshd:auth): Failsafe Duo login for 'bob' from 192.0.2.1: Couldn't connect", "bob", 1),
             (
                 "pam_sss(sshd:auth): authentication success; logname= uid=0 euid=0 tty=ssh ruser= rhost=a user=bob",
                 "bob",

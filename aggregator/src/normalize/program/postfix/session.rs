@@ -1,6 +1,6 @@
 //! smtpd, postscreen, tlsproxy, smtp: who connected, logged on, broke off or was refused.
 
-use super::super::super::endpoint::push_source;
+use super::super::super::endpoint::{ip, push_source};
 use super::super::super::outcome::{Control, controlled, failure, success};
 use super::super::super::syslog::Header;
 use super::super::super::text::{cut, last, number, word};
@@ -184,9 +184,10 @@ fn incoming<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     if let Some((name, rest)) = message.strip_prefix("hostname ").map(word)
         && let Some((_, rest)) = cut(rest, "address ")
     {
+        let (address, reason) = cut(rest, ": ").unwrap_or((rest, "does not resolve to address"));
+        let Some(address) = ip(address) else { return false };
         connection(event, 6);
         event.push(Attribute::SrcEndpointHostname, name);
-        let (address, reason) = cut(rest, ": ").unwrap_or((rest, "does not resolve to address"));
         failure(event, reason);
         return push_source(event, address, None);
     }

@@ -1,7 +1,7 @@
 //! Connections to OpenSSH's server and what became of them (4007).
 //!
 //! In: the message and its first word. Out: the activity and the peer, where the message names one; a name
-//! that the peer claimed before it proved anything is no actor and stands in `unmapped.user`.
+//! that the peer claimed before it proved anything is no actor and stands in `unmapped.user`, one that was let in is the actor.
 
 use super::super::super::endpoint::{ip, push_destination, push_source};
 use super::super::super::outcome::{LOW, failure, success};
@@ -36,12 +36,8 @@ pub(super) fn parse<'a>(
             Some(rest) => received_disconnect(rest, header, event),
             None => false,
         },
-        "Disconnected" => match rest.strip_prefix("from ").and_then(whose) {
-            Some((user, peer, reason)) => {
-                claim(user, event);
-                unproven(rest.trim_start_matches("from "), event);
-                fared(Ssh::Close, Some(peer), reason, header, event)
-            }
+        "Disconnected" => match rest.strip_prefix("from ") {
+            Some(who) => ended(Ssh::Close, who, header, event),
             None => false,
         },
         "Close" | "Starting" => session(first, rest, header, event),
@@ -81,12 +77,27 @@ pub(super) fn claim<'a>(user: Option<&'a str>, event: &mut Event<'a>) {
     }
 }
 
-/// `authenticating user bob …`, `invalid user bob …`: the logon that the peer wanted did not come about.
-fn unproven(who: &str, event: &mut Event<'_>) {
+/// Whose connection it is: `user bob …` has logged on and is the actor, `authenticating user bob …` and `invalid user bob …` are
+/// names that nothing proved (`auth2.c` and `sshd-session.c` set this preamble).
+fn told<'a>(user: Option<&'a str>, who: &str, event: &mut Event<'a>) {
+    match user {
+        Some(user) if who.starts_with("user ") => event.push(Attribute::ActorUserName, user),
+        _ => claim(user, event),
+    }
+}
+
+/// A connection that ended: where the name was not proved, the logon that the peer wanted did not come about.
+fn ended<'a>(activity: Ssh, who: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let Some((user, peer, reason)) = whose(who) else { return false };
+    if !fared(activity, Some(peer), reason, header, event) {
+        return false;
+    }
+    told(user, who, event);
     if ["authenticating user ", "invalid user "].iter().any(|kind| who.starts_with(kind)) {
         event.push(Attribute::Status, "Failure");
         event.push(Attribute::StatusId, 2);
     }
+    true
 }
 
 /// What a connection came to.
@@ -120,21 +131,15 @@ fn connection_state<'a>(rest: &'a str, header: &Header<'a>, event: &mut Event<'a
         if rest.starts_with("UNKNOWN") {
             return fared(Ssh::Close, None, "", header, event);
         }
-        let Some((user, peer, reason)) = whose(rest) else { return false };
-        claim(user, event);
-        unproven(rest, event);
-        return fared(Ssh::Close, Some(peer), reason, header, event);
+        return ended(Ssh::Close, rest, header, event);
     }
     if let Some(rest) = rest.strip_prefix("reset by ") {
-        let Some((user, peer, reason)) = whose(rest) else { return false };
-        claim(user, event);
-        unproven(rest, event);
-        return fared(Ssh::Reset, Some(peer), reason, header, event);
+        return ended(Ssh::Reset, rest, header, event);
     }
     if let Some(who) = rest.strip_suffix(" timed out") {
         let who = who.strip_prefix("from ").or_else(|| who.strip_prefix("to ")).unwrap_or(who);
         let Some((user, peer, _)) = whose(who) else { return false };
-        claim(user, event);
+        told(user, who, event);
         return fared(Ssh::Fail, Some(peer), "timed out", header, event);
     }
     let Some(rest) = rest.strip_prefix("from ") else { return false };
@@ -242,16 +247,37 @@ fn refusal<'a>(message: &'a str, first: &str, rest: &'a str, header: &Header<'a>
         "refused" => {
             let Some(rest) = rest.strip_prefix("connect from ") else { return false };
             let inner = between(rest, "(", ")").map(|(address, _)| address);
-            Some((inner.and_then(ip).unwrap_or_else(|| word(rest).0), None))
+            let name = word(rest).0;
+            let address = inner.and_then(ip);
+            if address.is_some() && ip(name).is_none() && name != "unknown" {
+                event.push(Attribute::SrcEndpointHostname, name);
+            }
+            Some((address.unwrap_or(name), None))
         }
-        "drop" if rest.starts_with("connection") => between(rest, "from [", "]").map(|(address, rest)| {
-            let number = rest.strip_prefix(':').map(|rest| word(rest).0);
-            (address, number.and_then(port))
-        }),
+        "drop" if rest.starts_with("connection") => return dropped(message, rest, header, event),
         _ if rest.starts_with("MaxStartups") => None,
         _ => return false,
     };
     fared(Ssh::Refuse, peer, message, header, event)
+}
+
+/// `drop connection #3 from [192.0.2.1]:5 on [198.51.100.1]:22 past MaxStartups`, `… penalty: failed authentication`.
+fn dropped<'a>(message: &'a str, rest: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let end = |text: &'a str, open: &str| {
+        let (address, rest) = between(text, open, "]")?;
+        let (number, reason) = word(rest.strip_prefix(':').unwrap_or(rest));
+        Some(((address, port(number)), reason))
+    };
+    let Some((peer, rest)) = end(rest, "from [") else { return fared(Ssh::Refuse, None, message, header, event) };
+    let local = end(rest, "on [");
+    if !local.is_some_and(|((host, port), _)| push_destination(event, host, port)) {
+        return fared(Ssh::Refuse, Some(peer), message, header, event);
+    }
+    push_source(event, peer.0, peer.1);
+    event.class = Class::SshActivity;
+    event.activity_id = Ssh::Refuse as u8;
+    failure(event, local.map_or(rest, |(_, reason)| reason));
+    true
 }
 
 /// Everything else that ends a connection before it was one.
@@ -308,14 +334,23 @@ fn trouble<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> 
     };
     if let Some(ends) = message.strip_prefix("Timeout before authentication for connection from ") {
         let Some((host, local)) = cut(ends, " to ") else { return false };
-        event.unmap("local", cut(local, ", ").map_or(local, |(local, _)| local));
-        return fared(activity, Some((host, None)), "Timeout before authentication", header, event);
+        let local = cut(local, ", ").map_or(local, |(local, _)| local);
+        if !push_source(event, host, None) {
+            return false;
+        }
+        push_destination(event, local, Some(SSH_PORT));
+        event.class = Class::SshActivity;
+        event.activity_id = activity as u8;
+        failure(event, "Timeout before authentication");
+        return true;
     }
     // The peer stands somewhere behind one of these words, if it is named at all.
-    let found =
-        ["from ", "with ", "for ", "host ", "to "].into_iter().find_map(|mark| whose(last_cut(message, mark)?.1));
-    let Some((user, peer, reason)) = found else { return fared(activity, None, message, header, event) };
-    claim(user, event);
+    let found = ["from ", "with ", "for ", "host ", "to "].into_iter().find_map(|mark| {
+        let (_, who) = last_cut(message, mark)?;
+        Some((who, whose(who)?))
+    });
+    let Some((who, (user, peer, reason))) = found else { return fared(activity, None, message, header, event) };
+    told(user, who, event);
     fared(activity, Some(peer), if reason.is_empty() { message } else { reason }, header, event)
 }
 
@@ -328,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_that_end_name_their_peer_and_not_an_actor() {
+    fn connections_that_end_name_their_peer_and_only_a_proved_name_is_the_actor() {
         for (message, activity, port, user) in [
             ("Connection closed by 192.0.2.1 [preauth]", 2, None, None),
             ("Connection closed by 192.0.2.1 port 5 [preauth]", 2, Some(5), None),
@@ -352,8 +387,14 @@ mod tests {
             assert_eq!(event["type_uid"].as_i64(), Some(400_700 + activity), "{message}");
             assert_eq!(event["src_endpoint"]["ip"], "192.0.2.1", "{message}");
             assert_eq!(event["src_endpoint"]["port"].as_i64(), port, "{message}");
-            assert_eq!(event["unmapped"]["user"].as_str(), user, "{message}");
-            assert_eq!(event["dst_endpoint"]["hostname"], "web-1", "{message}");
+            let proved = message.contains("from user ");
+            let (named, other) = (&event["actor"]["user"]["name"], &event["unmapped"]["user"]);
+            let (named, other) = if proved { (named, other) } else { (other, named) };
+            assert_eq!((named.as_str(), other.as_str()), (user, None), "{message}");
+            let local = message.contains("192.0.2.9");
+            let key = if local { "/dst_endpoint/ip" } else { "/dst_endpoint/hostname" };
+            assert_eq!(event.pointer(key), Some(&if local { "192.0.2.9" } else { "web-1" }.into()), "{message}");
+            assert_eq!(event["dst_endpoint"]["port"], 22, "{message}");
         }
     }
 

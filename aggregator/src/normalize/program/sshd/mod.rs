@@ -15,6 +15,7 @@ use super::super::endpoint::{push_destination, push_source};
 use super::super::outcome::{failure, success};
 use super::super::syslog::Header;
 use super::super::text::{cut, last, port, word};
+use super::pam;
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -33,6 +34,9 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
     let message = message.strip_suffix(" [preauth]").or_else(|| message.strip_suffix(" [postauth]")).unwrap_or(message);
     let (first, rest) = word(message);
     let understood = match first {
+        "Successful" | "Failed" | "Aborted" | "Failsafe" | "Allowed" if rest.starts_with("Duo login for ") => {
+            pam::parse_of_sshd(message, header, event)
+        }
         "Accepted" | "Failed" | "Postponed" | "Partial" => attempt_made(first, rest, header, event),
         "Invalid" | "Illegal" => rest.strip_prefix("user").is_some_and(|rest| invalid_user(rest, header, event)),
         "input_userauth_request:" => named(rest).is_some_and(|user| refused(user, None, "invalid user", header, event)),
@@ -57,7 +61,25 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         || credential::parse(message, header, event)
         || service::parse(message, header, event)
         || sftp::parse(message, event)
+        || terminal(message, header, event)
         || service::trouble(level, message, event)
+}
+
+/// macOS: `bob [priv][7]: USER_PROCESS: 9 ttys000`, `bob [priv][7]: DEAD_PROCESS: 9 ttys000`.
+fn terminal<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let Some((user, rest)) = cut(message, " [priv][") else { return false };
+    let Some((_, state)) = cut(rest, "]: ") else { return false };
+    let (kind, rest) = word(state);
+    let activity = match kind {
+        "USER_PROCESS:" => 1,
+        "DEAD_PROCESS:" => 2,
+        _ => return false,
+    };
+    logon(user, None, header, event);
+    event.activity_id = activity;
+    event.push(Attribute::SessionTerminal, word(rest).1);
+    success(event);
+    true
 }
 
 /// Reads a message of sftp-server.
@@ -166,8 +188,10 @@ fn attempt_made<'a>(verdict: &str, rest: &'a str, header: &Header<'a>, event: &m
     if method == "password" {
         event.push(Attribute::AuthFactorsFactorTypeId, 11);
     }
-    if let Some((_, key)) = cut(tail, ": ").filter(|_| matches!(method, "publickey" | "hostbased")) {
-        credential::key(key, event);
+    match (method, cut(tail, ": ")) {
+        ("publickey" | "hostbased", Some((_, key))) => credential::key(key, event),
+        ("gssapi-with-mic" | "gssapi-keyex", Some((_, principal))) => event.unmap("principal", principal),
+        _ => {}
     }
     match (verdict, invalid) {
         ("Accepted", _) => success(event),
@@ -271,6 +295,16 @@ mod tests {
 
     fn sshd(message: &str) -> serde_json::Value {
         normalized(&format!("Mar 16 10:00:00 web-1 sshd[9]: {message}"))
+    }
+
+    #[test]
+    fn a_terminal_of_macos_is_taken_and_left() {
+        for (state, kind) in [("USER_PROCESS", 300_201), ("DEAD_PROCESS", 300_202)] {
+            let event = normalized(&format!("Mar 16 10:00:00 mac sshd: bob [priv][7]: {state}: 9 ttys000"));
+            assert_eq!((&event["type_uid"], &event["user"]["name"]), (&kind.into(), &"bob".into()), "{state}");
+            assert_eq!(event["session"]["terminal"], "ttys000", "{state}");
+        }
+        assert_eq!(sshd("bob [priv][7]: NO_PROCESS: 9 x")["class_uid"], 0);
     }
 
     #[test]

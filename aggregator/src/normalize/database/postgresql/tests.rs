@@ -1,0 +1,99 @@
+//! What PostgreSQL's log says, in every form that it has.
+
+use serde_json::json;
+
+use super::super::super::testing::normalized;
+
+#[test]
+fn prefixes_are_read_by_the_shape_of_their_words() {
+    let said = r#"FATAL:  password authentication failed for user "ann""#;
+    for prefix in [
+        "2026-03-16 09:00:00.500 UTC [7] ann@shop ",
+        "192.0.2.7 2026-03-16 09:00:00.500 UTC [7] ann@shop ",
+        "2026-03-16 09:00:00.500 UTC [7]: [3-1] user=ann,db=shop,app=[unknown],client=192.0.2.7 ",
+        "2026-03-16 09:00:00.500 GMT 192.0.2.7(4444) ann shop [7-1] ann@shop ",
+    ] {
+        let event = normalized(&format!("{prefix}{said}"));
+        assert_eq!((event["type_uid"].as_u64(), event["status_id"].as_u64()), (Some(300_201), Some(2)), "{prefix}");
+        assert_eq!(event["user"]["name"], "ann");
+        assert_eq!(event["time"], 1_773_651_600_500_i64, "{prefix}");
+        assert_eq!(event["unmapped"]["database"], "shop");
+        if prefix.contains("192.0.2.7") {
+            assert_eq!(event["src_endpoint"]["ip"], "192.0.2.7", "{prefix}");
+        }
+    }
+    let event = normalized(&format!("Mar 16 10:00:00 db postgres[7]: [3-1] {said}"));
+    assert_eq!(event["class_uid"], 3002);
+}
+
+#[test]
+fn sessions_statements_and_errors_have_their_class() {
+    let line = |rest: &str| normalized(&format!("2026-03-16 09:00:00.500 UTC [7] ann@shop 192.0.2.7(44) {rest}"));
+    for (rest, type_uid) in [
+        ("LOG:  connection received: host=192.0.2.7 port=4444", 400_101),
+        ("LOG:  connection authorized: user=ann database=shop application_name=psql", 300_201),
+        ("LOG:  disconnection: session time: 0:00:01.5 user=ann database=shop host=192.0.2.7 port=4444", 300_202),
+        ("LOG:  statement: SELECT 1", 600_501),
+        ("LOG:  duration: 0.2 ms  execute <unnamed>: DELETE FROM t", 600_507),
+        ("LOG:  AUDIT: SESSION,1,1,WRITE,INSERT,TABLE,public.t,insert into t values (1),<none>", 600_505),
+        ("ERROR:  relation \"t\" does not exist at character 15", 600_801),
+        ("LOG:  database system is ready to accept connections", 600_203),
+        ("LOG:  checkpoint starting: time", 600_299),
+    ] {
+        assert_eq!(line(rest)["type_uid"], type_uid, "{rest}");
+    }
+    let event = line("LOG:  statement: SELECT 1");
+    assert_eq!(event["query_info"]["query_string"], "SELECT 1");
+    assert_eq!(event["src_endpoint"], serde_json::json!({"ip": "192.0.2.7", "port": 44}));
+    assert_eq!(event["actor"]["user"]["name"], "ann");
+}
+
+#[test]
+fn csv_and_json_say_the_same() {
+    let csv = normalized(
+        r#"2026-03-16 09:00:00.500 UTC,"ann","shop",7,"192.0.2.7:4444",62.1,3,"authentication",2026-03-16 09:00:00 UTC,3/1,0,FATAL,28P01,"password authentication failed for user ""ann""","Role ""x"".",,,,,,,,"","client backend",,0"#,
+    );
+    let json = normalized(
+        r#"{"timestamp":"2026-03-16 09:00:00.500 UTC","user":"ann","dbname":"shop","pid":7,"remote_host":"192.0.2.7","remote_port":4444,"session_id":"62.1","line_num":3,"error_severity":"FATAL","state_code":"28P01","message":"password authentication failed for user \"ann\"","backend_type":"client backend"}"#,
+    );
+    for event in [csv, json] {
+        assert_eq!(event["class_uid"], 3002);
+        assert_eq!(event["time"], 1_773_651_600_500_i64);
+        assert_eq!(event["src_endpoint"], serde_json::json!({"ip": "192.0.2.7", "port": 4444}));
+        assert_eq!(event["metadata"]["event_code"], "28P01");
+    }
+}
+
+#[test]
+fn prefixes_without_spaces_and_unknown_names_are_read() {
+    let event = normalized(
+        r#"2026-03-16 10:00:00 UTC:192.0.2.7(52311):bob@db:[9]:FATAL:  password authentication failed for user "bob""#,
+    );
+    assert_eq!(event["src_endpoint"], json!({"ip": "192.0.2.7", "port": 52311}));
+    assert_eq!((&event["user"]["name"], &event["unmapped"]["database"]), (&json!("bob"), &json!("db")));
+    let event = normalized(
+        "2026-03-16 10:00:00.123 UTC [9] [unknown]@[unknown] LOG:  could not accept SSL connection: EOF detected",
+    );
+    assert_eq!((&event["type_uid"], &event["actor"]["user"]), (&json!(600_801), &json!(null)));
+}
+
+#[test]
+fn a_statement_whose_client_is_not_named_is_its_process_s() {
+    let event = normalized("2026-03-16 10:00:00.123 UTC [9] bob@db LOG:  statement: DROP TABLE x;");
+    assert_eq!((&event["type_uid"], &event["src_endpoint"]), (&json!(600_507), &json!({"uid": "9"})));
+    assert_eq!(event["query_info"]["query_string"], "DROP TABLE x;");
+    let event = normalized("2026-03-16 10:00:00.123 UTC [9] bob@db STATEMENT:  select * from x;");
+    assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(600_501), &json!(2)));
+}
+
+#[test]
+fn what_syslog_puts_before_a_line_is_no_process() {
+    for said in ["2026-03-16 09:00:00.500 UTC [7] ann@shop ", ""] {
+        let line =
+            format!("Mar 16 10:00:00 db postgres[7]: [3-1] {said}LOG:  connection received: host=192.0.2.7 port=44");
+        let event = normalized(&line);
+        assert_eq!((&event["type_uid"], &event["actor"]["process"]["pid"]), (&json!(400_101), &json!(7)), "{line}");
+    }
+    let event = normalized("2026-03-16 09:00:00 UTC [7-1] ann@shop LOG:  duration: 1234.567 ms  statement: SELECT 1");
+    assert_eq!((&event["actor"]["process"]["pid"], &event["duration"]), (&json!(7), &json!(1234)));
+}

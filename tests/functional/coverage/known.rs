@@ -78,18 +78,6 @@ pub const KNOWN: &[Known] = &[
         reason: "two lines in one, the second of them another host's",
     },
     Known {
-        file: "elastic-package-tests/system/security/",
-        what: What::User,
-        value: "",
-        reason: "a Windows event as Winlogbeat ships it: its users stand in the event's own data",
-    },
-    Known {
-        file: "elastic-package-tests/system/security/",
-        what: What::Time,
-        value: "",
-        reason: "the event says when it was shipped; the set takes the time of the record inside",
-    },
-    Known {
         file: "crowdsec-hub-tests/sshd-logs",
         what: What::Outcome,
         value: "2",
@@ -97,16 +85,10 @@ pub const KNOWN: &[Known] = &[
     },
     Known { file: "crowdsec-hub-tests/modsecurity-logs/", what: What::Port, value: "0", reason: "a port of 0 is none" },
     Known {
-        file: "crowdsec-hub-tests/envoy-logs",
-        what: What::Address,
-        value: "",
-        reason: "Envoy's own text format in a container's wrapper is no named format",
-    },
-    Known {
-        file: "crowdsec-hub-tests/envoy-logs",
+        file: "elastic-package-tests/system/security/",
         what: What::Time,
-        value: "2016",
-        reason: "Envoy's own text format in a container's wrapper is no named format",
+        value: "",
+        reason: "the event says when it was shipped; the set takes the time of the record inside",
     },
     Known {
         file: "fail2ban/dovecot",
@@ -147,9 +129,7 @@ pub const AIM: f64 = 95.0;
 pub const SHORT: &[(&str, &str)] = &[
     ("aws_elb", "two lines of one example, where the set takes address and port for one value"),
     ("cef", "one line in thirteen has no key but an address of the device, and no class follows from that"),
-    ("cri", "the lines inside are in Envoy's own text format, which no parser reads"),
     ("docker_json", "the lines inside are what a terminal printed: prompts and echoes"),
-    ("ecs", "Windows events as Winlogbeat ships them: neither category nor users where ECS has them"),
     ("fortigate", "Sophos and FortiMail write the same keys with a meaning of their own; their lines keep all of them"),
     ("glog", "what programs in Go and C++ say of themselves, in words of their own"),
     ("json", "programs that are no named format: their keys are kept, time, level and message read"),
@@ -161,5 +141,10 @@ pub const SHORT: &[(&str, &str)] = &[
         "macOS's kernel talks of drivers, sleep and radio; what Linux says of packets, faults and devices has a class",
     ),
     ("syslog nginx", "one line has host and program twice"),
+    ("syslog slapd", "one line of eleven ends behind its connection and descriptor"),
+    (
+        "syslog xrdp-sesman",
+        "the line has its time as seconds since 1970 too, which is exact; the set reads the header as UTC",
+    ),
     ("w3c", "half of the lines are the comments that name the columns"),
 ];

@@ -47,6 +47,10 @@ const LINES: &[(&str, &str)] = &[
     ),
     (
         "json",
+        r#"{"EventTime":"2026-03-16 10:00:00","EventID":4625,"Channel":"Security","TargetUserName":"bob","IpAddress":"192.0.2.7","LogonType":"3"}"#,
+    ),
+    (
+        "json",
         r#"{"rule":"r","priority":"Warning","output":"o","time":"2026-03-16T10:00:00Z","output_fields":{"proc.pid":7,"user.name":"bob"}}"#,
     ),
     (
@@ -56,6 +60,18 @@ const LINES: &[(&str, &str)] = &[
     ("zeek", "#fields\tts\tuid\tid.orig_h"),
     ("cri", "2026-03-16T10:00:00.123456789+01:00 stdout F {\"level\":\"error\",\"msg\":\"x\"}"),
     ("combined", "192.0.2.7 - bob [16/Mar/2026:10:00:00 +0100] \"GET /a?b HTTP/1.1\" 200 5 \"-\" \"curl\""),
+    (
+        "combined",
+        "[2026-03-16T10:00:00.123Z] \"GET /a HTTP/2\" 503 UF 1 2 3 - \"192.0.2.7\" \"curl\" \"id\" \"example.com\" \"198.51.100.2:80\"",
+    ),
+    (
+        "panos",
+        "1,2026/03/16 10:00:00,7,TRAFFIC,end,1,2026/03/16 10:00:00,192.0.2.7,198.51.100.2,,,rule,bob,,ssl,v,a,b,i,j,l,,7,1,4711,443,0,0,0,tcp,allow,3,1,2,4,,5",
+    ),
+    (
+        "panos",
+        "1,2026/03/16 10:00:00,7,SYSTEM,auth,1,2026/03/16 10:00:00,,auth-fail,,0,0,general,medium,\"failed authentication for user 'bob'. From: 192.0.2.7.\"",
+    ),
     (
         "elb",
         "https 2026-03-16T10:00:00.1Z app/a/b 192.0.2.7:4711 10.0.0.1:80 0.1 0.1 0.1 200 200 1 2 \"GET https://example.com:443/ HTTP/2.0\" \"curl\" - -",

@@ -44,7 +44,7 @@ pub fn run(options: &Options, command: &DlqCommand, out: impl Write) -> Result<(
         DlqCommand::Replay(arguments) => {
             let sink = &arguments.sink;
             let letters = named(kept(config).map_err(io)?, sink)?;
-            if !config.sinks.iter().any(|configured| configured.name == *sink && letters_of(configured).is_some()) {
+            if !is_configured(config, sink) {
                 let why = format!("aggregator.yaml has no http sink '{sink}' to offer them to; purge throws them away");
                 return Err(Exit::new(Reason::Data, why));
             }
@@ -54,9 +54,12 @@ pub fn run(options: &Options, command: &DlqCommand, out: impl Write) -> Result<(
             Ok(table.finish()?)
         }
         DlqCommand::Purge(arguments) => {
-            let count = named(kept(config).map_err(io)?, &arguments.sink)?.purge().map_err(io)?;
-            let mut table = Table::new(out, options.output, &["sink", "purged"]);
-            table.row([arguments.sink.as_str().into(), count.into()])?;
+            let sink = &arguments.sink;
+            let letters = named(kept(config).map_err(io)?, sink)?;
+            let purged = if is_configured(config, sink) { letters.purge() } else { letters.purge_gone() };
+            let (count, left) = (purged.map_err(io)?, letters.pile().map_err(io)?);
+            let mut table = Table::new(out, options.output, &["sink", "purged", "replaying"]);
+            table.row([sink.as_str().into(), count.into(), left.replaying.into()])?;
             Ok(table.finish()?)
         }
     }
@@ -67,6 +70,10 @@ fn letters_of(sink: &SinkConfig) -> Option<&Letters> {
         Target::Http(settings) => Some(&settings.letters),
         Target::Parquet { .. } | Target::Ndjson(_) => None,
     }
+}
+
+fn is_configured(config: &Config, name: &str) -> bool {
+    config.sinks.iter().any(|sink| sink.name == name && letters_of(sink).is_some())
 }
 
 /// The letters of every sink that keeps some, and those that a sink left behind which is configured no longer.

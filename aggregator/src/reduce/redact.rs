@@ -22,8 +22,8 @@ use crate::schema::Attribute;
 
 /// Where the paths of what was changed stand.
 const REDACTED: &str = "picket.redacted";
-/// What holds copies of other fields: looked at by every rule.
-const COPIES: [Attribute; 3] = [Attribute::RawData, Attribute::Message, Attribute::ObservablesValue];
+/// What holds copies of other fields: looked at by every rule. Observables are told from the fields as they are then.
+const COPIES: [Attribute; 2] = [Attribute::RawData, Attribute::Message];
 /// Key of a line's exact bytes.
 const RAW_BASE64: &str = "raw_data_base64";
 

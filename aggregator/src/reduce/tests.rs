@@ -109,7 +109,8 @@ fn secret_is_in_no_string_behind_the_stage_and_its_places_are_named() {
     };
     let mut event = event(1, 1, "bob");
     event.push(Attribute::RawData, format!("pan {card} badge 77"));
-    event.push_at(Attribute::ObservablesValue, 0, card);
+    event.push(Attribute::ProcessCmdLine, card);
+    event.is_observed = true;
     event.unmap("pan", card);
     event.unmap("raw_data_base64", BASE64.encode([b"\xff ".as_slice(), card.as_bytes()].concat()));
     let (out, counts) = reduced(&rules, &[vec![event]]);
@@ -118,7 +119,9 @@ fn secret_is_in_no_string_behind_the_stage_and_its_places_are_named() {
     assert_eq!(out[0].0["raw_data"], "pan [redacted:payment_card] badge [redacted:badge]");
     let raw = BASE64.decode(out[0].0["unmapped"]["raw_data_base64"].as_str().unwrap()).unwrap();
     assert_eq!(raw, b"\xff [redacted:payment_card]");
-    let named = ["raw_data", "observables[0].value", "unmapped.pan", "unmapped.raw_data_base64"];
+    let observed = out[0].0["observables"].as_array().unwrap().iter().find(|one| one["name"] == "process.cmd_line");
+    assert_eq!(observed.unwrap()["value"], "[redacted:payment_card]");
+    let named = ["raw_data", "process.cmd_line", "unmapped.pan", "unmapped.raw_data_base64"];
     assert_eq!(out[0].0["unmapped"]["picket"]["redacted"], serde_json::json!(named));
     assert_eq!((counts.rules[0].reduced, counts.rules[1].reduced), (1, 1));
 }

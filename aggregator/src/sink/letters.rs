@@ -174,17 +174,28 @@ impl Letters {
         }
     }
 
-    /// Removes what lies there for good, and what waits to be offered again. Gives how many letters that were.
+    /// Removes what lies there for good. Gives how many letters that were. What waits to be offered again stays: its sink may
+    /// be reading it, and would remove what a later replay put in its place.
     ///
     /// # Errors
     /// The disk's.
     pub fn purge(&self) -> Result<u64, DurableError> {
+        self.remove(&self.path())
+    }
+
+    /// Removes all letters of a sink that is configured no longer, also those that waited to be offered again.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn purge_gone(&self) -> Result<u64, DurableError> {
+        Ok(self.remove(&self.path())? + self.remove(&self.replay_path())?)
+    }
+
+    fn remove(&self, path: &Path) -> Result<u64, DurableError> {
         let mut count = 0;
-        for path in [self.path(), self.replay_path()] {
-            each(&path, &mut |_| count += 1)?;
-            if self.folder.exists() {
-                Writer::for_owner_of(&self.folder)?.remove(&path)?;
-            }
+        each(path, &mut |_| count += 1)?;
+        if self.folder.exists() {
+            Writer::for_owner_of(&self.folder)?.remove(path)?;
         }
         Ok(count)
     }
@@ -311,7 +322,10 @@ mod tests {
         letters.append(Timestamp::from_ms(6), &refused).unwrap();
         letters.replay().unwrap();
         letters.append(Timestamp::from_ms(7), &refused).unwrap();
-        assert_eq!(letters.purge().unwrap(), 4);
+        assert_eq!(letters.purge().unwrap(), 2);
+        assert_eq!(letters.pile().unwrap(), Pile { replaying: 2, ..Pile::default() });
+        letters.append(Timestamp::from_ms(8), &refused).unwrap();
+        assert_eq!(letters.purge_gone().unwrap(), 4);
         assert_eq!(letters.pile().unwrap(), Pile::default());
     }
 

@@ -15,6 +15,7 @@ pub(super) struct Mark {
     pub(super) full_size: u64,
 }
 
+/// A mark for each record, with where its bytes end.
 pub(super) fn lengths(column: &[u8], count: usize, total: usize) -> Result<Vec<Mark>, BatchError> {
     let bad = |what| BatchError { column: "length", what };
     if column.len() < count {
@@ -86,10 +87,12 @@ fn entries(name: &'static str, column: &[u8], mut apply: impl FnMut(usize, u64) 
     Ok(())
 }
 
+/// The sizes of records that were cut.
 pub(super) fn full_sizes(column: &[u8], marks: &mut [Mark]) -> Result<(), BatchError> {
     entries("full_size", column, |record, size| marks.get_mut(record).map(|mark| mark.full_size = size).is_some())
 }
 
+/// Where each line stands in its file: behind the one before it, but for the jumps that the column names.
 pub(super) fn offsets(column: &[u8], marks: &mut [Mark], origins: usize) -> Result<(), BatchError> {
     let mut jumps = Vec::new();
     entries("offset", column, |record, value| {

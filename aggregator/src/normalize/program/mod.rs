@@ -14,9 +14,9 @@ mod dns;
 mod doas;
 mod dovecot;
 mod dropbear;
-mod entrance;
 mod exim;
 mod filterlog;
+mod finding;
 mod ftp;
 mod haproxy;
 mod junos;
@@ -26,6 +26,7 @@ mod ldap;
 mod log_service;
 mod login;
 mod logind;
+mod logon;
 mod openvpn;
 mod pam;
 mod podman;
@@ -40,7 +41,6 @@ mod su;
 mod sudo;
 mod systemd;
 mod vsftpd;
-mod watcher;
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -228,20 +228,20 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
     (&["podman"], podman::parse),
     (&["smbd", "winbindd", "nmbd", "samba"], samba::parse),
     (&["smbd_audit"], samba::parse_audit),
-    (&["radiusd", "freeradius"], entrance::parse_radius),
-    (&["xrdp-sesman"], entrance::parse_xrdp),
-    (&["webmin", "usermin"], entrance::parse_webmin),
-    (&["saslauthd"], entrance::parse_sasl),
-    (&["uhttpd"], entrance::parse_luci),
-    (&["nslcd"], entrance::parse_nslcd),
-    (&["krb5_child", "ldap_child"], entrance::parse_child),
+    (&["radiusd", "freeradius"], logon::parse_radius),
+    (&["xrdp-sesman"], logon::parse_xrdp),
+    (&["webmin", "usermin"], logon::parse_webmin),
+    (&["saslauthd"], logon::parse_sasl),
+    (&["uhttpd"], logon::parse_luci),
+    (&["nslcd"], logon::parse_nslcd),
+    (&["krb5_child", "ldap_child"], logon::parse_child),
     (&["rpc.mountd", "mountd"], remote::parse_mountd),
-    (&["clamd", "clamonacc", "freshclam"], watcher::parse_clamav),
-    (&["rkhunter", "aide"], watcher::parse_checker),
-    (&["setroubleshoot"], watcher::parse_setroubleshoot),
-    (&["ossec", "wazuh"], watcher::parse_ossec),
-    (&["sshguard"], watcher::parse_sshguard),
-    (&["denyhosts"], watcher::parse_denyhosts),
+    (&["clamd", "clamonacc", "freshclam"], finding::parse_clamav),
+    (&["rkhunter", "aide"], finding::parse_checker),
+    (&["setroubleshoot"], finding::parse_setroubleshoot),
+    (&["ossec", "wazuh"], finding::parse_ossec),
+    (&["sshguard"], finding::parse_sshguard),
+    (&["denyhosts"], finding::parse_denyhosts),
     (
         &[
             "NetworkManager",

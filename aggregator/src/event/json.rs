@@ -5,7 +5,6 @@
 //! objects in order of their index; dotted keys of `unmapped` nest ([`unmapped`]). Invariant: the output is
 //! valid JSON whatever the texts hold.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
@@ -120,8 +119,8 @@ pub fn write(event: &Event<'_>, out: &mut String) {
     close(&mut open, 0, out);
     if !event.unmapped.is_empty() {
         out.push_str(",\"unmapped\":");
-        let entries = event.unmapped.iter().map(|(key, value)| (Cow::Borrowed(key.as_ref()), Cow::Borrowed(value)));
-        unmapped::write_object(&mut entries.collect::<Vec<_>>(), out);
+        let entries = event.unmapped.iter().map(|(key, value)| (key.as_ref(), value));
+        unmapped::write_object(&entries.collect::<Vec<_>>(), out);
     }
     out.push('}');
 }

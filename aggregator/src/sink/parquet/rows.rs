@@ -19,7 +19,7 @@ use super::schema::{Layout, Slot};
 use super::texts::Texts;
 use super::uids::Uids;
 use crate::event::observables::{self, Observable};
-use crate::event::unmapped::{self, Entry};
+use crate::event::unmapped::Skeletons;
 use crate::event::{Event, Field, Value};
 use crate::schema::{Attribute, Kind};
 
@@ -31,8 +31,6 @@ const VALUE_BYTES: usize = 8;
 /// Key in `unmapped` of an event that lies under the day on which it was received, because its own time
 /// cannot be right.
 const TIME_OUT_OF_RANGE: &str = "picket.time_out_of_range";
-/// `unmapped` of an event that says nothing else there.
-const TIME_OUT_OF_RANGE_ALONE: &str = r#"{"picket":{"time_out_of_range":true}}"#;
 
 /// The events of one row group.
 #[derive(Debug)]
@@ -54,6 +52,7 @@ pub(super) struct Rows {
     /// The first row with these shared fields.
     run_start: usize,
     bytes: usize,
+    skeletons: Skeletons,
     json: String,
 }
 
@@ -76,6 +75,7 @@ impl Rows {
             per_event: Vec::new(),
             run_start: 0,
             bytes: 0,
+            skeletons: Skeletons::default(),
             json: String::new(),
             layout,
         }
@@ -144,22 +144,21 @@ impl Rows {
     }
 
     fn put_unmapped(&mut self, row: usize, event: &Event<'_>, strays: &[&Field<'_>], out_of_range: bool) {
-        if event.unmapped.is_empty() && strays.is_empty() {
-            return self.put_json(row, TIME_OUT_OF_RANGE_ALONE);
-        }
-        let mut entries: Vec<Entry<'_>> = Vec::with_capacity(event.unmapped.len() + strays.len() + 1);
-        for (key, value) in &event.unmapped {
-            entries.push((Cow::Borrowed(key.as_ref()), Cow::Borrowed(value)));
-        }
-        for field in strays {
-            entries.push((field.key(), Cow::Borrowed(&field.value)));
-        }
-        if out_of_range {
-            entries.push((Cow::Borrowed(TIME_OUT_OF_RANGE), Cow::Owned(Value::Bool(true))));
-        }
+        let stray_keys: Vec<Cow<'_, str>> = strays.iter().map(|field| field.key()).collect();
+        let own = event.unmapped.iter().map(|(key, _)| key.as_ref());
+        let more = out_of_range.then_some(TIME_OUT_OF_RANGE);
+        let keys = own.chain(stray_keys.iter().map(AsRef::as_ref)).chain(more);
         let mut json = std::mem::take(&mut self.json);
         json.clear();
-        unmapped::write_object(&mut entries, &mut json);
+        self.skeletons.write(
+            keys,
+            |number| match (event.unmapped.get(number), strays.get(number.wrapping_sub(event.unmapped.len()))) {
+                (Some((_, value)), _) => value,
+                (None, Some(field)) => &field.value,
+                (None, None) => &Value::Bool(true),
+            },
+            &mut json,
+        );
         self.put_json(row, &json);
         self.json = json;
     }

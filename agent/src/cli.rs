@@ -92,7 +92,7 @@ pub enum Command {
     Pcap(PcapArgs),
     /// The state of this host, once, as NDJSON
     Host(HostArgs),
-    /// Show the effective configuration
+    /// The effective configuration, and how it differs from the defaults
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print a shell's completion script
@@ -104,6 +104,8 @@ pub enum Command {
 pub enum ConfigCommand {
     /// Every value in force and where it came from
     Show,
+    /// The values that somebody set to something else than their defaults, and who did
+    Diff,
 }
 
 /// Arguments of `completion`.
@@ -254,6 +256,7 @@ pub fn run(cli: &Cli) -> Result<(), Exit> {
         Command::Host(arguments) => command::host::run(options, arguments, stdout()),
         Command::Pcap(arguments) => command::pcap::run(options, arguments, stdout()),
         Command::Config(ConfigCommand::Show) => command::config::show(options, stdout()),
+        Command::Config(ConfigCommand::Diff) => command::config::diff(options, stdout()),
         Command::Completion(arguments) => command::completion::run(arguments, stdout()),
     }
 }
@@ -301,7 +304,7 @@ mod tests {
         for line in ["", "nonsense", "validate --nonsense", "--output xml validate", "completion"] {
             assert_eq!(code(line), format!("{:?}", ExitCode::from(64)), "{line}");
         }
-        for line in ["--help", "--version", "help config", "config show --help"] {
+        for line in ["--help", "--version", "help config", "config show --help", "config diff --help"] {
             assert_eq!(code(line), format!("{:?}", ExitCode::SUCCESS), "{line}");
         }
     }

@@ -19,6 +19,7 @@ use super::Refused;
 pub const TRIAL: Duration = Duration::from_secs(60);
 /// Starts under a configuration on trial that may end before it is over.
 const STARTS_MAX: u32 = 2;
+const FILE: &str = "fleet.json";
 /// Two documents with their quotes, and something.
 const FILE_BYTES_MAX: u64 = 2 << 20;
 
@@ -42,6 +43,25 @@ struct Content {
     refused: Option<Refused>,
 }
 
+impl Content {
+    fn read(path: &Path) -> Result<Self, String> {
+        match read_bounded(path, FILE_BYTES_MAX) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// What a start with this `state_dir` would run, for who only looks: what is tried, else what worked last.
+///
+/// # Errors
+/// The file is there and does not read.
+pub fn current(state_dir: &Path) -> Result<Option<Signed>, String> {
+    let Content { good, trying, .. } = Content::read(&state_dir.join(FILE))?;
+    Ok(trying.map(|trying| trying.signed).or(good))
+}
+
 /// What is known to work, and what is tried.
 #[derive(Debug)]
 pub struct Kept {
@@ -54,13 +74,8 @@ impl Kept {
     /// What was kept in `state_dir`; a file that does not read is as none.
     #[must_use]
     pub fn load(state_dir: &Path, writer: Writer) -> Self {
-        let path = state_dir.join("fleet.json");
-        let read = match read_bounded(&path, FILE_BYTES_MAX) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),
-            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(Content::default()),
-            Err(error) => Err(error.to_string()),
-        };
-        let content = read.unwrap_or_else(|error| {
+        let path = state_dir.join(FILE);
+        let content = Content::read(&path).unwrap_or_else(|error| {
             tracing::error!(path = %path.display(), error, "the kept configuration does not read; the aggregator's next one holds");
             Content::default()
         });
@@ -191,6 +206,7 @@ mod tests {
         kept.begin_trial(signed("one")).unwrap();
         kept.proven().unwrap();
         kept.begin_trial(signed("two")).unwrap();
+        assert_eq!(current(&folder).unwrap(), Some(signed("two")), "as the next start");
         // Killed within the minute, twice.
         let mut kept = load(&folder);
         assert_eq!(kept.begin().unwrap(), Some(signed("two")));

@@ -12,7 +12,7 @@ mod kept;
 use serde::{Deserialize, Serialize};
 use shared::fleet::Unavailable;
 
-pub use kept::{Kept, KeptError, TRIAL};
+pub use kept::{Kept, KeptError, TRIAL, current};
 
 /// What is in force and what is not, for `status` and for the aggregator.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]

@@ -35,7 +35,7 @@ use crate::identity::AgentId;
 use crate::limits::MESSAGE_BYTES_MAX;
 use crate::signature::Signature;
 use crate::tls::{KeyHash, sha256};
-use crate::yaml::{Entry, Kind, Node, Place, Report};
+use crate::yaml::{Entry, Kind, Loaded, Node, Origin, Place, Report};
 
 /// Every signed message begins with what it is for.
 const SIGNED_KIND: &[u8] = b"picket config\0";
@@ -103,26 +103,36 @@ impl Document {
     /// # Errors
     /// What is wrong with the rest, in words.
     pub fn read(&self) -> Result<AgentConfig, String> {
+        Ok(self.load()?.config)
+    }
+
+    /// As [`read`](Self::read), with every value that is in force.
+    ///
+    /// # Errors
+    /// As of [`read`](Self::read).
+    pub fn load(&self) -> Result<Loaded<AgentConfig>, String> {
         let section = |key: &str| self.layer.get(key).cloned().unwrap_or(Value::Null);
         let rest = Value::Object(["spool", "limits"].map(|key| (key.to_owned(), section(key))).into_iter().collect());
-        let mut config = read_layer(&rest, self.groups.clone())?;
-        let Value::Object(sources) = section("sources") else { return Ok(config) };
+        let mut loaded = read_layer(&rest, self.groups.clone())?;
+        let Value::Object(sources) = section("sources") else { return Ok(loaded) };
         for (name, source) in sources {
             let unavailable = |reason| Unavailable { name: name.clone(), place: Place::START, reason };
             if source.get("type").is_none() {
-                config.unavailable.push(unavailable(UNTYPED.to_owned()));
+                loaded.config.unavailable.push(unavailable(UNTYPED.to_owned()));
                 continue;
             }
             let alone = Value::Object(Map::from_iter([(name.clone(), source)]));
             match read_layer(&Value::Object(Map::from_iter([("sources".to_owned(), alone)])), Vec::new()) {
-                Ok(read) => {
-                    config.sources.extend(read.sources);
-                    config.unavailable.extend(read.unavailable);
+                Ok(Loaded { config, settings, .. }) => {
+                    loaded.config.sources.extend(config.sources);
+                    loaded.config.unavailable.extend(config.unavailable);
+                    let of_source = settings.into_iter().filter(|setting| setting.path.starts_with("sources."));
+                    loaded.settings.extend(of_source);
                 }
-                Err(reason) => config.unavailable.push(unavailable(reason)),
+                Err(reason) => loaded.config.unavailable.push(unavailable(reason)),
             }
         }
-        Ok(config)
+        Ok(loaded)
     }
 }
 
@@ -208,7 +218,7 @@ impl Fleet {
     }
 }
 
-fn read_layer(layer: &Value, groups: Vec<String>) -> Result<AgentConfig, String> {
+fn read_layer(layer: &Value, groups: Vec<String>) -> Result<Loaded<AgentConfig>, String> {
     let file: Arc<str> = Arc::from("fleet");
     let types = BTreeMap::new();
     let nothing = Node::empty_map(Place::START);
@@ -216,7 +226,11 @@ fn read_layer(layer: &Value, groups: Vec<String>) -> Result<AgentConfig, String>
     let node = node_of(layer, 0).ok_or("it is nested too deep")?;
     let read = Report::new(&file).read(&node, |fields| fleet.agent_config(fields, groups, Strictness::Host));
     match read {
-        Ok(loaded) => Ok(loaded.config),
+        Ok(mut loaded) => {
+            let stated = loaded.settings.iter_mut().filter(|setting| matches!(setting.origin, Origin::File(..)));
+            stated.for_each(|setting| setting.origin = Origin::Aggregator);
+            Ok(loaded)
+        }
         Err(problems) => {
             let messages: Vec<&str> = problems.listed().iter().map(|problem| problem.message.as_str()).collect();
             Err(messages.join("; "))

@@ -24,6 +24,8 @@ pub enum Origin {
     Default,
     /// It was taken from the system (the host's name).
     System,
+    /// The aggregator handed it out.
+    Aggregator,
 }
 
 impl Display for Origin {
@@ -32,6 +34,7 @@ impl Display for Origin {
             Self::File(file, place) => write!(f, "{file}:{place}"),
             Self::Default => f.write_str("default"),
             Self::System => f.write_str("system"),
+            Self::Aggregator => f.write_str("aggregator"),
         }
     }
 }

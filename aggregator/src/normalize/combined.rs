@@ -4,18 +4,21 @@
 //! `[VHOST[:PORT] ]CLIENT IDENT USER [TIME] "METHOD TARGET HTTP/V" STATUS BYTES[ "REFERRER" "AGENT"[ …]]`
 //!
 //! Quotes inside quotes are escaped by most servers and not by all: the request ends at the first quote that
-//! a status follows. A request that is none (a TLS hello on a plain port, binary junk) is kept whole in
-//! `unmapped.request_line_raw`. Source: Apache HTTP Server, mod_log_config; nginx, ngx_http_log_module.
+//! a status follows. Where an address stands before the client, it is what a proxy said of the one before it. A request that is
+//! none (a TLS hello on a plain port, binary junk) is kept whole in `unmapped.request_line_raw`. Source: Apache HTTP Server, mod_log_config; nginx, ngx_http_log_module.
+
+mod head;
 
 use super::endpoint::{self, Address, push_destination, push_source};
 use super::http_fields::METHODS;
 use super::outcome::LOW;
 use super::syslog::Header;
-use super::text::{between, cut, cut_at, last, last_cut, near, number, port, unspaced, word};
+use super::text::{between, cut, cut_at, last_cut, number, port, unspaced, word};
 use super::timestamp::{self, Reference, Stamp};
 use super::{Context, Origin, attempt, envoy, http_fields};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
+use head::{client, forwarded, ported};
 
 /// Most proxies that are kept of a request.
 const FORWARDED_MAX: u16 = 16;
@@ -25,6 +28,7 @@ struct Access<'a> {
     vhost: Option<&'a str>,
     /// None where what stands there is neither address nor name.
     client: Option<Address<'a>>,
+    client_port: Option<i64>,
     user: &'a str,
     stamp: Stamp<'a>,
     request: &'a str,
@@ -142,7 +146,15 @@ pub(super) fn parse_message<'a>(message: &'a str, header: &Header<'a>, event: &m
 fn access(text: &str, reference: Reference) -> Option<Access<'_>> {
     let (head, rest) = cut(text, " [")?;
     // Also nginx's `$time_iso8601`.
-    let (stamp, rest) = timestamp::access(rest, reference).or_else(|| timestamp::iso(rest, reference))?;
+    let timed = |rest| timestamp::access(rest, reference).or_else(|| timestamp::iso(rest, reference));
+    let (named, (stamp, rest)) = match timed(rest) {
+        Some(found) => (None, found),
+        // Kubernetes' ingress of old says the client twice: `A - [A] - USER [TIME] …`.
+        None => {
+            let (user, rest) = cut(rest, "] - ").and_then(|(_, rest)| cut(rest, " ["))?;
+            (Some(user), timed(rest)?)
+        }
+    };
     let rest = rest.strip_prefix("] ")?;
     // nginx's `$host` stands before the request in many a format.
     let (host, rest) = match rest.strip_prefix('"') {
@@ -153,11 +165,15 @@ fn access(text: &str, reference: Reference) -> Option<Access<'_>> {
         }
     };
     let (vhost, client, who, forwarded) = match forwarded(head) {
-        Some((vhost, client, who, list)) => (vhost, client, who, list),
-        None => client(head).map(|(vhost, client, who)| (vhost, Some(client), who, ""))?,
+        Some(found) => found,
+        None => client(head)?,
     };
     let vhost = vhost.or(host);
-    let (_, user) = cut_at(b' ', who)?;
+    let (client, client_port) = client.map_or((None, None), ported);
+    let user = match named {
+        Some(user) => user,
+        None => cut_at(b' ', who)?.1,
+    };
     let (request, rest) = request(rest)?;
     let (status, rest) = word(rest);
     let (bytes, rest) = word(rest);
@@ -166,58 +182,21 @@ fn access(text: &str, reference: Reference) -> Option<Access<'_>> {
     let (took, rest) = timed.filter(|(_, after)| after.starts_with('"')).unwrap_or(("", rest));
     let (referrer, rest) = quoted(rest);
     let (agent, rest) = quoted(rest);
-    Some(Access { vhost, client, user, stamp, request, status, bytes, took, referrer, agent, rest, forwarded })
-}
-
-/// `[VHOST ]A, B, C IDENT USER` and `[VHOST ]"A, B" CLIENT IDENT USER`: virtual host, client, `IDENT USER`, and the list. Where the
-/// list stands for the client it is the first public address of it, else the first.
-fn forwarded(head: &str) -> Option<(Option<&str>, Option<Address<'_>>, &str, &str)> {
-    let quoted = near(b'"', head.as_bytes()).filter(|at| *at == 0 || head.as_bytes().get(at - 1) == Some(&b' '));
-    if let Some(at) = quoted {
-        let (before, rest) = head.split_at_checked(at)?;
-        let (list, rest) = rest.strip_prefix('"')?.split_once('"')?;
-        let (client, who) = rest.trim_start().split_once(' ')?;
-        let vhost = Some(before.trim_end()).filter(|vhost| !vhost.is_empty());
-        return Some((vhost, Address::parse(client), who, list));
-    }
-    let last = last(head, ", ")?;
-    let (end, who) = head.get(last + 2..)?.split_once(' ').map(|(word, who)| (last + 2 + word.len(), who))?;
-    let (first, _) = cut(head, ", ")?;
-    let start = first.rfind(' ').map_or(0, |space| space + 1);
-    let list = head.get(start..end)?;
-    let client = list.split(", ").find(|entry| public(entry)).or_else(|| list.split(", ").next())?;
-    let client = Some(Address::parse(client)?);
-    Some((head.get(..start).map(str::trim_end).filter(|vhost| !vhost.is_empty()), client, who, list))
-}
-
-/// Whether an address is of the open internet, as far as ranges for private use tell.
-fn public(text: &str) -> bool {
-    match text.parse::<std::net::IpAddr>() {
-        Ok(std::net::IpAddr::V4(ip)) => !(ip.is_private() || ip.is_loopback() || ip.is_link_local()),
-        Ok(std::net::IpAddr::V6(ip)) => !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local()),
-        Err(_) => false,
-    }
-}
-
-/// Virtual host, client, and `IDENT USER`.
-fn client(head: &str) -> Option<(Option<&str>, Address<'_>, &str)> {
-    const OWN: Address<'static> = Address::Name("localhost");
-    let (first, rest) = cut_at(b' ', head)?;
-    let named = match Address::parse(first) {
-        Some(address @ Address::Ip(_)) if !rest.starts_with("unix: ") => return Some((None, address, rest)),
-        named => named,
-    };
-    match rest.split_once(' ') {
-        Some((second, rest)) if rest.contains(' ') && endpoint::ip(second).is_some() => {
-            Some((Some(first), Address::parse(second)?, rest))
-        }
-        // A socket of the host's own stands for a client.
-        _ if first == "unix:" => Some((None, OWN, rest)),
-        Some(("unix:", rest)) => Some((Some(first), OWN, rest)),
-        // A name is only taken for a client where exactly two words follow it.
-        _ if rest.split(' ').count() == 2 => named.map(|name| (None, name, rest)),
-        _ => None,
-    }
+    Some(Access {
+        vhost,
+        client,
+        client_port,
+        user,
+        stamp,
+        request,
+        status,
+        bytes,
+        took,
+        referrer,
+        agent,
+        rest,
+        forwarded,
+    })
 }
 
 /// The request line and what follows it, from the status on.
@@ -258,6 +237,9 @@ fn apply<'a>(access: &Access<'a>, origin: &'a Origin, event: &mut Event<'a>) {
     event.class = Class::HttpActivity;
     if let Some(client) = access.client {
         client.push_as_source(event);
+    }
+    if let Some(port) = access.client_port {
+        event.push(Attribute::SrcEndpointPort, port);
     }
     if !access.forwarded.is_empty() {
         let hops = access.forwarded.split(", ").filter(|hop| endpoint::ip(hop).is_some());
@@ -489,6 +471,29 @@ mod tests {
             (event["type_uid"].as_u64(), event["src_endpoint"]["ip"].as_str()),
             (Some(400_203), Some("192.0.2.1"))
         );
+    }
+
+    #[test]
+    fn what_stands_before_the_client_is_told_from_it() {
+        let tail = r#"- bob [16/Mar/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 5 "-" "curl""#;
+        for (head, ip, port, hop) in [
+            ("192.0.2.7:50123", "192.0.2.7", Some(50_123), None),
+            ("198.51.100.5 192.0.2.7", "192.0.2.7", None, Some("198.51.100.5")),
+            ("- 192.0.2.7", "192.0.2.7", None, None),
+            ("192.0.2.7 - [192.0.2.7]", "192.0.2.7", None, None),
+        ] {
+            let event = normalized(&format!("{head} {tail}"));
+            assert_eq!(event["src_endpoint"]["ip"], ip, "{head}");
+            assert_eq!(event["src_endpoint"]["port"].as_i64(), port, "{head}");
+            assert_eq!(event["http_request"]["x_forwarded_for"][0].as_str(), hop, "{head}");
+            assert_eq!(
+                (&event["actor"]["user"]["name"], &event["dst_endpoint"]["hostname"]),
+                (&"bob".into(), &"web-1".into())
+            );
+        }
+        assert_eq!(normalized(&format!("- {tail}"))["type_uid"], 400_203);
+        let alone = normalized(r#"192.0.2.7 [16/Mar/2026:10:00:00 +0000] "GET / HTTP/1.1" 200 5"#);
+        assert_eq!((&alone["type_uid"], &alone["src_endpoint"]["ip"]), (&400_203.into(), &"192.0.2.7".into()));
     }
 
     #[test]

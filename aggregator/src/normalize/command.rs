@@ -173,7 +173,7 @@ mod tests {
             "type=PROCTITLE msg=audit(1.000:7): proctitle=6964002D75",
         ];
         let (summary, events) = run(lines.join("\n").as_bytes());
-        assert_eq!(summary, Summary { lines: 5, events: 3, class: 3, frame: 1, nothing: 1 });
+        assert_eq!(summary, Summary { lines: 5, events: 3, class: 4, frame: 0, nothing: 1 });
         assert_eq!(events[1]["process"]["cmd_line"], "id -u");
         assert_eq!(events[1]["metadata"]["sequence"], 1);
         assert_eq!(events[1]["raw_data"], [lines[0], lines[2], lines[4]].join("\n"));

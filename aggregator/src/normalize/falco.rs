@@ -1,13 +1,18 @@
 //! Falco's text output: `10:00:00.123456789: Warning A shell was run (user=root shell=bash …)`.
 //!
 //! In: a time of day or an ISO time, a priority, the rule's output. Out: a finding (2004) with the output as its title up
-//! to the fields in parentheses, and those fields in `unmapped`. Fields may hold what a process chose: the user is the
-//! first that the output names. Source: Falco, `formats.cpp`, `falco_outputs.cpp`.
+//! to the fields in parentheses, and those fields in `unmapped`; its evidence is the user, file, connection and container that
+//! they name. Fields may hold what a process chose: the first of each counts. Source: Falco, `formats.cpp`, `falco_outputs.cpp`.
 
-use super::json_lines::falco_severity;
+use std::borrow::Cow;
+
+use super::json_lines::{falco_ends, falco_severity, push_falco_ends};
+use super::outcome::LOW;
 use super::pairs::pairs;
-use super::text::{cut, head, word};
-use super::{Context, timestamp};
+use super::remark::remark;
+use super::syslog::Header;
+use super::text::{base_name, cut, head, word};
+use super::{Context, carried, timestamp};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -28,13 +33,57 @@ fn behind_time(text: &str) -> Option<(&str, &str)> {
     known.then(|| text.get(time.len() + 2..).map(word)).flatten()
 }
 
-/// Whether a time in nanoseconds and a priority begin the line.
+/// Whether a time in nanoseconds and a priority begin the line, or the time of what Falco says of itself.
 pub(super) fn looks(text: &str) -> bool {
-    text.as_bytes().first().is_some_and(u8::is_ascii_digit) && behind_time(text).is_some()
+    match text.as_bytes().first() {
+        Some(b'0'..=b'9') => behind_time(text).is_some(),
+        Some(b'F' | b'M' | b'S' | b'T' | b'W') => of_itself(text).is_some(),
+        _ => false,
+    }
+}
+
+/// What Falco says of itself, behind `Mon Mar 16 10:00:00 2026: ` (`falco_logger::log`).
+fn of_itself(text: &str) -> Option<&str> {
+    const BEGINS: [&str; 14] = [
+        "Falco ",
+        "Falco version",
+        "System info: ",
+        "Loading ",
+        "The chosen syscall buffer",
+        "Starting health webserver",
+        "Starting gRPC server",
+        "Opening '",
+        "Enabled event sources",
+        "Enabled rules",
+        "Loaded event sources",
+        "Runtime error: ",
+        "Trying to open ",
+        "Using ",
+    ];
+    let message = text.get(24..)?.strip_prefix(": ")?;
+    BEGINS.iter().any(|start| message.starts_with(start)).then_some(message)
+}
+
+/// Reads what Falco sends to syslog: an alert in either form, or a remark about itself.
+pub(super) fn parse_message<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    carried(Cow::Borrowed(message), &header.context, event) || remark("falco", message, event)
 }
 
 /// Reads a line.
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    if let Some(message) = of_itself(text) {
+        let Some((stamp, _)) = text.get(4..).and_then(|day| timestamp::bsd(day, context.reference)) else {
+            return false;
+        };
+        stamp.apply(event);
+        event.push(Attribute::MetadataLogFormat, "falco");
+        event.push(Attribute::MetadataLogProvider, "falco");
+        event.push(Attribute::Message, message);
+        if message.starts_with("Runtime error") {
+            event.severity_id = event.severity_id.max(LOW);
+        }
+        return remark("falco", message, event);
+    }
     let Some((priority, output)) = behind_time(text) else { return false };
     let stamp = timestamp::iso(text, context.reference).or_else(|| timestamp::clock(text, context.reference));
     let Some((stamp, _)) = stamp else { return false };
@@ -54,18 +103,43 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     event.push(Attribute::FindingTitle, title);
     event.push(Attribute::FindingDesc, output);
     event.push(Attribute::IsAlert, true);
-    let mut user = None;
+    let (mut user, mut ends, mut file, mut container) = (None, None, None, None);
     for pair in pairs(fields).take(FIELDS_MAX) {
         match (pair.key, pair.value) {
             ("user" | "user.name" | "user_name", Some(name)) if user.is_none() => user = Some(name),
+            ("connection" | "fd.name" | "fd_name", Some(value)) if ends.is_none() && value.contains("->") => {
+                ends = falco_ends(value);
+                event.unmap(pair.key, value);
+            }
+            ("file" | "fd.name" | "fd_name", Some(path)) if file.is_none() && path.starts_with('/') => {
+                file = Some(path);
+                event.unmap(pair.key, path);
+            }
+            ("container_id" | "container.id" | "container", Some(id)) if container.is_none() => {
+                container = Some(id).filter(|id| !matches!(*id, "" | "host" | "<NA>"));
+                event.unmap(pair.key, id);
+            }
             (key, Some(value)) if !key.is_empty() && !event.unmapped.iter().any(|(known, _)| known == key) => {
                 event.unmap(key, value);
             }
             _ => {}
         }
     }
-    if let Some(user) = user.filter(|user| !matches!(*user, "" | "<NA>")) {
+    let user = user.filter(|user| !matches!(*user, "" | "<NA>"));
+    if let Some(user) = user {
         event.push(Attribute::EvidencesUserName, user);
+    }
+    if let Some(path) = file {
+        event.push(Attribute::EvidencesFileName, base_name(path));
+        event.push(Attribute::EvidencesFilePath, path);
+        event.push(Attribute::EvidencesFileTypeId, 0);
+    }
+    if let Some(ends) = ends {
+        push_falco_ends(ends, event);
+    }
+    // A container alone is no evidence.
+    if let Some(id) = container.filter(|_| user.is_some() || file.is_some() || ends.is_some()) {
+        event.push(Attribute::EvidencesContainerUid, id);
     }
     true
 }
@@ -75,6 +149,29 @@ mod tests {
     use serde_json::json;
 
     use super::super::testing::normalized;
+
+    #[test]
+    fn what_an_alert_names_is_its_evidence() {
+        let fields = "user=root connection=192.0.2.7:40000->198.51.100.4:22 container_id=3ad7b26ded6d image=x";
+        let event = normalized(&format!("10:00:00.123456789: Notice Unexpected connection ({fields})"));
+        let evidence = &event["evidences"][0];
+        assert_eq!(evidence["src_endpoint"], json!({"ip": "192.0.2.7", "port": 40_000}));
+        assert_eq!(evidence["dst_endpoint"], json!({"ip": "198.51.100.4", "port": 22}));
+        assert_eq!(evidence["container"]["uid"], "3ad7b26ded6d");
+        let event = normalized("10:00:00.123456789: Error File written (file=/etc/x container_id=host)");
+        assert_eq!(event["evidences"][0]["file"]["path"], "/etc/x");
+        assert!(event["evidences"][0].get("container").is_none());
+    }
+
+    #[test]
+    fn what_falco_says_of_itself_is_a_report() {
+        let event = normalized("Mon Mar 16 10:00:00 2026: Falco version: 0.36.0 (x86_64)");
+        assert_eq!((&event["type_uid"], &event["time"]), (&json!(600_299), &json!(1_773_651_600_000_i64)));
+        assert_eq!(normalized("Mar 16 10:00:00 h falco[7]: Loading rules from file /etc/x")["app"]["name"], "falco");
+        let event = normalized("Mar 16 10:00:00 h falco: 10:00:00.123456789: Error Shell (user=root)");
+        assert_eq!(event["class_uid"], 2004);
+        assert_eq!(normalized("Mon Mar 16 10:00:00 2026: Bread")["class_uid"], 0);
+    }
 
     #[test]
     fn an_alert_in_text_is_a_finding() {

@@ -6,14 +6,16 @@
 //! occurs twice the last counts. At most [`KEYS_MAX`] keys are kept; `unmapped.keys_dropped` says how many were not.
 //! Buffers are kept by the thread for the next line.
 
+mod moment;
+
 use std::borrow::Cow;
 use std::cell::Cell;
 
 use super::endpoint::Address;
-use super::timestamp::{self, Reference};
-use super::zones;
+use super::timestamp::Reference;
 use crate::event::{Event, Value};
 use crate::schema::{Attribute, Kind};
+use moment::moment;
 
 /// Keys beyond these are only in `raw_data`.
 pub(super) const KEYS_MAX: usize = 256;
@@ -233,6 +235,11 @@ impl<'a> Fields<'a> {
     fn found(&self, key: &str) -> Option<usize> {
         let slot = self.slot(hashed(HASH_SEED, key), |fields, at| fields.is_key(at, key))?;
         self.slots.get(slot).copied().filter(|at| *at != EMPTY).map(usize::from)
+    }
+
+    /// How many keys there are, those of objects counted.
+    pub(super) fn count(&self) -> usize {
+        self.entries.len()
     }
 
     /// Whether the key stands there, as a value or as an object.
@@ -460,71 +467,6 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// When it was, and the offset that was assumed for a time without one.
-pub(super) fn moment(leaf: &Leaf<'_>, reference: Reference) -> Option<(shared::time::Timestamp, Option<i32>)> {
-    match leaf {
-        Leaf::Text(text) => {
-            let found = timestamp::iso(text, reference)
-                .or_else(|| timestamp::access(text, reference))
-                .or_else(|| timestamp::bsd(text, reference))
-                .or_else(|| timestamp::bsd(without_day(text)?, reference));
-            match found {
-                Some((stamp, rest)) if rest.trim().is_empty() => Some((stamp.time, stamp.assumed_offset)),
-                Some((stamp, rest)) => zones::minutes(rest.trim()).map(|minutes| (stamp.in_zone(minutes).time, None)),
-                None if text.get(4..5) == Some("/") => moment_of(&text.replacen('/', "-", 2), reference),
-                None if text.as_bytes().first().is_some_and(u8::is_ascii_digit) && text.contains(' ') => {
-                    day_first(text, reference)
-                }
-                None => count(text).map(|time| (time, None)),
-            }
-        }
-        Leaf::Number(number) => count(number).map(|time| (time, None)),
-        _ => None,
-    }
-}
-
-/// `2026/03/16 10:00:00`, once its day is written as in ISO 8601.
-fn moment_of(text: &str, reference: Reference) -> Option<(shared::time::Timestamp, Option<i32>)> {
-    let (stamp, rest) = timestamp::iso(text, reference)?;
-    rest.trim().is_empty().then_some((stamp.time, stamp.assumed_offset))
-}
-
-/// `16 March 2026 10:00:00`, or the same with the month cut short.
-fn day_first(text: &str, reference: Reference) -> Option<(shared::time::Timestamp, Option<i32>)> {
-    let mut words = text.split(' ');
-    let (day, month, rest) = (words.next()?, words.next()?.get(..3)?, words.next()?);
-    let written = format!("{month} {day:>2} {rest} {}", words.next()?);
-    let (stamp, rest) = timestamp::bsd(&written, reference)?;
-    (rest.is_empty() && words.next().is_none()).then_some((stamp.time, stamp.assumed_offset))
-}
-
-/// `Mon Mar 16 10:00:00 2026` without its day.
-fn without_day(text: &str) -> Option<&str> {
-    const DAYS: [&str; 7] = ["Mon ", "Tue ", "Wed ", "Thu ", "Fri ", "Sat ", "Sun "];
-    DAYS.into_iter().find_map(|day| text.strip_prefix(day))
-}
-
-/// A count since the epoch; one of less than nine digits is something else.
-fn count(text: &str) -> Option<shared::time::Timestamp> {
-    let digits = text.split('.').next().unwrap_or_default();
-    if !(9..=19).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    // A float of 64 bits has no room for nanoseconds.
-    let fraction = text.get(digits.len()..).unwrap_or_default();
-    match (digits.parse::<i64>().ok(), digits.len(), fraction) {
-        (Some(seconds), 9..=11, fraction) => {
-            let nanos = fraction.strip_prefix('.').unwrap_or_default();
-            let nanos = nanos.get(..nanos.len().min(9)).and_then(|nanos| format!("{nanos:0<9}").parse::<i64>().ok());
-            seconds.checked_mul(1_000_000_000)?.checked_add(nanos?).map(shared::time::Timestamp)
-        }
-        (Some(count), 12..=14, "") => count.checked_mul(1_000_000).map(shared::time::Timestamp),
-        (Some(count), 15..=17, "") => count.checked_mul(1000).map(shared::time::Timestamp),
-        (Some(count), 18.., "") => Some(shared::time::Timestamp(count)),
-        _ => timestamp::epoch(text.parse().ok()?),
-    }
-}
-
 /// What is quickly told of a key: its length and last byte, as one bit of 64.
 const fn sign(len: usize, last: Option<&u8>) -> u64 {
     let last = match last {
@@ -555,15 +497,6 @@ mod tests {
         assert!(fields.has("a") && !fields.has("a.c") && !fields.has("b"));
         assert_eq!(fields.text("c.d").as_deref(), Some("x"));
         assert_eq!(fields.leaf("c.d"), None);
-    }
-
-    #[test]
-    fn counts_keep_their_fraction() {
-        let nanos = |text: &str| count(text).map(|time| time.0);
-        assert_eq!(nanos("1700000000.123456"), Some(1_700_000_000_123_456_000));
-        assert_eq!(nanos("1700000000"), Some(1_700_000_000_000_000_000));
-        assert_eq!(nanos("1700000000123"), Some(1_700_000_000_123_000_000));
-        assert_eq!((nanos("17"), nanos("17x0000000"), nanos("")), (None, None, None));
     }
 
     #[test]

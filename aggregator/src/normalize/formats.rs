@@ -3,8 +3,9 @@
 use std::sync::LazyLock;
 
 use super::{
-    Context, audit, cef, cisco, combined, cri, database, elb, fail2ban, falco, fortigate, glog, journald, json_lines,
-    lighttpd, logfmt, modsecurity, package, panos, plain, program, snort, squid, syslog, w3c, web_error, zeek,
+    Context, audit, cef, cisco, combined, cri, database, dhcp_audit, elb, fail2ban, falco, fortigate, glog, journald,
+    json_lines, lighttpd, logfmt, modsecurity, package, panos, plain, program, snort, squid, syslog, w3c, web_error,
+    zeek,
 };
 use crate::event::Event;
 
@@ -71,6 +72,13 @@ pub(super) static FORMATS: &[LineFormat] = &[
     LineFormat { name: "glog", looks: glog::looks, parse: glog::parse, carried: true, headed: Headed::Never },
     LineFormat { name: "falco", looks: falco::looks, parse: falco::parse, carried: true, headed: Headed::Never },
     LineFormat { name: "snort", looks: snort::looks, parse: snort::parse, carried: false, headed: Headed::Never },
+    LineFormat {
+        name: "windows_dhcp",
+        looks: dhcp_audit::looks,
+        parse: dhcp_audit::parse,
+        carried: true,
+        headed: Headed::Never,
+    },
     LineFormat {
         name: "redis",
         looks: database::redis::looks,

@@ -5,13 +5,20 @@
 //! the words that their kin share.
 
 use super::fields::Fields;
-use super::text::between;
+use super::text::{between, port};
 use super::{endpoint, outcome};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
 /// What programs say of a logon that failed.
-const FAILED: [&str; 17] = [
+const FAILED: [&str; 22] = [
+    "failed login",
+    "Failed login",
+    "login failed",
+    "login_failed",
+    "nvalid credentials",
+    "failed to authenticate",
+    "Failed to authenticate",
     "Invalid username or password",
     "Unsuccessful 1FA authentication",
     "Unsuccessful 2FA authentication",
@@ -23,15 +30,17 @@ const FAILED: [&str; 17] = [
     "authentication failed",
     "Authentication failed",
     "password-auth.failed",
-    "Failed login attempt",
     "Login failed: ",
-    "login failed for user",
     "Login attempt failed",
     "Error occurred getting details for user",
     "Two-factor challenge failed",
 ];
 /// What programs say of one that succeeded.
-const PASSED: [&str; 8] = [
+const PASSED: [&str; 12] = [
+    "user logged in",
+    "User logged in",
+    "login_success",
+    "logged in successfully",
     "Successful 1FA authentication",
     "Successful 2FA authentication",
     "Successful TOTP authentication",
@@ -56,12 +65,12 @@ const CLIENTS: [&str; 8] =
     ["remote_ip", "remote_addr", "remoteAddr", "ip", "client_ip", "src_ip", "clientIP", "remote"];
 
 /// One of these stands in each of them: most messages have none, and are done with few looks.
-const HINTS: [&str; 4] = ["uth", "ogin", "user", "factor"];
+const HINTS: [&str; 6] = ["uth", "ogin", "user", "factor", "ogged", "redential"];
 
 /// What a program says of a logon: that it failed, or that it did not; none where it is about something else.
 fn failed(fields: &Fields<'_>) -> Option<bool> {
     let has = |text: &str, words: &[&str]| words.iter().any(|words| text.contains(words));
-    let texts = ["msg", "message", "error"].into_iter().filter_map(|key| fields.peek(key));
+    let texts = ["msg", "message", "error", "event"].into_iter().filter_map(|key| fields.peek(key));
     let mut passed = None;
     for text in texts.filter(|text| has(text, &HINTS)) {
         if has(text, &FAILED) {
@@ -110,6 +119,14 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool 
 /// The client, in a class that has one; elsewhere in `unmapped.src_ip`.
 pub(super) fn push_client<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     for key in CLIENTS {
+        let ended = fields.peek(key).and_then(|text| text.rsplit_once(':'));
+        let ended = ended.and_then(|(host, number)| Some((endpoint::ip(host)?.to_owned(), port(number)?)));
+        if let Some((address, number)) = ended.filter(|_| event.class.carries(Attribute::SrcEndpointPort)) {
+            fields.take(key);
+            event.push(Attribute::SrcEndpointIp, address);
+            event.push(Attribute::SrcEndpointPort, number);
+            return;
+        }
         if fields.push_source(event, key, "") {
             return;
         }

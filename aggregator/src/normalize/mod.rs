@@ -22,6 +22,7 @@ mod cisco;
 mod combined;
 mod cri;
 mod database;
+mod dhcp_audit;
 mod elb;
 mod endpoint;
 mod envoy;

@@ -55,12 +55,7 @@ fn access<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     let (result, rest) = word(rest);
     let (bytes, rest) = word(rest);
     let (method, rest) = word(rest);
-    // A URL may hold spaces where the request was none: what follows it is read from the end.
-    let mut tail = rest.rsplitn(4, ' ');
-    let (Some(kind), Some(hierarchy), Some(user), Some(url)) = (tail.next(), tail.next(), tail.next(), tail.next())
-    else {
-        return false;
-    };
+    let Some([url, user, hierarchy, kind]) = tail(rest) else { return false };
     let Some((result, code)) = result.rsplit_once('/') else { return false };
     event.class = Class::HttpActivity;
     event.time = stamp;
@@ -96,6 +91,24 @@ fn access<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     event.unmap("hierarchy", hierarchy);
     controlled(event, if result.contains("DENIED") { Control::Blocked } else { Control::Allowed });
     true
+}
+
+/// `URL USER HIERARCHY/PEER TYPE`, and what a site adds: the fourth word is not the type then. A URL may hold spaces where
+/// the request was none: without a hierarchy as the third word what follows the URL is read from the end.
+fn tail(text: &str) -> Option<[&str; 4]> {
+    let hierarchy = |word: &str| {
+        let (how, peer) = word.split_once('/').unwrap_or_default();
+        !peer.is_empty() && !how.is_empty() && how.bytes().all(|b| b.is_ascii_uppercase() || matches!(b, b'_' | b'-'))
+    };
+    let mut words = text.split(' ');
+    if let [Some(url), Some(user), Some(third), Some(kind)] = [words.next(), words.next(), words.next(), words.next()]
+        && hierarchy(third)
+    {
+        return Some([url, user, third, kind]);
+    }
+    let mut words = text.rsplitn(4, ' ');
+    let (kind, hierarchy, user) = (words.next()?, words.next()?, words.next()?);
+    Some([words.next()?, user, hierarchy, kind])
 }
 
 fn cache<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
@@ -205,6 +218,30 @@ mod tests {
             "2026-03-16 10:00:00 [9] Request(default/ads/-) http://ads.example/ 192.0.2.1/- bob GET REDIRECT",
         );
         assert_eq!((&event["type_uid"], &event["firewall_rule"]["name"]), (&json!(400_203), &json!("default/ads/-")));
+    }
+
+    #[test]
+    fn what_a_site_adds_behind_the_type_moves_nothing() {
+        for (tail, user, peer) in [
+            (
+                "http://a.example/b bob HIER_DIRECT/198.51.100.2 text/html \"Mozilla/5.0 (X11)\" \"-\"",
+                "bob",
+                "198.51.100.2",
+            ),
+            ("http://a.example/b c d bob HIER_DIRECT/198.51.100.2 text/html", "bob", "198.51.100.2"),
+            (
+                "http://a.example/b bob -/198.51.100.2 - [Host: a.example\\r\\n] [HTTP/1.1 200 OK\\r\\n]",
+                "bob",
+                "198.51.100.2",
+            ),
+        ] {
+            let event = normalized(&format!("1773653400.123    231 192.0.2.1 TCP_MISS/200 1536 GET {tail}"));
+            assert_eq!(
+                (&event["actor"]["user"]["name"], &event["dst_endpoint"]["ip"]),
+                (&json!(user), &json!(peer)),
+                "{tail}"
+            );
+        }
     }
 
     #[test]

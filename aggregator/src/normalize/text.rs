@@ -143,7 +143,10 @@ pub(super) fn severity_of(syslog: u8) -> u8 {
 
 /// OCSF `severity_id` of a level as programs write it, in any case.
 pub(super) fn level(word: &str) -> Option<u8> {
-    const LEVELS: [(&str, u8); 18] = [
+    const LEVELS: [(&str, u8); 20] = [
+        // log15's, four letters each.
+        ("eror", 3),
+        ("dbug", 1),
         ("trace", 1),
         ("debug", 1),
         ("verbose", 1),

@@ -369,8 +369,9 @@ pub(super) fn parts<'a>(date: &'a str, clock: &str, zone: Option<&str>, referenc
     let minutes = clock.digits(2, 2).filter(|minutes| *minutes < 60)?;
     clock.eat(b':')?;
     let seconds = clock.digits(2, 2).filter(|seconds| *seconds <= 60)?.min(59);
+    let fraction = clock.fraction();
     let zone = zone.and_then(|zone| Cursor { bytes: zone.as_bytes(), at: 0 }.zone());
-    let since = i64::from(hours * 3600 + minutes * 60 + seconds) * SECOND_NS;
+    let since = i64::from(hours * 3600 + minutes * 60 + seconds) * SECOND_NS + fraction;
     let time = moment(year, month, day, since, zone.unwrap_or(reference.utc_offset_minutes))?;
     Some(Stamp { time, text: date, assumed_offset: zone.is_none().then_some(reference.utc_offset_minutes) })
 }

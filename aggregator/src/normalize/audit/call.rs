@@ -12,16 +12,17 @@ use super::sockaddr::{self, SocketAddress};
 use super::{Meaning, outcome, paths};
 use crate::event::Event;
 use crate::normalize::endpoint;
-use crate::normalize::text::port;
+use crate::normalize::text::{cut, port};
 use crate::schema::{Attribute, Class};
 
 /// Reads what nothing else took: a system call, or a record that came without its call.
 pub(super) fn read<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: &mut Event<'a>) -> bool {
     match meaning.kind {
         "SYSCALL" => {}
-        "PATH" => return item(records, event),
-        "SOCKADDR" => return peer(records, event),
-        _ => return false,
+        "PATH" if item(records, event) => return true,
+        "SOCKADDR" if peer(records, event) => return true,
+        "CWD" if folder(meaning, records, event) => return true,
+        kind => return of_call(kind, event),
     }
     let name = system_call(meaning, records, event).unwrap_or_default();
     let address = socket(records);
@@ -31,15 +32,22 @@ pub(super) fn read<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: 
     if !classified {
         kernel(name, meaning, records, event);
     }
-    match address {
-        Some(SocketAddress::Unix(path)) if !path.is_empty() => event.unmap("socket", path),
-        Some(SocketAddress::Netlink(port)) => event.unmap("netlink_port", port),
-        Some(SocketAddress::Other(family)) => event.unmap("socket_family", family),
-        _ => {}
+    if let Some(address) = address {
+        local(address, event);
     }
     outcome(meaning, records, event);
     actor(meaning, records, event);
     true
+}
+
+/// An address that is none of the network's.
+fn local(address: SocketAddress, event: &mut Event<'_>) {
+    match address {
+        SocketAddress::Unix(path) if !path.is_empty() => event.unmap("socket", path),
+        SocketAddress::Netlink(port) => event.unmap("netlink_port", port),
+        SocketAddress::Other(family) => event.unmap("socket_family", family),
+        SocketAddress::Unix(_) | SocketAddress::Inet(..) => {}
+    }
 }
 
 fn kernel<'a>(name: Cow<'a, str>, meaning: &Meaning<'a>, records: &Records<'a>, event: &mut Event<'a>) {
@@ -117,9 +125,41 @@ fn item<'a>(records: &mut Records<'a>, event: &mut Event<'a>) -> bool {
     true
 }
 
+/// A CWD record alone: where some process was.
+fn folder<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: &mut Event<'a>) -> bool {
+    const FOLDER: i64 = 2;
+    let Some(path) = records.take_text(meaning.main, "cwd").filter(|path| path.starts_with('/')) else { return false };
+    event.unmap("cwd", path.clone());
+    paths::push_file(path, (Attribute::FileName, Attribute::FilePath), event);
+    event.push(Attribute::FileTypeId, FOLDER);
+    event.class = Class::FileActivity;
+    event.push(Attribute::ActorAppName, "kernel");
+    true
+}
+
+/// Any other record that tells more of a system call and came without it; the end of an event alone says nothing.
+fn of_call<'a>(kind: &'a str, event: &mut Event<'a>) -> bool {
+    if !super::accompanies(kind) || kind == "EOE" {
+        return false;
+    }
+    event.class = Class::KernelActivity;
+    event.activity_id = 4;
+    event.push(Attribute::KernelName, kind);
+    event.push(Attribute::KernelTypeId, 2);
+    event.push(Attribute::ActorAppName, "kernel");
+    true
+}
+
 /// A SOCKADDR record that came without its call: an address of the network that some process named.
 fn peer(records: &mut Records<'_>, event: &mut Event<'_>) -> bool {
-    let Some(SocketAddress::Inet(address, port)) = socket(records) else { return false };
+    let (address, port) = match socket(records) {
+        Some(SocketAddress::Inet(address, port)) => (address, port),
+        Some(other) => {
+            local(other, event);
+            return false;
+        }
+        None => return false,
+    };
     event.class = Class::NetworkActivity;
     event.activity_id = 6;
     event.push(Attribute::DstEndpointIp, address);
@@ -137,10 +177,27 @@ fn socket(records: &mut Records<'_>) -> Option<SocketAddress> {
         }
         return Some(address);
     }
+    if let Some(address) = records.records.get(record).and_then(|record| interpreted(record.body)) {
+        records.take(record, "saddr");
+        return Some(address);
+    }
     let ip = records.peek(record, "laddr").and_then(|field| endpoint::ip(&field.value).map(str::to_owned))?;
     records.take(record, "laddr");
     let port = records.take(record, "lport").and_then(|text| port(&text)).and_then(|port| u16::try_from(port).ok());
     Some(SocketAddress::Inet(ip, port.unwrap_or(0)))
+}
+
+/// As `ausearch --interpret` showed it before audit 2.8: `saddr=inet host:192.0.2.1 serv:80`, `saddr=local /run/x`.
+fn interpreted(body: &str) -> Option<SocketAddress> {
+    let (family, rest) = cut(body, "saddr=")?.1.trim_end().split_once(' ')?;
+    match family {
+        "inet" | "inet6" => {
+            let (host, port) = rest.strip_prefix("host:")?.split_once(" serv:")?;
+            Some(SocketAddress::Inet(endpoint::ip(host)?.to_owned(), port.trim().parse().ok()?))
+        }
+        "local" => Some(SocketAddress::Unix(rest.to_owned())),
+        _ => None,
+    }
 }
 
 /// Which end an address is, and the activity of Network Activity (4001).

@@ -54,7 +54,7 @@ pub(super) fn looks(text: &str) -> bool {
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
     let Some((records, mut stamp)) = Records::parse(text) else { return false };
     event.push(Attribute::MetadataLogFormat, "audit");
-    if stamp.text.contains('/') {
+    if stamp.text.contains(' ') {
         // What ausearch shows is the host's own time.
         let minutes = context.reference.utc_offset_minutes;
         stamp.time = Timestamp(stamp.time.0.saturating_sub(i64::from(minutes) * MINUTE_NS));

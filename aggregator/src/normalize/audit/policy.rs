@@ -11,7 +11,9 @@ use super::record::Records;
 use super::subject::{self, ACTOR, PROCESS};
 use super::{Meaning, outcome, paths, syscalls};
 use crate::event::Event;
+use crate::normalize::endpoint;
 use crate::normalize::outcome::{Control, LOW, controlled};
+use crate::normalize::text::{number, port};
 use crate::schema::{Attribute, Class};
 
 /// `severity_id` 3.
@@ -23,6 +25,7 @@ pub(super) fn read<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: 
         "KERN_MODULE" => module(meaning, records, event),
         "ANOM_LINK" | "ANOM_CREAT" => refused(meaning, records, event),
         kind if kind.starts_with("INTEGRITY_") => integrity(meaning, records, event),
+        "NETFILTER_PKT" if packet(meaning, records, event) => true,
         kind => match subsystem(kind) {
             Some(name) => of_kernel(name, meaning, records, event),
             None if is_of_program(kind) => of_program(meaning, records, event),
@@ -100,6 +103,39 @@ fn of_kernel<'a>(name: &'static str, meaning: &Meaning<'a>, records: &mut Record
     true
 }
 
+/// A packet that a rule of netfilter's AUDIT target saw: `saddr=192.0.2.1 daddr=198.51.100.2 proto=6`, of kernels before 4.12
+/// with ports, interfaces and what the rule did (net/netfilter/xt_AUDIT.c).
+fn packet<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: &mut Event<'a>) -> bool {
+    let end = |key: &str, records: &Records<'a>| {
+        records.peek(meaning.main, key).and_then(|field| endpoint::ip(&field.value).map(str::to_owned))
+    };
+    let (Some(source), Some(destination)) = (end("saddr", records), end("daddr", records)) else { return false };
+    event.class = Class::NetworkActivity;
+    event.activity_id = 6;
+    event.push(Attribute::ConnectionDirectionId, 0);
+    event.push(Attribute::ConnectionProtocolVerId, if source.contains(':') { 6 } else { 4 });
+    event.push(Attribute::SrcEndpointIp, source);
+    event.push(Attribute::DstEndpointIp, destination);
+    for key in ["saddr", "daddr"] {
+        records.take(meaning.main, key);
+    }
+    for (key, attribute) in [("sport", Attribute::SrcEndpointPort), ("dport", Attribute::DstEndpointPort)] {
+        if let Some(port) = records.take(meaning.main, key).and_then(|text| port(&text)) {
+            event.push(attribute, port);
+        }
+    }
+    if let Some(number) = records.take(meaning.main, "proto").and_then(|text| number(&text)) {
+        event.push(Attribute::ConnectionProtocolNum, number);
+    }
+    match records.take(meaning.main, "action").as_deref() {
+        Some("0") => controlled(event, Control::Allowed),
+        Some("1") => controlled(event, Control::Dropped),
+        Some("2") => controlled(event, Control::Rejected),
+        _ => {}
+    }
+    true
+}
+
 /// The system call in whose course the record came.
 pub(super) fn system_call<'a>(
     meaning: &Meaning<'a>,
@@ -160,8 +196,9 @@ fn refused<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: &mut Eve
     controlled(event, Control::Blocked);
     system_call(meaning, records, event);
     outcome(meaning, records, event);
+    let fields = event.fields.len();
     subject::push(records, meaning.main, &ACTOR, event);
-    if event.value(Attribute::ActorProcessPid).is_none() {
+    if event.fields.len() == fields {
         actor(meaning, records, event);
     }
     event.severity_id = event.severity_id.max(LOW);

@@ -80,17 +80,25 @@ pub(super) struct Head<'a> {
     pub(super) end: usize,
 }
 
-/// `T.mmm:SERIAL` up to the closing parenthesis; as `ausearch --interpret` shows it, `MM/DD/YYYY hh:mm:ss.mmm:SERIAL`, read
-/// as UTC.
+/// `T.mmm:SERIAL` up to the closing parenthesis; as `ausearch --interpret` shows it, `MM/DD/YYYY hh:mm:ss.mmm:SERIAL` and what
+/// other locales have for the date (`16/03/26`, `16.03.2026`, `2026-03-16`), read as UTC.
 fn stamp(text: &str) -> Option<Stamp<'_>> {
     let text = super::super::text::head(text, 48);
     let (inside, _) = text.split_once(')')?;
     let (time, serial) = inside.rsplit_once(':')?;
     if let Some((day, clock)) = time.split_once(' ') {
-        let mut parts = day.split('/');
-        let (month, day, year) = (parts.next()?, parts.next()?, parts.next()?);
+        let mut parts = day.split(['/', '.', '-']);
+        let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
+        // Behind a slash the day stands first only where no month can.
+        let day_first = day.contains('.') || first.parse::<u8>().is_ok_and(|first| first > 12);
+        let (year, month, day) = match (first.len() == 4, day_first) {
+            (true, _) => (first, second, third),
+            (false, true) => (third, second, first),
+            (false, false) => (third, first, second),
+        };
+        let century = if year.len() == 2 { "20" } else { "" };
         let utc = Reference { read_at: Timestamp(0), utc_offset_minutes: 0 };
-        let time = timestamp::iso(&format!("{year}-{month}-{day} {clock}"), utc)?.0.time;
+        let time = timestamp::iso(&format!("{century}{year}-{month}-{day} {clock}"), utc)?.0.time;
         return Some(Stamp { text: inside, time, serial: serial.parse().ok()? });
     }
     let (seconds, millis) = time.split_once('.')?;

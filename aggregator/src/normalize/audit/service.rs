@@ -48,7 +48,11 @@ pub(super) fn read<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: 
 }
 
 fn unit<'a>(activity: u8, meaning: &Meaning<'a>, records: &mut Records<'a>, event: &mut Event<'a>) -> bool {
-    let Some(unit) = records.take_text(meaning.main, "unit") else { return false };
+    // The first of systemd's named the unit as the command.
+    let unit = records.take_text(meaning.main, "unit").or_else(|| {
+        records.peek(meaning.main, "comm").map(|field| field.value.clone()).filter(|comm| comm != "systemd")
+    });
+    let Some(unit) = unit else { return false };
     event.class = Class::ApplicationLifecycle;
     event.activity_id = activity;
     event.unmap("unit", unit.clone());

@@ -196,6 +196,34 @@ fn services_and_the_log_itself_have_their_classes() {
 }
 
 #[test]
+fn records_that_came_without_their_call_have_a_class() {
+    for (record, type_uid, path, expected) in [
+        (
+            "SERVICE_START user pid=1 uid=0 msg=' comm=\"sshd\" exe=\"/usr/lib/systemd/systemd\" res=success'",
+            600_203,
+            "/app/name",
+            json!("sshd"),
+        ),
+        ("PATH item=1 name=(null) inode=1 nametype=NORMAL", 100_304, "/kernel/name", json!("PATH")),
+        ("CWD cwd=\"/home/bob\"", 100_100, "/file/path", json!("/home/bob")),
+        ("ANOM_CREAT op=fifo auid=7 uid=0 comm=\"x\" res=0", 100_304, "/actor/user/uid", json!("0")),
+        ("FD_PAIR fd0=3 fd1=4", 100_304, "/kernel/name", json!("FD_PAIR")),
+        ("SOCKADDR saddr=01002F72756E2F7800", 100_304, "/unmapped/socket", json!("/run/x")),
+        ("SOCKADDR saddr=inet host:192.0.2.1 serv:80", 400_106, "/dst_endpoint/port", json!(80)),
+        (
+            "NETFILTER_PKT action=1 saddr=192.0.2.1 daddr=198.51.100.2 proto=6 sport=5 dport=22",
+            400_106,
+            "/dst_endpoint/port",
+            json!(22),
+        ),
+    ] {
+        let event = joined(&[record]);
+        assert_eq!(event["type_uid"], type_uid, "{record} {event}");
+        assert_eq!(event.pointer(path), Some(&expected), "{record} {event}");
+    }
+}
+
+#[test]
 fn controls_anomalies_and_the_rest_have_their_classes() {
     for (record, type_uid, path, expected) in [
         (

@@ -2,15 +2,16 @@
 //!
 //! In: `CEF:0|Vendor|Product|Version|Class|Name|Severity|key=value …` and `LEEF:2.0|Vendor|Product|Version|EventID|^|key=value^…`,
 //! where syslog or nothing stands before it. Out: a logon (3002) where it names a user and says so, a finding (2004) where it
-//! weighs as one, a request (4002) where it has an URL and two ends, network activity (4001) where it has an end, else a base
-//! event. Source: ArcSight "Implementing Common Event Format", revision 26; IBM "LEEF overview".
+//! weighs as one, a request (4002) where it has an URL and two ends, network activity (4001) where it has an end, else what the
+//! product says of itself (6002). Source: ArcSight "Implementing Common Event Format", revision 26; IBM "LEEF overview".
 
+mod keys;
 mod syntax;
 
 use std::borrow::Cow;
 
 use super::endpoint::Address;
-use super::fields::{Fields, Leaf};
+use super::fields::Fields;
 use super::outcome::{self, Control};
 use super::text::{cut, head, number, word};
 use super::{Context, http_fields, syslog, transport};
@@ -65,7 +66,7 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         Dialect::Cef => cef_extension(header.extension, &mut fields),
         Dialect::Leef => leef_extension(header.extension, header.delimiter, &mut fields),
     }
-    label(&mut fields);
+    keys::label(&mut fields);
     event.push(Attribute::MetadataLogFormat, if dialect == Dialect::Cef { "cef" } else { "leef" });
     let stamp =
         text.len().checked_sub(rest.len()).and_then(|at| text.get(..at)).filter(|before| before.len() > MARK_MAX);
@@ -78,26 +79,6 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     apply(header, &mut fields, event);
     fields.finish(event);
     true
-}
-
-/// `cs1=x cs1Label=Rule`: the value stands under its label.
-fn label(fields: &mut Fields<'_>) {
-    const KINDS: [(&str, u8); 7] =
-        [("cs", 6), ("cn", 3), ("cfp", 4), ("c6a", 4), ("deviceCustomDate", 2), ("flexString", 2), ("flexNumber", 2)];
-    for (kind, most) in KINDS {
-        for number in 1..=most {
-            let key = format!("{kind}{number}");
-            let Some(Leaf::Text(label)) = fields.leaf(&format!("{key}Label")) else { continue };
-            let label: String = label.split_whitespace().collect::<Vec<_>>().join("_");
-            if label.is_empty() || fields.has(&label) {
-                continue;
-            }
-            fields.take(&format!("{key}Label"));
-            if let Some(value) = fields.take(&key) {
-                fields.add(None, label, value);
-            }
-        }
-    }
 }
 
 /// Of the names of CEF and of LEEF for the same thing.
@@ -117,16 +98,24 @@ const TIMES: [&str; 9] =
 
 fn apply<'a>(header: Header<'a>, fields: &mut Fields<'a>, event: &mut Event<'a>) {
     if header.vendor == "Incapsula" {
-        renamed(fields);
+        keys::renamed(fields);
     }
+    keys::settled(fields);
     let weight = severity(header.severity.as_deref().or_else(|| fields.peek("sev")));
     event.class = class(&header, fields, weight);
     event.severity_id = weight;
     let uid = fields.text("externalId");
+    event.push(Attribute::MetadataLogProvider, header.product.clone());
     match event.class {
         Class::DetectionFinding => finding(&header, uid.as_deref(), fields, event),
-        Class::BaseEvent => {}
-        _ => activity(fields, event),
+        Class::ApplicationLifecycle => {
+            event.activity_id = 99;
+            event.push(Attribute::ActivityName, "Report");
+            event.push(Attribute::AppName, header.product.clone());
+            let _ =
+                ["suser", "duser", "usrName"].into_iter().any(|key| fields.push(event, Attribute::ActorUserName, key));
+        }
+        _ => activity(&header, fields, event),
     }
     if let Some(uid) = uid {
         event.push(Attribute::MetadataCorrelationUid, uid);
@@ -134,7 +123,6 @@ fn apply<'a>(header: Header<'a>, fields: &mut Fields<'a>, event: &mut Event<'a>)
     outcome_of(&header, fields, event);
     let message = ["msg", "message"].into_iter().find_map(|key| fields.text(key));
     event.push(Attribute::Message, message.or(header.name.clone()).unwrap_or_else(|| header.code.clone()));
-    event.push(Attribute::MetadataLogProvider, header.product);
     event.push(Attribute::MetadataEventCode, header.code);
     event.unmap("vendor", header.vendor);
     if !header.version.is_empty() {
@@ -142,16 +130,6 @@ fn apply<'a>(header: Header<'a>, fields: &mut Fields<'a>, event: &mut Event<'a>)
     }
     if let Some(name) = header.name.filter(|_| event.class != Class::DetectionFinding) {
         event.unmap("name", name);
-    }
-}
-
-/// Imperva's cloud calls the server's end `sip` and `spt`, the client's port `cpt`.
-fn renamed(fields: &mut Fields<'_>) {
-    let [server, server_port, client_port] = ["sip", "spt", "cpt"].map(|key| fields.take(key));
-    for (key, value) in [("dst", server), ("dpt", server_port), ("spt", client_port)] {
-        if let Some(value) = value {
-            fields.add(None, key, value);
-        }
     }
 }
 
@@ -178,7 +156,7 @@ fn named(header: &Header<'_>, fields: &Fields<'_>, words: &[&str]) -> bool {
     })
 }
 
-const LOGONS: [&str; 13] = [
+const LOGONS: [&str; 14] = [
     "login",
     "logon",
     "log in",
@@ -189,10 +167,13 @@ const LOGONS: [&str; 13] = [
     "authentic",
     "auth-",
     "sign in",
+    "signed in",
     "signin",
     "logoff",
     "logout",
 ];
+/// What `act` says of a logon.
+const ACTED: [&str; 4] = ["login", "logon", "logout", "logoff"];
 const FINDINGS: [&str; 22] = [
     "suspected",
     "callback",
@@ -225,7 +206,8 @@ fn class(header: &Header<'_>, fields: &Fields<'_>, weight: u8) -> Class {
     };
     let ends = any(SOURCES) || any(DESTINATIONS);
     let user = ["duser", "suser", "usrName", "UNIFIadmin"].into_iter().any(|key| fields.peek(key).is_some());
-    if user && named(header, fields, &LOGONS) {
+    let acted = || fields.peek("act").is_some_and(|act| ACTED.iter().any(|word| act.eq_ignore_ascii_case(word)));
+    if user && (named(header, fields, &LOGONS) || acted()) {
         return Class::Authentication;
     }
     let found = fields.has("UNIFIipsSignature") || named(header, fields, &FINDINGS);
@@ -238,7 +220,8 @@ fn class(header: &Header<'_>, fields: &Fields<'_>, weight: u8) -> Class {
     if ends && request && (fields.has("requestMethod") || whole) {
         return Class::HttpActivity;
     }
-    if ends { Class::NetworkActivity } else { Class::BaseEvent }
+    // Between no ends and with nothing found it is what the product says of itself.
+    if ends { Class::NetworkActivity } else { Class::ApplicationLifecycle }
 }
 
 /// Both ends, with their names and ports.
@@ -269,7 +252,7 @@ fn ends<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
 }
 
 /// What happened between two ends, or a logon.
-fn activity<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+fn activity<'a>(header: &Header<'a>, fields: &mut Fields<'a>, event: &mut Event<'a>) {
     ends(fields, event);
     let protocol = fields.peek("proto").map(str::to_owned);
     if transport::push(event, protocol.as_deref()) {
@@ -295,7 +278,7 @@ fn activity<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
         fields.push_all(event, &[(Attribute::DstEndpointMac, "dmac"), (Attribute::DstEndpointMac, "dstMAC")]);
     }
     match event.class {
-        Class::Authentication => logon(fields, event),
+        Class::Authentication => logon(header, fields, event),
         Class::HttpActivity => {
             if let Some(method) = fields.text("requestMethod") {
                 http_fields::push_method(event, method);
@@ -339,8 +322,11 @@ fn request<'a>(fields: &mut Fields<'a>) -> Option<Cow<'a, str>> {
     })
 }
 
-fn logon<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
-    event.activity_id = 1;
+fn logon<'a>(header: &Header<'a>, fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    const ENDS: [&str; 5] = ["logoff", "logout", "log off", "logged out", "signed out"];
+    let act = fields.peek("act").unwrap_or_default();
+    let ends = named(header, fields, &ENDS) || ENDS.iter().any(|word| act.eq_ignore_ascii_case(word));
+    event.activity_id = if ends { 2 } else { 1 };
     let users = ["duser", "usrName", "suser", "UNIFIadmin"];
     let _ = users.into_iter().any(|key| fields.push(event, Attribute::UserName, key));
     if fields.peek("suser").is_some() {
@@ -350,7 +336,8 @@ fn logon<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     if event.value(Attribute::DstEndpointIp).is_none() && event.value(Attribute::DstEndpointHostname).is_none() {
         let services = ["dproc", "app", "UNIFIaccessMethod", "deviceProcessName"];
         if !services.into_iter().any(|key| fields.push(event, Attribute::ServiceName, key)) {
-            event.push(Attribute::ServiceName, "unknown");
+            let product = event.text(Attribute::MetadataLogProvider).unwrap_or("unknown").to_owned();
+            event.push(Attribute::ServiceName, product);
         }
     }
 }
@@ -424,6 +411,11 @@ fn finding<'a>(header: &Header<'a>, uid: Option<&str>, fields: &mut Fields<'a>, 
 fn outcome_of<'a>(header: &Header<'a>, fields: &mut Fields<'a>, event: &mut Event<'a>) {
     let act = fields.peek("act").or_else(|| fields.peek("action")).unwrap_or_default().to_ascii_lowercase();
     let control = match word(&act).0 {
+        "" if event.class == Class::NetworkActivity => {
+            let name = header.name.as_deref().unwrap_or_default().to_ascii_lowercase();
+            let stopped = ["discarded", "refused", "denied", "dropped", "blocked"];
+            stopped.iter().any(|word| name.ends_with(word)).then_some(Control::Blocked)
+        }
         "" => None,
         act if act.starts_with("block") || act.starts_with("den") || act == "prevent" || act == "prevented" => {
             Some(Control::Blocked)
@@ -487,6 +479,29 @@ mod tests {
     use super::super::testing::normalized;
 
     #[test]
+    fn what_no_act_says_the_name_says() {
+        for (name, extension, type_uid) in [
+            ("Connection_Refused", "src=192.0.2.7 dst=198.51.100.9", 400_105),
+            ("Metadata_login", "src=192.0.2.7 suser=bob", 300_201),
+            ("Metadata_logout", "src=192.0.2.7 suser=bob", 300_202),
+        ] {
+            let event = normalized(&format!("CEF:0|V|P|1.0|7|{name}|0|{extension}"));
+            assert_eq!(
+                (&event["type_uid"], &event["src_endpoint"]["ip"]),
+                (&type_uid.into(), &"192.0.2.7".into()),
+                "{name}"
+            );
+        }
+        let addresses =
+            "c6a2=2001:db8::7 c6a2Label=Source IPv6 Address c6a3=2001:db8::9 c6a3Label=Destination IPv6 Address";
+        let event = normalized(&format!("CEF:0|V|P|1.0|7|flow|0|{addresses}"));
+        assert_eq!(
+            (&event["src_endpoint"]["ip"], &event["dst_endpoint"]["ip"]),
+            (&"2001:db8::7".into(), &"2001:db8::9".into())
+        );
+    }
+
+    #[test]
     fn header_and_extension_are_unescaped_and_labels_are_keys() {
         let event = normalized(
             r"Mar 16 10:00:00 fw CEF:0|Ven\|dor|Prod\\uct|1.0|100|a name|3|src=192.0.2.7 spt=1232 dst=198.51.100.9 dpt=443 proto=TCP act=blocked rt=1773651600250 cs1Label=Virus Name cs1=a \= b c cs2Label=Rule cs2=r 1 msg=it is\nso  in=5",
@@ -513,7 +528,10 @@ mod tests {
         assert_eq!(event["class_uid"], 2004);
         assert_eq!(event["evidences"][0]["file"]["name"], "x.exe");
         assert_eq!(line("Started", "cnt=1")["class_uid"], 2004);
-        assert_eq!(normalized("CEF:0|V|P|1|id|Started|1|")["class_uid"], 0);
+        assert_eq!(normalized("CEF:0|V|P|1|id|Started|1|suser=ann")["type_uid"], 600_299);
+        let event = line("User Signed In", "suser=ann src=192.0.2.7");
+        assert_eq!((&event["type_uid"], &event["service"]["name"]), (&300_201.into(), &"P".into()));
+        assert_eq!(line("Insight", "act=Logout duser=ann src=192.0.2.7")["class_uid"], 3002);
     }
 
     #[test]
@@ -530,6 +548,11 @@ mod tests {
         let event =
             normalized("<134>Mar 16 10:00:00 fw CEF:0|V|P|1|7|Logon|7|suser=ann src=192.0.2.7 reason=Invalid PIN");
         assert_eq!((&event["status_id"], &event["unmapped"]["hostname"]), (&2.into(), &"fw".into()));
+        let event = normalized(
+            "CEF:0|V|P|1|id|n|1|c6a2=2001:db8::7 c6a2Label=Source IPv6 Address spt=5 suser=N/A duser=\"ann\" method=GET url=http://a.example/",
+        );
+        assert_eq!((&event["type_uid"], &event["src_endpoint"]["ip"]), (&400_203.into(), &"2001:db8::7".into()));
+        assert_eq!((&event["actor"]["user"]["name"], &event["src_endpoint"]["port"]), (&"ann".into(), &5.into()));
         let event = normalized(
             "CEF:0|V|P|1|id|n|1|src=192.0.2.7 shost=pc dst=198.51.100.9 dhost=a.example request=https://a.example/b",
         );

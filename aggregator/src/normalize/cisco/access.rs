@@ -132,7 +132,7 @@ fn named<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> bool {
     });
     let Some(user) = user else { return false };
     let switched = id == 502_103;
-    let ended = matches!(id, 109_012 | 611_103 | 109_207);
+    let ended = matches!(id, 109_012 | 611_103 | 109_210);
     logon(
         event,
         user,

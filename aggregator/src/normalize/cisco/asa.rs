@@ -21,6 +21,7 @@ pub(super) fn parse<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> boo
         710_005 => flow::controlled_flow(message, Control::Dropped, event),
         710_001 | 710_002 | 421_002 | 421_007 | 434_004 => flow::controlled_flow(message, Control::Allowed, event),
         400_000..=400_051 => signature(message, id, event),
+        604_101..=604_105 => lease(message, event),
         733_100..=733_105 | 733_201..=733_203 => threat(message, id, event),
         338_001..=338_204 => dynamic_filter(message, event),
         411_001..=411_004 => ios::link(message, event),
@@ -52,6 +53,8 @@ pub(super) fn parse<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> boo
         | 702_305
         | 702_307
         | 713_001..=716_999
+        | 721_016
+        | 721_018
         | 722_001..=722_999
         | 734_001..=734_004
         | 737_001..=737_999
@@ -97,6 +100,22 @@ fn shunned<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> bool {
     controlled(event, if id == 401_004 { Control::Dropped } else { Control::Observed });
     failure(event, "");
     true
+}
+
+/// `DHCP client interface I: Allocated ip = A, …`, `DHCP daemon interface I: address granted MAC (A)`, `… released …`.
+fn lease<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let address = after(message, "ip = ").or_else(|| between(message, "(", ")").map(|(address, _)| address));
+    let mac = after(message, "granted ").or_else(|| after(message, "released ")).and_then(ios::colons);
+    event.class = Class::DhcpActivity;
+    event.activity_id = if cut(message, "eleased").is_some() { 7 } else { 5 };
+    if let Some(interface) = after(message, "interface ") {
+        event.push(Attribute::SrcEndpointInterfaceName, interface.trim_end_matches(':'));
+    }
+    if let Some(mac) = mac {
+        event.push(Attribute::SrcEndpointMac, mac);
+    }
+    success(event);
+    address.is_some_and(|address| push_source(event, address, None))
 }
 
 /// `IDS:2000 signature from A to B on interface I`: a finding.
@@ -222,7 +241,7 @@ fn url<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     event.class = Class::HttpActivity;
     super::super::combined::push_url(url, event);
     if let Some(interface) = after(message, " on interface ").filter(|_| denied) {
-        event.push(Attribute::SrcEndpointInterfaceName, interface);
+        event.set(Attribute::SrcEndpointInterfaceName, interface);
     }
     if denied {
         controlled(event, Control::Blocked);
@@ -367,6 +386,12 @@ mod tests {
                 json!("in"),
             ),
             (
+                "407002: Embryonic limit 9/9 for through connections exceeded.192.0.2.3/1 to 198.51.100.5(198.51.100.5)/80 on interface in",
+                json!(["in", "192.0.2.3", 1]),
+                json!([null, "198.51.100.5", null]),
+                json!(null),
+            ),
+            (
                 "313004: Denied ICMP type=0, from laddr 192.0.2.3 on interface in to 198.51.100.5: no matching session",
                 json!(["in", "192.0.2.3", null]),
                 json!([null, "198.51.100.5", null]),
@@ -450,6 +475,11 @@ mod tests {
             asa("304001: 192.0.2.1 Accessed URL 198.51.100.2:http://example.com/a?b")["http_request"]["url"]["path"],
             "/a"
         );
-        assert_eq!(asa("999999: nothing known")["class_uid"], 0);
+        let event = asa("604103: DHCP daemon interface in: address granted 0011.2233.4455 (192.0.2.7)");
+        assert_eq!((&event["type_uid"], &event["src_endpoint"]["mac"]), (&json!(400_405), &json!("00:11:22:33:44:55")));
+        let event = asa("721016: (device) WebVPN session for client user bob, IP 192.0.2.1 has been created.");
+        assert_eq!((&event["type_uid"], &event["user"]["name"]), (&json!(401_401), &json!("bob")));
+        assert_eq!(asa("752012: IKEv2 was unsuccessful at setting up a tunnel.  Map Tag = x.")["status_id"], 2);
+        assert_eq!(asa("999999: nothing known")["type_uid"], 600_299);
     }
 }

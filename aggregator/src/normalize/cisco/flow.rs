@@ -5,7 +5,7 @@
 
 use super::super::endpoint::{self, Address};
 use super::super::outcome::{Control, controlled, failure, success};
-use super::super::text::{between, cut, number, port, word};
+use super::super::text::{between, cut, number, port, unquoted, word};
 use super::{after, duration_ms, lasted};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -208,13 +208,22 @@ fn ends(message: &str) -> Option<(End<'_>, Option<End<'_>>)> {
     let mut named = None;
     for (open, closes) in [
         (" src ", ["dst ", "dest "]),
+        // `for TCP flow A/p to B/p`
+        (" flow ", ["to "; 2]),
         (" from ", ["to ", "to "]),
         (" for ", ["to ", "to "]),
         (" between ", ["and "; 2]),
+        (" foreign_address ", ["local_address "; 2]),
+        // `for through connections exceeded.A/p to B(C)/p`
+        (" connections exceeded.", ["to "; 2]),
     ] {
         let Some((_, rest)) = cut(message, open) else { continue };
         let rest = rest.strip_prefix("laddr ").unwrap_or(rest);
-        let Some((mut source, tail)) = End::parse(rest) else { continue };
+        let Some((mut source, tail)) =
+            End::parse(rest).filter(|(end, _)| !matches!(end.host, "through" | "foreign_address" | "from"))
+        else {
+            continue;
+        };
         let close = closes.iter().find_map(|close| cut(tail, close)).filter(|(gap, _)| gap.len() < 64);
         let mut destination = close.and_then(|(_, rest)| End::parse(rest));
         if let Some((gap, _)) = close.filter(|_| source.port.is_none()) {
@@ -312,7 +321,7 @@ pub(super) fn access_list<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     let Some((mut source, rest)) = End::parse(rest) else { return false };
     let rest = rest.trim_start().strip_prefix("->").unwrap_or(rest);
     let Some((destination, rest)) = End::parse(rest) else { return false };
-    source.user = source.user.or(user);
+    source.user = source.user.or(user.map(unquoted));
     push_ends(event, Some(&source), Some(&destination));
     push_protocol(event, protocol);
     event.push(Attribute::FirewallRuleName, rule);

@@ -15,8 +15,15 @@ use crate::schema::{Attribute, Class};
 pub(super) fn parse<'a>(message: &'a str, mnemonic: &Mnemonic<'a>, event: &mut Event<'a>) -> bool {
     let facility = facility(mnemonic);
     match facility {
-        "SEC" | "IPV6" | "IPV6_ACL" | "ACLLOG" | "FMANFP" if mnemonic.name.contains("ACCESSLOG") => {
+        "SEC" | "IPV6" | "IPV6_ACL" | "ACL" | "ACLLOG" | "FMANFP" if mnemonic.name.contains("ACCESSLOG") => {
             access_log(message, event)
+        }
+        // IOS XE's data plane speaks through its platform.
+        "IOSXE" if mnemonic.name == "PLATFORM" => {
+            let inner = cut(message, " %").and_then(|(_, inner)| super::mnemonic(inner));
+            inner.is_some_and(|(mnemonic, message)| {
+                mnemonic.facility != "IOSXE" && parse(message.trim_start(), &mnemonic, event)
+            })
         }
         "ACLLOG" => nxos::access_log(message, event),
         "FW" if mnemonic.name.starts_with("SESS_AUDIT_TRAIL") => session(message, event),
@@ -74,17 +81,25 @@ pub(super) fn colons(mac: &str) -> Option<String> {
     })
 }
 
-/// `list L denied|permitted [PROTOCOL] A(p) [(interface mac)] -> B(p), N packets`.
+/// `list L denied|permitted [PROTOCOL] [mac] A(p) [(interface mac)] -> B(p), N packets`; `deny|permit` of IOS XR.
 fn access_log<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     let Some((list, rest)) = cut(message, "list ").map(|(_, rest)| word(rest)) else { return false };
     let (verdict, rest) = word(rest);
-    if !verdict.starts_with("denied") && !verdict.starts_with("permitted") {
+    if !verdict.starts_with("den") && !verdict.starts_with("permit") {
         return false;
     }
     event.class = Class::NetworkActivity;
     let (first, tail) = word(rest);
     let protocol = endpoint::ip(first.split('(').next().unwrap_or(first)).is_none();
     let rest = if protocol { tail } else { rest };
+    let (first_word, behind) = word(rest);
+    let rest = match colons(first_word) {
+        Some(mac) => {
+            event.push(Attribute::SrcEndpointMac, mac);
+            behind
+        }
+        None => rest,
+    };
     let Some(rest) = end(rest, true, event) else { return false };
     let packets = match cut(rest, "-> ") {
         Some((_, rest)) => end(rest, false, event).unwrap_or(rest),
@@ -102,7 +117,7 @@ fn access_log<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     if let Some(count) = count.filter(|count| *count > 0) {
         event.push(Attribute::TrafficPackets, count);
     }
-    verdicted(verdict.starts_with("permitted"), event);
+    verdicted(verdict.starts_with("permit"), event);
     true
 }
 
@@ -138,17 +153,22 @@ fn session<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     true
 }
 
-/// `Dropping tcp session A:p B:p on zone-pair Z class C due to R …`.
+/// `Dropping tcp session A:p B:p on zone-pair Z class C due to R …`, `Dropping tcp pkt from I A:p => B:p(target:class)-(Z) due to R …`.
 fn dropped<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     let Some((protocol, rest)) = message.strip_prefix("Dropping ").map(word) else { return false };
     let rest = rest.strip_prefix("session ").or_else(|| rest.strip_prefix("pkt ")).unwrap_or(rest);
+    let (interface, rest) = rest.strip_prefix("from ").map_or(("", rest), word);
     let (source, rest) = word(rest);
     let (destination, rest) = word(rest.strip_prefix("=> ").unwrap_or(rest));
+    let destination = cut(destination, "(").map_or(destination, |(end, _)| end);
     event.class = Class::NetworkActivity;
     if !colon_end(source, true, event) || !colon_end(destination, false, event) {
         return false;
     }
     push_protocol(event, protocol);
+    if !interface.is_empty() {
+        event.push(Attribute::SrcEndpointInterfaceName, interface);
+    }
     if let Some(pair) = after(rest, "zone-pair ") {
         event.push(Attribute::FirewallRuleName, pair);
     }
@@ -300,6 +320,17 @@ mod tests {
     use super::super::super::testing::normalized;
 
     #[test]
+    fn small_switches_write_their_severity_as_a_letter() {
+        let event = normalized("<188>%SNMP-W-SNMPAUTHFAIL: Access attempted by unauthorized NMS 192.0.2.7");
+        assert_eq!((&event["class_uid"], &event["severity_id"]), (&4001.into(), &2.into()));
+        assert_eq!(
+            (&event["metadata"]["event_code"], &event["src_endpoint"]["ip"]),
+            (&"SNMP-W-SNMPAUTHFAIL".into(), &"192.0.2.7".into())
+        );
+        assert_ne!(normalized("<188>%SNMP-X-SNMPAUTHFAIL: no severity")["metadata"]["log_format"], "cisco_ios");
+    }
+
+    #[test]
     fn framings_of_ios_are_read() {
         for (line, time) in [
             (
@@ -325,13 +356,74 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_ios_have_their_classes() {
+    fn who_came_and_what_passed_is_named() {
         for (message, kind, at, value) in [
             (
                 "SEC-6-IPACCESSLOGP: list 102 denied tcp 192.0.2.1(3067) (Gi0/1 0011.2233.4455) -> 198.51.100.2(139), 3 packets",
                 400_105,
                 "/src_endpoint/mac",
                 "00:11:22:33:44:55",
+            ),
+            (
+                "FMANFP-6-IPACCESSLOGP: F0/0: fman_fp_image: list in denied tcp 00-00-5E-00-53-23 192.0.2.1(5) Te0/1/1-> 198.51.100.2(22), 1 packet",
+                400_105,
+                "/src_endpoint/mac",
+                "00:00:5e:00:53:23",
+            ),
+            (
+                "SEC_LOGIN-4-LOGIN_FAILED: Login failed [user: ] [Source: 192.0.2.1] [localport: 22]",
+                300_201,
+                "/src_endpoint/ip",
+                "192.0.2.1",
+            ),
+            ("SYS-6-TTY_EXPIRE_TIMER: (exec timer expired, tty 2 (192.0.2.1)), user bob", 300_202, "/user/name", "bob"),
+            (
+                "SYS-5-RELOAD: Reload requested by bob on vty0 (192.0.2.1). Reload Reason: Reload Command.",
+                600_205,
+                "/actor/user/name",
+                "bob",
+            ),
+            (
+                "AAA-6-AAA_ACCOUNTING_MESSAGE: update:192.0.2.1@pts/0:bob:configure terminal ; shut (SUCCESS)",
+                100_701,
+                "/process/cmd_line",
+                "configure terminal ; shut",
+            ),
+            ("AAA-6-AAA_ACCOUNTING_MESSAGE: start:192.0.2.1@pts/0:bob:", 300_201, "/src_endpoint/ip", "192.0.2.1"),
+            (
+                "AUTHPRIV-3-SYSTEM_MSG: pam_aaa:Authentication failed from 192.0.2.1 - sshd[9]",
+                300_201,
+                "/service/name",
+                "sshd",
+            ),
+            ("SMART_LIC-5-COMM_RESTORED: Communications with the manager restored", 600_299, "/app/name", "IOS"),
+        ] {
+            let event = normalized(&format!("<189>Mar 16 10:00:00 r1 5: %{message}"));
+            assert_eq!(event["type_uid"], kind, "{message}");
+            assert_eq!(event.pointer(at).and_then(|found| found.as_str()), Some(value), "{message}");
+        }
+    }
+
+    #[test]
+    fn messages_of_ios_have_their_classes() {
+        for (message, kind, at, value) in [
+            (
+                "ACL-IPV4_ACL-6-IPACCESSLOGP : access-list out deny tcp 192.0.2.1(5) -> 198.51.100.2(22), 1 packet",
+                400_105,
+                "/dst_endpoint/ip",
+                "198.51.100.2",
+            ),
+            (
+                "IOSXE-6-PLATFORM: R0/0: cpp_cp: QFP:0.0 Thread:001 TS:1 %FW-6-SESS_AUDIT_TRAIL: (target:class) (A:B):Stop dns session: initiator (192.0.2.1:5) sent 48 bytes -- responder (198.51.100.2:53) sent 40 bytes, from Gi1",
+                400_102,
+                "/dst_endpoint/ip",
+                "198.51.100.2",
+            ),
+            (
+                "IOSXE-6-PLATFORM: R0/0: cpp_cp: QFP:0.0 Thread:001 TS:1 %FW-6-DROP_PKT: Dropping tcp pkt from Gi1 192.0.2.1:5 => 198.51.100.2:80(target:class)-(A:B) due to Policy drop:classify result with ip ident 1",
+                400_105,
+                "/dst_endpoint/ip",
+                "198.51.100.2",
             ),
             (
                 "SEC-6-IPACCESSLOGDP: list 102 permitted icmp 192.0.2.1 -> 198.51.100.2 (8/0), 1 packet",

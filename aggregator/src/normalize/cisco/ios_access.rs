@@ -16,10 +16,12 @@ pub(super) fn parse<'a>(message: &'a str, mnemonic: &Mnemonic<'a>, event: &mut E
         ("SYS", "CONFIG_I" | "CONFIG" | "CONFIG_R") => configured(message, event),
         ("VSHD", "VSHD_SYSLOG_CONFIG_I") => configured(message, event),
         ("AUTHPRIV" | "DAEMON", "SYSTEM_MSG") => refused(message, event),
+        ("AAA", "AAA_ACCOUNTING_MESSAGE") => accounted(message, event),
         ("SYS", "PRIV_AUTH_PASS" | "PRIV_AUTH_FAIL") => privilege(message, mnemonic.name == "PRIV_AUTH_PASS", event),
         ("SYS", "LOGOUT") => logout(message, event),
+        ("SYS", "TTY_EXPIRE_TIMER") => expired(message, event),
         ("SYS", "LOGGINGHOST_STARTSTOP") => logging(message, event),
-        ("SYS", "RESTART" | "RELOAD" | "BOOTTIME") => restarted(mnemonic.name, event),
+        ("SYS", "RESTART" | "RELOAD" | "BOOTTIME") => restarted(message, mnemonic.name, event),
         ("PARSER" | "HA_EM" | "AAA", _) if message.contains("ommand:") => command(message, event),
         ("SSH", _) => ssh(message, event),
         ("AUTHMGR" | "DOT1X" | "MAB" | "SESSION_MGR" | "AUTHMGR_SPI", _) => {
@@ -39,7 +41,7 @@ fn logon<'a>(event: &mut Event<'a>, user: &'a str, service: &'a str, activity: u
 /// `Login failed [user: u] [Source: A] [localport: 22] [Reason: r] at …`.
 fn login<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     let field = |open| between(message, open, "]").map(|(value, _)| value.trim());
-    let Some(user) = field("[user:").filter(|user| !user.is_empty()) else { return false };
+    let Some(user) = field("[user:") else { return false };
     let local = field("[localport:").and_then(port);
     logon(
         event,
@@ -71,11 +73,18 @@ fn login<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
 
 /// NX-OS: `pam_aaa:Authentication failed for user u from A - sshd[9]`, `error: PAM: Authentication failure for u from A - dcos_sshd[9]`.
 fn refused<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
-    let Some((_, rest)) = cut(message, "uthentication fail").and_then(|(_, rest)| cut(rest, " for ")) else {
-        return false;
+    let Some((_, tail)) = cut(message, "uthentication fail") else { return false };
+    let (user, rest) = match cut(tail, " for ") {
+        Some((_, rest)) => {
+            let rest = rest.strip_prefix("illegal ").unwrap_or(rest);
+            word(rest.strip_prefix("user ").unwrap_or(rest))
+        }
+        // `pam_aaa:Authentication failed from A - sshd[9]`: of nobody that it knows.
+        None => match cut(tail, " from ") {
+            Some(_) => ("", word(tail).1),
+            None => return false,
+        },
     };
-    let rest = rest.strip_prefix("illegal ").unwrap_or(rest);
-    let (user, rest) = word(rest.strip_prefix("user ").unwrap_or(rest));
     let service = rest.rsplit_once(" - ").map_or("login", |(_, service)| service.split('[').next().unwrap_or(service));
     logon(event, user, service, 1);
     if let Some(source) = rest.strip_prefix("from ") {
@@ -83,6 +92,44 @@ fn refused<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     }
     event.push(Attribute::IsRemote, true);
     failure(event, "authentication failure");
+    true
+}
+
+/// NX-OS: `start:A@pts/0:u:`, `update:A@pts/0:u:configure terminal (SUCCESS)`, `stop:A@pts/0:u:reason`.
+fn accounted<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let Some((kind, rest)) = message.split_once(':') else { return false };
+    // An address of version 6 has colons too: the terminal ends it.
+    let (place, rest) = match cut(rest, "@").and_then(|(address, rest)| Some((address, rest.split_once(':')?))) {
+        Some((address, (terminal, rest))) => ((address, terminal), rest),
+        None => match rest.split_once(':') {
+            Some((terminal, rest)) => (("", terminal), rest),
+            None => return false,
+        },
+    };
+    let (address, terminal) = place;
+    let Some((user, text)) = rest.split_once(':') else { return false };
+    match kind {
+        "update" => {
+            let (command, outcome) = text.rsplit_once(" (").unwrap_or((text, ""));
+            asa::executed(event, user, command);
+            event.push(Attribute::ActorSessionTerminal, terminal);
+            if let Some(address) = endpoint::ip(address) {
+                event.unmap("src_ip", address);
+            }
+            if outcome.starts_with("FAIL") {
+                failure(event, outcome.trim_end_matches(')'));
+            } else {
+                success(event);
+            }
+        }
+        "start" | "stop" => {
+            logon(event, user, "exec", if kind == "start" { 1 } else { 2 });
+            event.push(Attribute::SessionTerminal, terminal);
+            push_source(event, address, None);
+            success(event);
+        }
+        _ => return false,
+    }
     true
 }
 
@@ -150,6 +197,18 @@ fn logout<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     true
 }
 
+/// `(exec timer expired, tty 2 (A)), user u`.
+fn expired<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let Some(user) = after(message, "), user ") else { return false };
+    logon(event, user, "exec", 2);
+    if let Some((terminal, rest)) = cut(message, "tty ").and_then(|(_, rest)| cut(rest, " (")) {
+        event.push(Attribute::SessionTerminal, terminal);
+        push_source(event, rest.split(')').next().unwrap_or(rest), None);
+    }
+    success(event);
+    true
+}
+
 /// `Logging to host A port 514 started|stopped - CLI initiated`.
 fn logging<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     let Some(host) = after(message, "host ") else { return false };
@@ -161,11 +220,18 @@ fn logging<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     true
 }
 
-fn restarted(name: &str, event: &mut Event<'_>) -> bool {
+/// `System restarted --`; `Reload requested by u on vty0 (A). Reload Reason: r.`.
+fn restarted<'a>(message: &'a str, name: &str, event: &mut Event<'a>) -> bool {
     event.class = Class::ApplicationLifecycle;
     event.activity_id = if name == "RELOAD" { 5 } else { 3 };
     event.push(Attribute::AppName, "IOS");
     event.push(Attribute::AppVendorName, "Cisco");
+    if let Some(user) = after(message, "requested by ") {
+        event.push(Attribute::ActorUserName, user.trim_end_matches('.'));
+    }
+    if let Some(from) = between(message, " (", ")").and_then(|(from, _)| endpoint::ip(from)) {
+        event.unmap("src_ip", from);
+    }
     success(event);
     true
 }
@@ -229,7 +295,7 @@ fn port_access<'a>(message: &'a str, facility: &'a str, event: &mut Event<'a>) -
         event.unmap("interface", interface);
     }
     if let Some(session) = after(message, "AuditSessionID ") {
-        event.push(Attribute::SessionUid, session);
+        event.push(Attribute::SessionUid, session.trim_end_matches('.'));
     }
     if message.contains("ailed") || message.contains("FAIL") || message.contains("violation") {
         failure(event, message.split(" for client").next().unwrap_or_default());

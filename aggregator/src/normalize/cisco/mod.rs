@@ -23,6 +23,7 @@ use shared::time::Timestamp;
 use super::endpoint;
 use super::formats::MARK_LEN_MAX;
 use super::outcome::failure;
+use super::remark::report;
 use super::text::{cut, number, severity_of};
 use super::timestamp::{self, Stamp};
 use super::{Context, attempt, syslog, zones};
@@ -71,13 +72,13 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         let id = number(mnemonic.name).unwrap_or_default();
         let understood = attempt(|message, id, event| asa::parse(message, *id, event), message, &id, event)
             || attempt(|message, device, event| rest::parse(message, device, event), message, &"ASA", event);
-        error(understood, &mnemonic, event);
+        own(understood, "ASA", &mnemonic, event);
     } else {
         let understood =
             attempt(|message, mnemonic, event| ios::parse(message, mnemonic, event), message, &mnemonic, event)
                 || (mnemonic.name == "SYSTEM_MSG" && attempt(nxos::system_message, message, context, event))
                 || attempt(|message, device, event| rest::parse(message, device, event), message, &"IOS", event);
-        error(understood, &mnemonic, event);
+        own(understood, "IOS", &mnemonic, event);
     }
     true
 }
@@ -85,12 +86,14 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
 /// Severity of messages from which one that means nothing else is an error of the device: 4, warning.
 const ERROR: u8 = 4;
 
-/// A message of weight that nothing else was read from is an error of the device's own (6008).
-fn error(understood: bool, mnemonic: &Mnemonic<'_>, event: &mut Event<'_>) {
+/// A message that nothing else was read from is an error of the device's own (6008), or a report on its life (6002).
+fn own(understood: bool, device: &'static str, mnemonic: &Mnemonic<'_>, event: &mut Event<'_>) {
     if !understood && mnemonic.severity <= ERROR {
         event.class = Class::ApplicationError;
         event.activity_id = 1;
         failure(event, "");
+    } else if !understood {
+        report(device, event);
     }
 }
 
@@ -119,13 +122,22 @@ fn mnemonic(text: &str) -> Option<(Mnemonic<'_>, &str)> {
     let mut parts = tail.split('-');
     let mut severity = parts.next()?;
     let mut name = tail.strip_prefix(severity)?.strip_prefix('-')?;
-    if severity.len() != 1 || number(severity).is_none() {
+    if severity_number(severity).is_none() {
         severity = parts.next()?;
         name = name.strip_prefix(severity)?.strip_prefix('-')?;
     }
-    let severity = number(severity).filter(|n| *n <= 8).and_then(|n| u8::try_from(n).ok())?;
+    let severity = severity_number(severity)?;
     (named && !name.is_empty())
         .then_some((Mnemonic { facility, severity, name, code }, message.trim_start_matches([':', ' '])))
+}
+
+/// A severity as a digit, or as the letter that small switches write: `%SNMP-W-SNMPAUTHFAIL`.
+fn severity_number(text: &str) -> Option<u8> {
+    let [byte] = text.as_bytes() else { return None };
+    match byte {
+        b'0'..=b'8' => Some(byte - b'0'),
+        _ => b"FACEWNID".iter().zip(0..).find_map(|(letter, number)| (letter == byte).then_some(number)),
+    }
 }
 
 /// What a header says.

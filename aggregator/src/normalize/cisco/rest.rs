@@ -195,6 +195,6 @@ mod tests {
             assert_eq!(event["type_uid"], kind, "{message}");
             assert_eq!(event.pointer(at).and_then(|found| found.as_str()), Some(value), "{message}");
         }
-        assert_eq!(normalized("<166>Mar 16 2026 10:00:00 fw-1: %ASA-6-199018: x")["class_uid"], 0);
+        assert_eq!(normalized("<166>Mar 16 2026 10:00:00 fw-1: %ASA-6-199018: x")["type_uid"], 600_299);
     }
 }

@@ -83,7 +83,7 @@ const OPENED: [&str; 11] = [
     "connected",
 ];
 /// What one that failed says.
-const FAILED: [&str; 14] = [
+const FAILED: [&str; 15] = [
     "ailed",
     "ailure",
     "not allowed",
@@ -98,6 +98,7 @@ const FAILED: [&str; 14] = [
     "Error",
     "mismatch",
     "unknown",
+    "unsuccessful",
 ];
 
 /// What happened to the tunnel, by what the message says.
@@ -177,6 +178,14 @@ fn peer(message: &str) -> Peer<'_> {
         return Peer {
             user,
             address: after(message, "Addr ").and_then(endpoint::ip),
+            text: message,
+            ..Peer::default()
+        };
+    }
+    if let Some(user) = after(message, "client user ") {
+        return Peer {
+            user: Some(user),
+            address: after(message, "IP ").and_then(endpoint::ip),
             text: message,
             ..Peer::default()
         };

@@ -138,7 +138,7 @@ pub(super) struct Asked<'a> {
 pub(super) fn push_asked<'a>(asked: Asked<'a>, event: &mut Event<'a>) {
     let Asked { name, user, host, database, statement, failed } = asked;
     let activity = match name.as_str() {
-        "connect" | "change user" | "change_user" | "failed_connect" => 1,
+        "connect" | "change user" | "change_user" | "failed_connect" | "failed login" => 1,
         "quit" | "disconnect" => 2,
         _ => 0,
     };

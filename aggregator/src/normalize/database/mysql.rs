@@ -67,6 +67,13 @@ pub(in super::super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &
     if BARE.iter().any(|mark| text.starts_with(mark)) || crashed(text).is_some() {
         return bare(text, event);
     }
+    if text.as_bytes().get(MICROS_LEN) == Some(&b',')
+        && let Some((micros, rest)) = text.split_once(',')
+    {
+        // Aurora's audit log counts from the epoch.
+        let time = micros.parse().ok().and_then(timestamp::epoch);
+        return time.is_some_and(|time| audit(Stamp { time, text: micros, assumed_offset: None }, rest, event));
+    }
     let Some((stamp, rest)) = timestamp::mysql(text, context.reference) else {
         // A message alone, as in syslog.
         return text.starts_with("Access denied for user '") && denied(text, event) && named(text, event);
@@ -283,9 +290,12 @@ fn aborted<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     true
 }
 
+/// Digits of the microseconds since the epoch, from 2001 to 2286.
+const MICROS_LEN: usize = 16;
+
 /// `server,user,host,connection,query,operation,database,object,code` of MariaDB's plugin.
 fn audit<'a>(stamp: Stamp<'a>, rest: &'a str, event: &mut Event<'a>) -> bool {
-    if !stamp.text.contains(' ') || !audited(rest, event) {
+    if !(stamp.text.contains(' ') || stamp.text.len() == MICROS_LEN) || !audited(rest, event) {
         return false;
     }
     stamp.apply(event);
@@ -293,6 +303,18 @@ fn audit<'a>(stamp: Stamp<'a>, rest: &'a str, event: &mut Event<'a>) -> bool {
     event.push(Attribute::MetadataLogProvider, "server_audit");
     event.push(Attribute::Message, rest);
     true
+}
+
+/// What was done to a table, where the plugin logs tables.
+fn table_activity(operation: &str) -> Option<u8> {
+    Some(match operation {
+        "READ" => 1,
+        "ALTER" | "RENAME" => 2,
+        "WRITE" => 5,
+        "CREATE" => 6,
+        "DROP" => 7,
+        _ => return None,
+    })
 }
 
 fn audited<'a>(rest: &'a str, event: &mut Event<'a>) -> bool {
@@ -339,17 +361,25 @@ fn audited<'a>(rest: &'a str, event: &mut Event<'a>) -> bool {
             event,
         ),
         _ => {
+            let table = table_activity(operation);
+            let text = if table.is_some() { "" } else { quoted(object) };
             push_statement(
                 Statement {
                     user: Some(Cow::Borrowed(user)),
                     host: Some(Cow::Borrowed(host)),
                     port: None,
                     database: Some(Cow::Borrowed(database)),
-                    text: Cow::Borrowed(quoted(object)),
+                    text: Cow::Borrowed(text),
                 },
                 "mysql",
                 event,
             );
+            if let Some(activity) = table {
+                event.unmap("table", object);
+                if event.class == Class::DatastoreActivity {
+                    event.activity_id = activity;
+                }
+            }
             if failed {
                 outcome::failure(event, "");
             } else {
@@ -408,6 +438,10 @@ mod tests {
         assert_eq!(event["query_info"]["query_string"], r"SELECT a FROM b WHERE c=\'d\'");
         let event = normalized("20260316 10:00:00,db1,ann,192.0.2.7,7,0,FAILED_CONNECT,,,1045");
         assert_eq!((event["class_uid"].as_u64(), event["status_id"].as_u64()), (Some(3002), Some(2)));
+        let event = normalized("20260316 10:00:00,db1,ann,192.0.2.7,7,9,WRITE,shop,orders,");
+        assert_eq!((event["type_uid"].as_u64(), event["unmapped"]["table"].as_str()), (Some(600_505), Some("orders")));
+        let event = normalized("1773651600123456,db1,ann,192.0.2.7,7,0,FAILED_CONNECT,,,1045");
+        assert_eq!((event["type_uid"].as_u64(), event["time"].as_i64()), (Some(300_201), Some(1_773_651_600_123)));
         let event =
             normalized("Mar 16 10:00:00 h mysql-server_auditing: db1,ann,192.0.2.7,7,9,QUERY,shop,'SELECT 1',0");
         assert_eq!((event["type_uid"].as_u64(), event["status_id"].as_u64()), (Some(600_501), Some(1)));

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use shared::time::Timestamp;
+
 use super::super::fields::{Fields, Leaf};
 use super::super::remark::{life, report};
 use super::super::text::{between, cut, number, port};
@@ -90,12 +92,22 @@ pub(in super::super) fn looks(text: &str) -> bool {
 
 /// What stands before the level, the level, and the message.
 fn split(text: &str) -> Option<(&str, &str, &str)> {
-    let (before, message) = cut(text, ":  ").filter(|(before, _)| before.len() <= PREFIX_MAX)?;
-    let (prefix, level) = match before.rfind([' ', ':', '>', ']', ',', '|']) {
+    let Some((before, message)) = cut(text, ":  ").filter(|(before, _)| before.len() <= PREFIX_MAX) else {
+        return rejoined(text);
+    };
+    let (prefix, level) = match before.rfind([' ', ':', '>', ']', ',', '|', '-']) {
         Some(at) => before.split_at_checked(at + 1)?,
         None => ("", before),
     };
     severity(level).map(|_| (prefix, level, message))
+}
+
+/// The same of a line whose two spaces became one on its way: `… UTC:192.0.2.1(5):u@d:[9]:ERROR: …`, as RDS writes its prefix.
+fn rejoined(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = cut(text, "]:").filter(|(before, _)| before.len() <= PREFIX_MAX)?;
+    let (level, message) = rest.split_once(": ").filter(|(level, _)| severity(level).is_some())?;
+    let is_prefix = before.as_bytes().first().is_some_and(u8::is_ascii_digit) && cut(before, ":[").is_some();
+    is_prefix.then_some((text.get(..before.len() + 2)?, level, message))
 }
 
 fn csv_looks(text: &str) -> bool {
@@ -130,7 +142,7 @@ pub(in super::super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &
 /// A time with the name of a zone behind it: those that are unmistakable are known, any other is the host's.
 fn stamp(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
     let (stamp, rest) = timestamp::iso(text, reference)?;
-    let zone = rest.strip_prefix(' ').map(|rest| rest.split([' ', ',', ':', ']', '|']).next().unwrap_or_default());
+    let zone = rest.strip_prefix(' ').map(|rest| rest.split([' ', ',', ':', ']', '|', '-']).next().unwrap_or_default());
     match zone {
         Some("UTC" | "GMT" | "Etc/UTC") => {
             let (stamp, rest) = timestamp::iso(text, Reference { utc_offset_minutes: 0, ..reference })?;
@@ -158,19 +170,35 @@ fn read_prefix<'a>(prefix: &'a str, context: &Context<'a>, fields: &mut Fields<'
         if !stamped && let Some((found, after)) = stamp(rest, context.reference) {
             found.apply(event);
             stamped = true;
-            rest = after.trim_start_matches([' ', ':', '|']);
+            rest = after.trim_start_matches([' ', ':', '|', '-']);
             continue;
         }
         let (part, after) = rest.split_once([' ', '|']).unwrap_or((rest, ""));
+        // `%n`: seconds and milliseconds since the epoch.
+        if !stamped && let Some(time) = counted(part) {
+            event.time = time;
+            event.push(Attribute::MetadataOriginalTime, part);
+            stamped = true;
+            rest = after.trim_start_matches([' ', '|']);
+            continue;
+        }
         rest = after.trim_start_matches([' ', '|']);
         let mut any = false;
         for piece in pieces(part) {
-            any |= read_word(piece.trim_matches([':', '<', '>', '(']), fields);
+            any |= read_word(piece.trim_matches([':', '<', '>', '(', '-']), fields);
         }
         strange += u8::from(!any);
     }
     // A line without a time, process or session before it is somebody else's.
     strange <= 2 && (stamped || fields.has("pid") || fields.has("user") || prefix.is_empty() || prefix.starts_with('['))
+}
+
+/// `1773651600.123`
+fn counted(text: &str) -> Option<Timestamp> {
+    let (seconds, millis) =
+        text.split_once('.').filter(|(seconds, millis)| (seconds.len(), millis.len()) == (10, 3))?;
+    number(millis)?;
+    timestamp::seconds(seconds, millis)
 }
 
 /// Without the number of the message and of its part (`[3-1] `) that the server writes first in syslog.
@@ -215,6 +243,11 @@ fn read_word<'a>(text: &'a str, fields: &mut Fields<'a>) -> bool {
     }
     if endpoint::ip(bare).is_some() || address_and_port(bare).is_some() || bare == "[local]" || bare == "local" {
         return add("connection_from", bare);
+    }
+    // `%c`: the session's start and process, both in hexadecimal.
+    let is_hex = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if bare.split_once('.').is_some_and(|(start, process)| start.len() == 8 && is_hex(start) && is_hex(process)) {
+        return add("session_id", bare);
     }
     let in_brackets = text.starts_with('[') && !text.contains("[unknown]");
     match if in_brackets { bare } else { text }.split_once('@') {
@@ -352,7 +385,11 @@ fn said<'a>(message: &str, level: &str, known: Known<'a>, event: &mut Event<'a>)
         return refusal(message, user, known, level, event);
     }
     let ended = message.starts_with("disconnection: ");
-    if message.starts_with("connection authorized: ") || message.starts_with("connection authenticated: ") || ended {
+    if message.starts_with("connection authorized: ")
+        || message.starts_with("replication connection authorized: ")
+        || message.starts_with("connection authenticated: ")
+        || ended
+    {
         session(message, ended, known, level, event);
     } else if message.starts_with("connection received: ") {
         event.class = Class::NetworkActivity;

@@ -5,6 +5,7 @@
 
 use super::super::endpoint::{self, push_destination, push_source};
 use super::super::outcome::{failure, success};
+use super::super::record::is_mac;
 use super::super::text::{cut, number};
 use super::{Keys, ends};
 use crate::event::Event;
@@ -39,7 +40,7 @@ pub(super) fn tunnel<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
     if let Some(kind) = keys.find("tunneltype") {
         event.push(Attribute::TunnelType, kind);
     }
-    if let Some(name) = keys.find("vpntunnel") {
+    if let Some(name) = keys.any(&["vpntunnel", "vpn_tunnel"]) {
         event.push(Attribute::TunnelInterfaceName, name);
     }
     if let Some(ip) = keys.any(&["tunnelip", "assignip"]).and_then(endpoint::ip) {
@@ -78,7 +79,7 @@ fn logon<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
     event.push(Attribute::UserName, keys.find("user").unwrap_or_default());
     let (way, address) = way_in(keys);
     event.push(Attribute::ServiceName, if action.starts_with("ssl") { "sslvpn" } else { way });
-    if let Some(source) = keys.any(&["srcip", "remip", "src"]).or(address) {
+    if let Some(source) = keys.any(&["srcip", "remip", "rem_ip", "src"]).or(address) {
         push_source(event, source, None);
     }
     if let Some(destination) = keys.any(&["dstip", "dst"]) {
@@ -89,7 +90,7 @@ fn logon<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
         event.push(Attribute::SessionUid, session);
     }
     let status = keys.any(&["status", "result"]).unwrap_or_default();
-    if action.contains("fail") || status.contains("fail") || status.contains("denied") {
+    if action.contains("fail") || action == "auth-lockout" || status.contains("fail") || status.contains("denied") {
         failure(event, keys.any(&["reason", "msg"]).unwrap_or_default());
     } else {
         success(event);
@@ -110,6 +111,7 @@ pub(super) fn occurrence<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
             "auth-logout",
             "FSSO-logon",
             "FSSO-logoff",
+            "auth-lockout",
             "client-authentication",
         ]
         .contains(&action)
@@ -129,7 +131,7 @@ pub(super) fn occurrence<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
         success(event);
         return true;
     }
-    if let (Some(mac), true) = (keys.find("mac"), description.starts_with("DHCP")) {
+    if let (Some(mac), true) = (keys.find("mac").filter(|mac| is_mac(mac)), description.starts_with("DHCP")) {
         event.class = Class::DhcpActivity;
         event.activity_id = match keys.find("dhcp_msg") {
             Some("Discover") => 1,
@@ -160,6 +162,18 @@ pub(super) fn occurrence<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
 fn system<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
     let description = keys.any(&["logdesc", "msg"]).unwrap_or_default();
     let text = keys.find("msg").unwrap_or(description);
+    // Its proxy speaks of somebody's connection.
+    if keys.find("subtype") == Some("wad") && keys.find("srcip").is_some() && keys.find("dstip").is_some() {
+        event.class = Class::NetworkActivity;
+        event.activity_id = if event.severity_id >= 3 { 4 } else { 6 };
+        ends(keys, event);
+        if event.severity_id >= 3 {
+            failure(event, keys.find("desc").unwrap_or(text));
+        } else {
+            success(event);
+        }
+        return true;
+    }
     if event.severity_id >= 3 {
         event.class = Class::ApplicationError;
         event.activity_id = 1;

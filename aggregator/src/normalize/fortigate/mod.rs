@@ -13,6 +13,7 @@ use super::endpoint::{self, push_destination, push_source};
 use super::formats::MARK_LEN_MAX;
 use super::outcome::{Control, controlled, failure, success};
 use super::pairs::pairs;
+use super::record::is_mac;
 use super::text::{between, cut, head, level, number, port, word};
 use super::timestamp;
 use super::{Context, syslog};
@@ -31,12 +32,21 @@ struct Keys<'a> {
 impl<'a> Keys<'a> {
     fn read(text: &'a str) -> Self {
         let mut keys = Self { pairs: [("", ""); KEYS_MAX], count: 0 };
-        for pair in pairs(text) {
-            let (Some(value), Some(slot)) = (pair.value, keys.pairs.get_mut(keys.count)) else { continue };
-            *slot = (pair.key, value);
-            keys.count += 1;
+        let date = text.strip_prefix("date=").and_then(|rest| rest.get("2026-03-16".len()..));
+        match date.map(str::as_bytes) {
+            Some([b',', ..]) => elements(text, false).for_each(|(key, value)| keys.add(key, value)),
+            // The quote that opens the first element stands before the text.
+            Some([b'"', b',', ..]) => elements(text, true).for_each(|(key, value)| keys.add(key, value)),
+            _ => pairs(text).for_each(|pair| pair.value.into_iter().for_each(|value| keys.add(pair.key, value))),
         }
         keys
+    }
+
+    fn add(&mut self, key: &'a str, value: &'a str) {
+        if let Some(slot) = self.pairs.get_mut(self.count) {
+            *slot = (key, value);
+            self.count += 1;
+        }
     }
 
     fn iter(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
@@ -54,6 +64,28 @@ impl<'a> Keys<'a> {
     fn any(&self, names: &[&str]) -> Option<&'a str> {
         names.iter().find_map(|name| self.find(name))
     }
+}
+
+/// The keys and values of a line in the form of `set format csv`: `key=value,key="a, value"`, or each of them a quoted element
+/// with its quotes doubled, `key=value","key=""a, value"""`.
+fn elements(text: &str, is_open: bool) -> impl Iterator<Item = (&str, &str)> {
+    let (mut rest, mut inside) = (text, is_open);
+    let each = std::iter::from_fn(move || {
+        let end = rest.bytes().position(|byte| {
+            inside ^= byte == b'"';
+            byte == b',' && !inside
+        });
+        let (element, after) = match end {
+            Some(end) => (rest.get(..end)?, rest.get(end + 1..)?),
+            None => (rest, ""),
+        };
+        (rest, inside) = (after, false);
+        (!element.is_empty()).then_some(element)
+    });
+    each.filter_map(|element| {
+        let (key, value) = element.trim_matches(['"', ' ']).split_once('=')?;
+        Some((key, value.trim_matches('"')))
+    })
 }
 
 /// Most answers of a name server that are read.
@@ -140,6 +172,13 @@ fn timed<'a>(body: &'a str, keys: &Keys<'a>, context: &Context<'a>, event: &mut 
         let end = body.len() - rest.len() + "time=".len() + clock.len().min("00:00:00\"".len());
         Some(timestamp::Stamp { text: body.get(..end).unwrap_or(date).trim(), ..stamp })
     });
+    // With commas between the keys.
+    let listed = || {
+        let stamp = timestamp::parts(keys.find("date")?, keys.find("time")?, keys.find("tz"), context.reference)?;
+        let end = cut(body, "time=")?.0.len() + "time=00:00:00".len();
+        Some(timestamp::Stamp { text: body.get(..end)?, ..stamp })
+    };
+    let local = local.or_else(listed);
     let counted = keys.find("eventtime").and_then(|count| count.parse::<f64>().ok()).and_then(timestamp::epoch);
     if let (Some(time), Some(text)) = (counted, keys.find("eventtime")) {
         event.time = time;
@@ -160,7 +199,7 @@ fn classify<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
             traffic(keys, event)
         }
         ("utm" | "ips" | "anomaly" | "virus" | "attack" | "emailfilter" | "dlp" | "waf", _) => finding(keys, event),
-        ("event", "vpn") => device::tunnel(keys, event),
+        ("event", "vpn" | "ipsec" | "sslvpn-user" | "sslvpn-session" | "sslvpn-admin") => device::tunnel(keys, event),
         ("event", "wireless")
             if keys.find("logdesc").is_some_and(|text| text.contains("ogue") || text.contains("WIDS")) =>
         {
@@ -174,11 +213,11 @@ fn classify<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
 fn ends<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
     let ports = |names: &[&str]| keys.any(names).and_then(port);
     let source = keys
-        .any(&["srcip", "src", "remip"])
-        .is_some_and(|ip| push_source(event, ip, ports(&["srcport", "src_port", "remport"])));
+        .any(&["srcip", "src", "remip", "rem_ip"])
+        .is_some_and(|ip| push_source(event, ip, ports(&["srcport", "src_port", "remport", "rem_port"])));
     let destination = keys
-        .any(&["dstip", "dst", "locip"])
-        .is_some_and(|ip| push_destination(event, ip, ports(&["dstport", "dst_port", "locport"])));
+        .any(&["dstip", "dst", "locip", "loc_ip"])
+        .is_some_and(|ip| push_destination(event, ip, ports(&["dstport", "dst_port", "locport", "loc_port"])));
     source || destination
 }
 
@@ -205,7 +244,8 @@ fn connection<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
         (Attribute::FirewallRuleName, ["policyname", "profile"]),
         (Attribute::ActorUserName, ["user", "unauthuser"]),
     ] {
-        if let Some(value) = keys.any(&names) {
+        let takes = |value: &&str| attribute != Attribute::SrcEndpointMac || is_mac(value);
+        if let Some(value) = keys.any(&names).filter(takes) {
             event.push(attribute, value);
         }
     }
@@ -319,10 +359,12 @@ fn dns<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
 
 fn finding<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
     let subtype = keys.find("subtype").unwrap_or("utm");
-    let Some(title) = keys.any(&["attack", "virus", "attackname", "msg", "logdesc", "eventtype"]) else { return false };
+    let Some(title) = keys.any(&["attack", "virus", "attackname", "attack_name", "msg", "logdesc", "eventtype"]) else {
+        return false;
+    };
     event.class = Class::DetectionFinding;
     event.activity_id = 1;
-    let id = keys.any(&["attackid", "virusid", "logid", "log_id"]).unwrap_or(title);
+    let id = keys.any(&["attackid", "virusid", "attack_id", "logid", "log_id"]).unwrap_or(title);
     event.push(
         Attribute::FindingUid,
         format!("fortigate-{id}-{}", keys.any(&["sessionid", "incidentserialno"]).unwrap_or("0")),
@@ -406,6 +448,20 @@ mod tests {
     }
 
     #[test]
+    fn keys_may_stand_between_commas() {
+        for line in [
+            r#"date=2026-03-16,time=10:00:00,devname=fw,devid=F1,logid=0000000013,type=traffic,subtype=forward,srcip=192.0.2.1,srcport=5,dstip=198.51.100.2,dstport=80,proto=6,action=deny,msg="a, b",user="bob""#,
+            r#"<189>"date=2026-03-16","time=10:00:00","devname=""fw""","devid=F1","logid=""0000000013""","type=""traffic""","srcip=192.0.2.1","srcport=5","dstip=198.51.100.2","dstport=80","proto=6","action=""deny""","msg=""a, b""","user=""bob""""#,
+        ] {
+            let event = normalized(line);
+            assert_eq!(event["type_uid"], 400_105, "{line}");
+            assert_eq!(event["time"], 1_773_651_600_000_i64);
+            assert_eq!(event["src_endpoint"], json!({"ip": "192.0.2.1", "port": 5}));
+            assert_eq!((&event["actor"]["user"]["name"], &event["status_detail"]), (&json!("bob"), &json!("a, b")));
+        }
+    }
+
+    #[test]
     fn filters_logons_tunnels_and_changes_have_their_classes() {
         for (rest, kind, at, value) in [
             (
@@ -433,6 +489,24 @@ mod tests {
                 json!("192.0.2.1"),
             ),
             (
+                "type=ips subtype=signature src=192.0.2.1 dst=198.51.100.2 attack_name=\"a\" attack_id=5 status=dropped",
+                200_401,
+                "/finding_info/title",
+                json!("a"),
+            ),
+            (
+                "type=event subtype=ipsec action=\"install_sa\" rem_ip=192.0.2.1 loc_ip=198.51.100.2 vpn_tunnel=\"t\"",
+                401_401,
+                "/src_endpoint/ip",
+                json!("192.0.2.1"),
+            ),
+            (
+                "type=event subtype=user action=\"auth-lockout\" srcip=192.0.2.1 user=\"bob\"",
+                300_201,
+                "/status_id",
+                json!(2),
+            ),
+            (
                 "type=event subtype=vpn action=\"ssl-login-fail\" remip=192.0.2.1 user=\"bob\" reason=\"unknown\"",
                 300_201,
                 "/status_id",
@@ -455,6 +529,12 @@ mod tests {
                 600_205,
                 "/actor/user/name",
                 json!("bob"),
+            ),
+            (
+                "type=event subtype=wad level=error logdesc=\"SSL fatal alert sent\" srcip=192.0.2.1 srcport=5 dstip=198.51.100.2 dstport=636 desc=\"certificate unknown\"",
+                400_104,
+                "/src_endpoint/ip",
+                json!("192.0.2.1"),
             ),
             (
                 "type=event subtype=router level=warning logdesc=\"BGP\" msg=\"neighbor 192.0.2.1 Down Peer closed\"",

@@ -75,7 +75,7 @@ const HOSTS: [&str; 12] = [
     "hostname",
     "requested_server_name",
 ];
-const CLIENTS: [&str; 20] = [
+const CLIENTS: [&str; 21] = [
     "request.client_ip",
     "request.remote_ip",
     "ClientHost",
@@ -85,6 +85,7 @@ const CLIENTS: [&str; 20] = [
     "remote_addr",
     "remoteAddr",
     "remote_ip",
+    "remoteIP",
     "client",
     "ip",
     "downstream_remote_address",
@@ -147,9 +148,23 @@ pub(in super::super) fn looks(fields: &Fields<'_>) -> bool {
     let method = METHODS.iter().filter_map(|key| fields.peek(key)).next();
     let any = |keys: &[&str]| keys.iter().any(|key| fields.peek(key).is_some());
     match method {
-        Some(method) => http_fields::method(method).is_some() && any(&TARGETS) && (any(&CODES) || any(&CLIENTS)),
-        None => fields.peek("request").is_some_and(|line| line.contains(" HTTP/")) && any(&CODES),
+        Some(method) => {
+            http_fields::method(method).is_some()
+                && (any(&TARGETS) || is_target(fields) || is_line(fields))
+                && (any(&CODES) || any(&CLIENTS))
+        }
+        None => is_line(fields) && any(&CODES),
     }
+}
+
+/// Whether `request` is a request line.
+fn is_line(fields: &Fields<'_>) -> bool {
+    fields.peek("request").is_some_and(|line| line.contains(" HTTP/"))
+}
+
+/// Whether `request` is a path alone, beside a method.
+fn is_target(fields: &Fields<'_>) -> bool {
+    fields.peek("request").is_some_and(|target| target.starts_with('/') && !target.contains(' '))
 }
 
 /// Takes the request, the response and both ends.
@@ -233,6 +248,7 @@ fn request<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     };
     let method = taken(fields, &METHODS).or(line.as_ref().map(|(method, _, _)| method.clone()));
     let target = taken(fields, &TARGETS).or(line.as_ref().map(|(_, target, _)| target.clone()));
+    let target = target.or_else(|| if is_target(fields) { fields.text("request") } else { None });
     let version = taken(fields, &VERSIONS).or(line.map(|(_, _, version)| version));
     if let Some(method) = method {
         http_fields::push_method(event, method);
@@ -337,7 +353,23 @@ mod tests {
     }
 
     #[test]
+    fn a_path_may_stand_where_the_request_line_would() {
+        let event = normalized(
+            r#"{"time":"[16/Mar/2026:10:00:00 +0100]","remoteIP":"192.0.2.7","host":"a.example","request":"/x","method":"GET","status":"200","userAgent":"curl"}"#,
+        );
+        assert_eq!((&event["type_uid"], &event["time"]), (&400_203.into(), &1_773_651_600_000_i64.into()));
+        assert_eq!(
+            (&event["http_request"]["url"]["path"], &event["src_endpoint"]["ip"]),
+            (&"/x".into(), &"192.0.2.7".into())
+        );
+    }
+
+    #[test]
     fn a_request_line_and_a_status_are_enough() {
+        let event = normalized(
+            r#"{"time_local":"2026-03-16T10:00:00+01:00","client":"192.0.2.7","method":"GET","request":"GET /x HTTP/1.1","status":"200"}"#,
+        );
+        assert_eq!((&event["type_uid"], &event["http_request"]["url"]["path"]), (&400_203.into(), &"/x".into()));
         let event = normalized(
             r#"{"time_iso8601":"2026-03-16T10:00:00+01:00","remote_addr":"2001:db8::7","request":"POST /x HTTP/1.1","status":"502","body_bytes_sent":"5"}"#,
         );

@@ -1,6 +1,7 @@
 //! Docker: the wrapper of its `json-file` driver around what a container wrote, and the events of its daemon.
 //!
-//! In: `{"log":"…\n","stream":"stdout","time":"…"}`; the parts into which a line beyond 16 KiB is cut, all but the last
+//! In: `{"log":"…\n","stream":"stdout","time":"…"}`, or `log` as fluentd's driver and Fluent Bit hand it on (`container_id` and
+//! `source`, `kubernetes`); the parts into which a line beyond 16 KiB is cut, all but the last
 //! without its line end, as lines that the [`Joiner`](super::super::join::Joiner) brought together. Out: the event of the
 //! inner line, where a format understands it; its time is the wrapper's where the inner line has none; `unmapped.partial`
 //! where its end is missing. Source: moby, `daemon/logger/jsonfilelog/jsonlog`, `daemon/logger/copier.go`, `api/types/events`.
@@ -13,9 +14,12 @@ use super::super::{Context, contained, json};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
-/// Whether it is a wrapper: three keys that nothing else has together.
+/// Whether it is a wrapper: keys that nothing else has together, of the driver or of a collector that names the container.
 pub(super) fn looks(fields: &Fields<'_>) -> bool {
-    matches!(fields.leaf("log"), Some(Leaf::Text(_))) && fields.has("stream") && fields.has("time")
+    matches!(fields.leaf("log"), Some(Leaf::Text(_)))
+        && ((fields.has("stream") && fields.has("time"))
+            || (fields.has("container_id") && fields.has("source"))
+            || fields.has("kubernetes.pod_name"))
 }
 
 /// What every line of the driver begins with.
@@ -42,7 +46,7 @@ pub(in super::super) fn part(raw: &[u8]) -> Option<Mark<'_>> {
 
 /// Reads what the container wrote.
 pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
-    fields.push_time(event, "time", context.reference);
+    let _ = ["time", "@timestamp", "date"].iter().any(|key| fields.push_time(event, key, context.reference));
     if let Some(Leaf::Text(line)) = fields.take("log") {
         if goes_on(&line) {
             event.unmap("partial", true);

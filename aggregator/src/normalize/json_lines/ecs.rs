@@ -164,10 +164,18 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
     shared(fields, event, context);
     bare::push_message(fields, event);
     if event.class == Class::BaseEvent && event.value(Attribute::StatusId).is_none() {
-        let name = fields.text("service.name").or_else(|| fields.text("log.logger"));
-        spoken(name, fields.text("error.message"), event);
+        reported(!categories.is_empty(), fields, event);
     }
     enforce(event);
+}
+
+/// What has no class of its own: a report or an error of the service, or of the module that put it in a category that is none
+/// of ours.
+fn reported<'a>(is_categorized: bool, fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    let name = fields.text("service.name").or_else(|| fields.text("log.logger"));
+    let module = event.text(Attribute::MetadataLogProvider).filter(|_| is_categorized);
+    let name = name.or_else(|| module.map(|module| Cow::Owned(module.to_owned())));
+    spoken(name, fields.text("error.message"), event);
 }
 
 /// Both ends, as every class has them that has any.

@@ -4,8 +4,9 @@
 //! container that the rule's output names. Source: Falco, `formats.cpp`; its text output is the same without fields.
 
 use super::super::Context;
+use super::super::endpoint::ip;
 use super::super::fields::Fields;
-use super::super::text::base_name;
+use super::super::text::{base_name, port};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -24,6 +25,27 @@ pub(in super::super) fn severity(priority: &str) -> u8 {
         "notice" => 2,
         _ => 1,
     }
+}
+
+/// An address and a port.
+type End<'a> = (&'a str, i64);
+
+/// Both ends of a connection as `fd.name` shows it: `192.0.2.1:40000->198.51.100.2:22`, also of IPv6.
+pub(in super::super) fn ends(name: &str) -> Option<(End<'_>, End<'_>)> {
+    let end = |text| {
+        let (address, number) = str::rsplit_once(text, ':')?;
+        Some((ip(address)?, port(number)?))
+    };
+    let (from, to) = name.split_once("->")?;
+    end(from).zip(end(to))
+}
+
+/// Sets both ends of a connection.
+pub(in super::super) fn push_ends((from, to): (End<'_>, End<'_>), event: &mut Event<'_>) {
+    event.push(Attribute::EvidencesSrcEndpointIp, from.0.to_owned());
+    event.push(Attribute::EvidencesSrcEndpointPort, from.1);
+    event.push(Attribute::EvidencesDstEndpointIp, to.0.to_owned());
+    event.push(Attribute::EvidencesDstEndpointPort, to.1);
 }
 
 /// Takes the rule and what it saw.
@@ -93,6 +115,12 @@ fn evidence<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
             (&["output_fields.fd.sip", "output_fields.fd.rip"], "output_fields.fd.sport"),
         ],
     );
+    if event.value(Attribute::EvidencesSrcEndpointIp).is_none()
+        && event.value(Attribute::EvidencesDstEndpointIp).is_none()
+        && let Some(ends) = fields.peek("output_fields.fd.name").and_then(ends)
+    {
+        push_ends(ends, event);
+    }
     // A container alone is no evidence.
     let found = [
         Attribute::EvidencesUserName,
@@ -131,5 +159,10 @@ mod tests {
         assert_eq!(evidence["user"]["name"], "root");
         assert_eq!(evidence["file"]["path"], "/etc/shadow");
         assert_eq!(evidence["container"]["uid"], "ab12");
+        let event = normalized(
+            r#"{"output":"x","output_fields":{"fd.name":"192.0.2.7:40000->198.51.100.4:22"},"priority":"Notice","rule":"r"}"#,
+        );
+        assert_eq!(event["evidences"][0]["src_endpoint"]["ip"], "192.0.2.7");
+        assert_eq!(event["evidences"][0]["dst_endpoint"]["port"], 22);
     }
 }

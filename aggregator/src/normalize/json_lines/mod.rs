@@ -7,6 +7,7 @@
 mod access;
 mod bare;
 mod cloud;
+mod collected;
 mod container;
 mod ecs;
 mod eve;
@@ -27,7 +28,7 @@ pub(super) use access::{looks as is_request, parse as push_request};
 pub(super) use bare::parse as push_bare;
 pub(super) use container::{inner, part};
 pub(super) use eve::{push_ftp_code, push_ftp_command, push_rcode};
-pub(super) use falco::severity as falco_severity;
+pub(super) use falco::{ends as falco_ends, push_ends as push_falco_ends, severity as falco_severity};
 
 use super::fields::Fields;
 use super::{Context, json, zeek};
@@ -45,13 +46,14 @@ struct Kind {
 }
 
 /// The first that the keys look like has the object.
-static KINDS: [Kind; 23] = [
+static KINDS: [Kind; 24] = [
     Kind { name: "suricata_eve", looks: eve::looks, parse: eve::parse },
     Kind { name: "zeek_json", looks: zeek::looks_json, parse: zeek::parse_json },
     Kind { name: "docker_json", looks: container::looks, parse: container::parse },
     Kind { name: "docker_events", looks: container::looks_event, parse: container::parse_event },
     Kind { name: "ocsf", looks: ocsf::looks, parse: ocsf::parse },
     Kind { name: "windows_json", looks: windows::looks, parse: windows::parse },
+    Kind { name: "ecs", looks: collected::looks, parse: collected::parse },
     Kind { name: "ecs", looks: ecs::looks, parse: ecs::parse },
     Kind { name: "falco", looks: falco::looks, parse: falco::parse },
     Kind { name: "wazuh", looks: wazuh::looks, parse: wazuh::parse },

@@ -109,6 +109,24 @@ fn finding<'a>(rule: Rule<'a>, unique: &str, fields: &mut Fields<'a>, event: &mu
             (Attribute::EvidencesHttpCode, "response.status"),
         ],
     );
+    // Version 2 has the request's first line in one piece: `GET /x HTTP/1.1`.
+    if let Some(line) = fields.peek("request.request_line").map(str::to_owned) {
+        let mut words = line.splitn(3, ' ');
+        if let (Some(method), Some(target)) = (words.next(), words.next()) {
+            event.push(Attribute::EvidencesHttpMethod, method.to_owned());
+            event.push(Attribute::EvidencesUrlString, target.to_owned());
+        }
+    }
+    fields.push_new(
+        event,
+        &[
+            (Attribute::EvidencesHttpMethod, "transaction.request.method"),
+            (Attribute::EvidencesUrlHostname, "transaction.request.headers.Host"),
+            (Attribute::EvidencesUrlHostname, "transaction.request.headers.host"),
+            (Attribute::EvidencesUrlHostname, "request.headers.Host"),
+            (Attribute::EvidencesUrlHostname, "request.headers.host"),
+        ],
+    );
     let blocked = fields.is_true("audit_data.action.intercepted")
         || matches!(event.value(Attribute::EvidencesHttpCode), Some(crate::event::Value::Int(403)));
     outcome::controlled(event, if blocked { outcome::Control::Blocked } else { outcome::Control::Alerted });

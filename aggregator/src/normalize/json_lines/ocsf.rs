@@ -13,6 +13,52 @@ use crate::schema::{Attribute, Class, Kind};
 /// Most elements of a list that are taken apart.
 const LISTED_MAX: usize = 64;
 
+/// A class that lines are of and typed records are not.
+struct Also {
+    class: Class,
+    /// The last of its activities.
+    activities: u8,
+    /// What it requires: one of each group.
+    needs: &'static [&'static [Attribute]],
+}
+
+const ACTOR: &[Attribute] =
+    &[Attribute::ActorUserName, Attribute::ActorUserUid, Attribute::ActorAppName, Attribute::ActorProcessPid];
+const SOURCE: &[Attribute] = &[Attribute::SrcEndpointIp, Attribute::SrcEndpointHostname];
+const ENDS: &[Attribute] = &[
+    Attribute::SrcEndpointIp,
+    Attribute::SrcEndpointHostname,
+    Attribute::DstEndpointIp,
+    Attribute::DstEndpointHostname,
+];
+
+static ALSO: [Also; 8] = [
+    Also { class: Class::ApiActivity, activities: 4, needs: &[&[Attribute::ApiOperation], ACTOR, SOURCE] },
+    Also { class: Class::ApplicationError, activities: 2, needs: &[] },
+    Also {
+        class: Class::KernelActivity,
+        activities: 4,
+        needs: &[&[Attribute::KernelName], &[Attribute::KernelTypeId], ACTOR],
+    },
+    Also {
+        class: Class::PeripheralActivity,
+        activities: 2,
+        needs: &[&[Attribute::PeripheralName], &[Attribute::PeripheralClass], ACTOR],
+    },
+    Also { class: Class::FtpActivity, activities: 6, needs: &[ENDS] },
+    Also { class: Class::RdpActivity, activities: 7, needs: &[ENDS] },
+    Also { class: Class::SmbActivity, activities: 9, needs: &[ENDS] },
+    Also { class: Class::TunnelActivity, activities: 3, needs: &[ENDS, &[Attribute::TunnelTypeId]] },
+];
+
+impl Also {
+    /// Whether the event has what the class requires, in values that OCSF takes.
+    fn is_whole(&self, fields: &Fields<'_>) -> bool {
+        let has = |attribute: &Attribute| self.class.carries(*attribute) && fitting(*attribute, fields).is_some();
+        self.needs.iter().all(|any| any.iter().any(has))
+    }
+}
+
 /// Whether it is an event of OCSF.
 pub(super) fn looks(fields: &Fields<'_>) -> bool {
     (fields.has("class_uid") || fields.has("type_uid")) && fields.has("metadata.version")
@@ -23,19 +69,25 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
     let number = |fields: &Fields<'a>, key: &str| fields.leaf(key).and_then(Leaf::as_number);
     let uid = number(fields, "class_uid").or_else(|| number(fields, "type_uid").map(|uid| uid / 100));
     let class = uid.and_then(|uid| u32::try_from(uid).ok()).and_then(Class::from_uid);
-    let finding = class == Some(Class::DetectionFinding) && fields.peek("finding_info.uid").is_some();
+    // Security Finding (2001) of OCSF 1.0 became Detection Finding in 1.1: its `finding` is the other's `finding_info`.
+    let (class, old) = match uid {
+        Some(2001) if fields.peek("finding.uid").is_some() => (Some(Class::DetectionFinding), true),
+        _ => (class, false),
+    };
+    let finding = old || (class == Some(Class::DetectionFinding) && fields.peek("finding_info.uid").is_some());
+    let also = class.and_then(|class| ALSO.iter().find(|also| also.class == class && also.is_whole(fields)));
     fields.push_time(event, "time", context.reference);
     if let Some(severity @ 0..=6) = number(fields, "severity_id") {
         fields.take("severity_id");
         event.severity_id = u8::try_from(severity).unwrap_or(1);
     }
-    let Some(class) = class.filter(|class| finding || CLASSES.contains(class)) else {
+    let Some(class) = class.filter(|class| finding || also.is_some() || CLASSES.contains(class)) else {
         fields.push(event, Attribute::Message, "message");
         return;
     };
     event.class = class;
     let activity = number(fields, "activity_id").and_then(|id| u8::try_from(id).ok());
-    let known = |id: &u8| knows(class, *id) || (finding && *id <= 3);
+    let known = |id: &u8| knows(class, *id) || (finding && *id <= 3) || also.is_some_and(|also| *id <= also.activities);
     if let Some(activity) = activity.filter(known) {
         event.activity_id = activity;
         fields.take("activity_id");
@@ -53,6 +105,16 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
             event.push(*attribute, value);
         }
     }
+    if old {
+        fields.push_new(
+            event,
+            &[
+                (Attribute::FindingUid, "finding.uid"),
+                (Attribute::FindingTitle, "finding.title"),
+                (Attribute::FindingDesc, "finding.desc"),
+            ],
+        );
+    }
     answers(fields, event);
     if finding {
         evidences(fields, event);
@@ -61,6 +123,12 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         event.profile("security_control");
     }
     enforce(event);
+    // Who did it is required of these, and a producer of an older version may not have said it.
+    let by_somebody =
+        matches!(event.class, Class::ProcessActivity | Class::FileActivity | Class::KernelExtensionActivity);
+    if by_somebody && !event.fields.iter().any(|field| field.attribute.path().starts_with("actor.")) {
+        event.push(Attribute::ActorAppName, "ocsf");
+    }
     if event.activity_id == 99 && event.value(Attribute::ActivityName).is_none() {
         event.activity_id = 0;
     }
@@ -150,6 +218,27 @@ mod tests {
         assert_eq!(event["unmapped"]["src_endpoint"]["port"], 70000);
         assert_eq!(event["unmapped"]["shoe"]["size"], 5);
         assert_eq!(event["metadata"]["product"]["name"], "Picket");
+    }
+
+    #[test]
+    fn a_process_that_nobody_started_has_an_actor_all_the_same() {
+        let event =
+            normalized(r#"{"class_uid":1007,"activity_id":1,"metadata":{"version":"1.0.0"},"process":{"pid":12}}"#);
+        assert_eq!((&event["type_uid"], &event["actor"]["app_name"]), (&100_701.into(), &"ocsf".into()));
+    }
+
+    #[test]
+    fn classes_of_lines_are_taken_where_they_are_whole() {
+        let call =
+            r#""api":{"operation":"GetObject"},"actor":{"user":{"name":"bob"}},"src_endpoint":{"ip":"192.0.2.7"}"#;
+        let head = r#""activity_id":2,"time":1773651600500,"metadata":{"version":"1.1.0"}"#;
+        let event = normalized(&format!(r#"{{"class_uid":6003,{head},{call}}}"#));
+        assert_eq!((&event["type_uid"], &event["api"]["operation"]), (&600_302.into(), &"GetObject".into()));
+        assert_eq!(event["actor"]["user"]["name"], "bob");
+        let event = normalized(&format!(r#"{{"class_uid":6003,{head},"api":{{"operation":"GetObject"}}}}"#));
+        assert_eq!(event["class_uid"], 0);
+        let event = normalized(&format!(r#"{{"class_uid":2001,{head},"finding":{{"uid":"7","title":"t"}}}}"#));
+        assert_eq!((&event["type_uid"], &event["finding_info"]["title"]), (&200_402.into(), &"t".into()));
     }
 
     #[test]

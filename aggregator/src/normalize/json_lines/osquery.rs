@@ -216,7 +216,7 @@ fn package<'a>(fields: &mut Fields<'a>, added: bool, event: &mut Event<'a>) {
 /// whose column is there has the row.
 type Evidence = (i64, &'static str, &'static [(Attribute, &'static str)]);
 
-static EVIDENCE: [Evidence; 11] = [
+static EVIDENCE: [Evidence; 12] = [
     (
         10,
         "columns.pid",
@@ -240,6 +240,8 @@ static EVIDENCE: [Evidence; 11] = [
         &[(Attribute::EvidenceUserName, "columns.username"), (Attribute::EvidenceUserUid, "columns.uid")],
     ),
     (11, "columns.active_state", &[(Attribute::EvidenceServiceName, "columns.id")]),
+    // Of suid_bin, which names the owners beside the file.
+    (2, "columns.permissions", &[(Attribute::EvidenceFilePath, "columns.path")]),
     (
         4,
         "columns.groupname",
@@ -335,7 +337,13 @@ mod tests {
             ("crontab", r#""command":"run-parts","path":"/etc/crontab""#, 504_001, "/query_evidence/query_type_id", 5),
             ("kernel_modules", r#""name":"xt_nat","used_by":"-""#, 504_001, "/query_evidence/query_type_id", 6),
             ("mounts", r#""device":"/dev/sda1","path":"/""#, 504_001, "/query_evidence/query_type_id", 3),
-            ("suid_bin", r#""path":"/usr/bin/x","username":"root""#, 504_001, "/query_evidence/file/type_id", 1),
+            (
+                "suid_bin",
+                r#""path":"/usr/bin/x","groupname":"root","permissions":"S""#,
+                504_001,
+                "/query_evidence/file/type_id",
+                1,
+            ),
             ("processes", r#""pid":"7","name":"sh""#, 504_001, "/query_evidence/process/pid", 7),
             (
                 "systemd_units",

@@ -5,6 +5,8 @@
 //! 5.2-1)`, `End-Date: …`; of term.log what dpkg printed: `Unpacking bash (5.2-1) over (5.1-1) ...`. Source:
 //! `apt-pkg/deb/dpkgpm.cc` (`OpenLog`, `WriteHistoryTag`).
 
+use super::super::outcome::LOW;
+use super::super::remark::remark;
 use super::super::text::{between, cut, word};
 use super::super::{Context, timestamp};
 use super::{Activity, Change};
@@ -36,12 +38,27 @@ const STARTS: [&str; 21] = [
     "Installing new version of config file ",
 ];
 
+/// What dpkg prints of its own work in term.log.
+const REMARKS: [&str; 5] = [
+    "(Reading database ... ",
+    "dpkg: warning: ",
+    "dpkg: error ",
+    "Errors were encountered while processing:",
+    "Created symlink /etc/systemd/",
+];
+
+fn is_remark(text: &str) -> bool {
+    matches!(text.as_bytes().first(), Some(b'(' | b'd' | b'E' | b'C'))
+        && REMARKS.iter().any(|start| text.starts_with(start))
+}
+
 /// The first look.
 pub(in super::super) fn looks(text: &str) -> bool {
     // A month would have its space here.
-    text.as_bytes().first().is_some_and(u8::is_ascii_uppercase)
-        && (text.as_bytes().get(3) != Some(&b' ') || text.starts_with("Log "))
-        && STARTS.iter().any(|start| text.starts_with(start))
+    is_remark(text)
+        || text.as_bytes().first().is_some_and(u8::is_ascii_uppercase)
+            && (text.as_bytes().get(3) != Some(&b' ') || text.starts_with("Log "))
+            && STARTS.iter().any(|start| text.starts_with(start))
 }
 
 /// What an entry says.
@@ -58,6 +75,12 @@ pub(in super::super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &
     event.push(Attribute::MetadataLogFormat, "apt");
     event.push(Attribute::MetadataLogProvider, "apt");
     event.push(Attribute::Message, text);
+    if is_remark(text) {
+        if text.starts_with("dpkg: ") || text.starts_with('E') {
+            event.severity_id = event.severity_id.max(LOW);
+        }
+        return remark("dpkg", text, event);
+    }
     let mut entry = Entry::default();
     for line in text.lines() {
         if let Some((tag, value)) = cut(line, ": ") {
@@ -160,7 +183,7 @@ fn printed(line: &str) -> Option<Change<'_>> {
         return Some(Change { word: name, version, previous, ..Change::new(activity, package) });
     }
     if let Some(name) = line.strip_prefix("Selecting previously unselected package ") {
-        return Some(Change::other("Select", name));
+        return Some(Change::other("Select", name.split(':').next().unwrap_or(name)));
     }
     let file = line.strip_prefix("Preparing to unpack ")?;
     let name = file.rsplit('/').next().and_then(|file| file.split_once('_')).map(|(name, _)| name)?;
@@ -185,6 +208,16 @@ mod tests {
         assert_eq!(event["actor"]["user"], serde_json::json!({"name": "bob", "uid": "1000"}));
         assert_eq!(event["unmapped"]["command"], "apt install bash");
         assert_eq!(normalized("Commandline: apt install bash")["activity_name"], "Command");
+    }
+
+    #[test]
+    fn what_dpkg_says_of_its_own_work_is_a_report_or_an_error() {
+        assert_eq!(
+            normalized("(Reading database ... 12 files and directories currently installed.)")["type_uid"],
+            600_299
+        );
+        let event = normalized("dpkg: error processing package bash (--configure):");
+        assert_eq!((&event["type_uid"], &event["actor"]["app_name"]), (&600_801.into(), &"dpkg".into()));
     }
 
     #[test]

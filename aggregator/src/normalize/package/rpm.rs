@@ -82,6 +82,42 @@ fn own_time(time: &str, level: &str) -> bool {
         || (zone.len() == 5 && matches!(zone.first(), Some(b'+' | b'-')) && !zone.contains(&b':'))
 }
 
+/// What only dnf says, where its time is as others write it too: `2026-03-16T10:00:00Z`, until dnf 4.2.
+fn speaks(message: &str) -> bool {
+    const STARTS: [&str; 26] = [
+        "Loaded plugins: ",
+        "DNF version: ",
+        "Cachedir: ",
+        "cachedir: ",
+        "timer: ",
+        "Metadata cache ",
+        "Last metadata expiration check",
+        "repo: ",
+        "reviving: ",
+        "Making cache files ",
+        "metadata ",
+        "Completion plugin: ",
+        "User-Agent: constructed: ",
+        "Base command: ",
+        "Extra commands: ",
+        "Dependencies resolved",
+        "Total download size",
+        "Transaction Summary",
+        "Running transaction",
+        "Transaction check succeeded",
+        "Transaction test succeeded",
+        "Downloading Packages",
+        "Errors during downloading metadata",
+        "Failed to synchronize cache",
+        "Ignoring repositories: ",
+        "Nothing to do",
+    ];
+    message.starts_with("--> ")
+        || message.starts_with("---> Package ")
+        || STARTS.iter().any(|start| message.starts_with(start))
+        || cut(message, ": using metadata from ").is_some()
+}
+
 /// Levels of dnf's loggers, and the common one that each stands for.
 const LEVELS: [(&str, &str); 7] = [
     ("SUBDEBUG", "DEBUG"),
@@ -117,7 +153,10 @@ pub(in super::super) fn parse_dnf<'a>(text: &'a str, context: &Context<'a>, even
     }
     match message.strip_prefix("DNF version: ") {
         Some(version) => Change { version, ..Change::new(Activity::Start, "dnf") }.apply("dnf", event),
-        None => own_time(stamp.text, word_level) && !word(message).0.ends_with("]:") && remark("dnf", message, event),
+        None => {
+            let own = || own_time(stamp.text, word_level) && !word(message).0.ends_with("]:");
+            (own() || speaks(message)) && remark("dnf", message, event)
+        }
     }
 }
 
@@ -144,8 +183,24 @@ pub(in super::super) fn parse_message<'a>(message: &'a str, _: &Header<'a>, even
 fn changed<'a>(message: &'a str, manager: &'static str, event: &mut Event<'a>) -> bool {
     let found = VERBS.iter().find_map(|verb| message.strip_prefix(verb.0).map(|rest| (verb, rest)));
     let Some(((_, activity, word), package)) = found else { return false };
-    let (name, version, architecture) = split(package.trim());
+    let package = package.trim();
+    let (name, version, architecture) = spaced(package).unwrap_or_else(|| split(package));
     Change { word, version, architecture, ..Change::new(*activity, name) }.apply(manager, event)
+}
+
+/// `bash.i386 3.0-19.3` and `bash - 3.0-19.3.i386`, as yum 2 wrote them.
+fn spaced(package: &str) -> Option<(&str, &str, &str)> {
+    let (name, rest) = package.split_once(' ')?;
+    match rest.strip_prefix("- ") {
+        Some(rest) => {
+            let (version, architecture) = rest.rsplit_once('.')?;
+            Some((name, version, architecture))
+        }
+        None => {
+            let (name, architecture) = name.rsplit_once('.')?;
+            Some((name, rest, architecture))
+        }
+    }
 }
 
 /// `[EPOCH:]NAME-[EPOCH:]VERSION-RELEASE.ARCH` as name, version with release, architecture; old yums write the name alone.
@@ -174,6 +229,24 @@ pub(super) fn split(package: &str) -> (&str, &str, &str) {
 #[cfg(test)]
 mod tests {
     use super::super::super::testing::normalized;
+
+    #[test]
+    fn older_logs_of_yum_and_dnf_are_read() {
+        for line in ["Mar 16 10:00:00 Updated: bash.i386 3.0-19.3", "Mar 16 10:00:00 Updated: bash - 3.0-19.3.i386"] {
+            let event = normalized(line);
+            assert_eq!(event["type_uid"], 600_208, "{line}");
+            assert_eq!(
+                (&event["app"]["name"], &event["app"]["version"]),
+                (&"bash".into(), &"3.0-19.3".into()),
+                "{line}"
+            );
+            assert_eq!(event["unmapped"]["architecture"], "i386", "{line}");
+        }
+        for (message, format) in [("Loaded plugins: builddep", "dnf"), ("Loaded dice", "plain")] {
+            let event = normalized(&format!("2026-03-16T10:00:00Z DEBUG {message}"));
+            assert_eq!(event["metadata"]["log_format"], format, "{message}");
+        }
+    }
 
     #[test]
     fn packages_are_split_into_name_version_and_architecture() {

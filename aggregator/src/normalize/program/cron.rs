@@ -23,6 +23,8 @@ enum Activity {
 /// Reads a message of cron and its kin.
 pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     let message = message.trim_end();
+    // BusyBox's crond names itself where it logs to a file, too.
+    let message = message.strip_prefix("crond: ").unwrap_or(message);
     if let Some((user, rest)) = message.strip_prefix('(').and_then(|rest| cut(rest, ") ")) {
         return by_user(user, rest, base_name(header.program), event);
     }
@@ -60,6 +62,7 @@ fn anacron<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
                 }
                 _ => job(Activity::Other, "End", name, event),
             },
+            "locked" => failed(Activity::Other, "Skip", name, rest, event),
             _ => false,
         };
     }
@@ -124,7 +127,9 @@ fn others<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
 
 /// `Error: bad minute; while reading /etc/crontab`, `Authentication failure for user 'bob'`, `wakeup …` (no).
 fn trouble<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
-    if !message.starts_with("Error: ") && !message.starts_with("cron: ") && !message.contains("cannot ") {
+    // What PAM's account check says, in Debian's cron without anything before it.
+    const BEGINS: [&str; 5] = ["Error: ", "cron: ", "Authentication ", "Permission denied", "User account has expired"];
+    if !BEGINS.iter().any(|start| message.starts_with(start)) && !message.contains("cannot ") {
         return false;
     }
     event.class = Class::ApplicationError;
@@ -137,6 +142,7 @@ fn trouble<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
 fn by_user<'a>(user: &'a str, rest: &'a str, program: &'a str, event: &mut Event<'a>) -> bool {
     let Some((verb, argument)) = cut(rest, "(") else { return false };
     let verb = verb.trim_end();
+    let (argument, detail) = cut(argument, "): ").unwrap_or((argument, ""));
     let argument = argument.strip_suffix(')').unwrap_or(argument);
     match verb {
         "CMD" | "CMDEND" | "CMDOUT" | "EXIT" | "RUN" => {
@@ -176,14 +182,16 @@ fn by_user<'a>(user: &'a str, rest: &'a str, program: &'a str, event: &mut Event
             event.push(Attribute::ActivityName, "Information");
             life(99, program, argument, event)
         }
-        _ => refused(user, verb, argument, event),
+        _ => refused(user, verb, argument, detail, event),
     }
 }
 
 /// What cron would not do, or could not: `(bob) FAILED to authorize user with PAM (Permission denied)`, `(root) ORPHAN (no
 /// passwd entry)`, `(root) BAD FILE MODE (/etc/cron.d/x)`, `(root) MAIL (mailed 33 bytes of output …)`, `(CRON) error (…)`.
-fn refused<'a>(user: &'a str, verb: &'a str, argument: &'a str, event: &mut Event<'a>) -> bool {
-    const FAILS: [&str; 20] = [
+fn refused<'a>(user: &'a str, verb: &'a str, argument: &'a str, detail: &'a str, event: &mut Event<'a>) -> bool {
+    const FAILS: [&str; 22] = [
+        "EXEC FAILED",
+        "FAILED",
         "FAILED to authorize user with PAM",
         "FAILED to open PAM security session",
         "PAM ERROR",
@@ -210,12 +218,13 @@ fn refused<'a>(user: &'a str, verb: &'a str, argument: &'a str, event: &mut Even
         return false;
     }
     let path = Some(argument).filter(|argument| argument.starts_with('/'));
-    if !matches!(user, "CRON" | "system" | "*system*") {
+    if !matches!(user, "CRON" | "system") && !user.starts_with('*') {
         event.push(Attribute::JobUserName, user);
     }
     if fails {
         event.unmap("problem", verb);
-        return failed(Activity::Other, "Refuse", path.unwrap_or("crontab"), argument, event);
+        let reason = if detail.is_empty() { argument } else { detail };
+        return failed(Activity::Other, "Refuse", path.unwrap_or("crontab"), reason, event);
     }
     event.push(Attribute::StatusDetail, argument);
     job(Activity::Other, "Mail", "crontab", event)
@@ -328,9 +337,20 @@ mod tests {
     }
 
     #[test]
-    fn other_messages_stay_base_events() {
+    fn other_messages_are_reports() {
         for message in ["(root) CMD ()", "(root", "(root) UNHEARD OF (x)"] {
-            assert_eq!(cron(message)["class_uid"], 0, "{message}");
+            assert_eq!(cron(message)["type_uid"], 600_299, "{message}");
         }
+    }
+
+    #[test]
+    fn what_cron_could_not_do_names_no_user_that_is_none() {
+        let event = cron("(*system*x) WRONG INODE INFO (/etc/cron.d/x)");
+        assert_eq!(event["job"], serde_json::json!({"name": "/etc/cron.d/x"}));
+        let event = cron("(CRON) CAN'T OPEN (/etc/crontab): No such file or directory");
+        assert_eq!(event["job"]["name"], "/etc/crontab");
+        assert_eq!(event["status_detail"], "No such file or directory");
+        assert_eq!(cron("crond: USER root pid 12 cmd run-parts /etc/periodic/15min")["type_uid"], 100_606);
+        assert_eq!(cron("Job `cron.daily' locked by another anacron - skipping")["activity_name"], "Skip");
     }
 }

@@ -128,6 +128,8 @@ fn push<'a>(lease: Lease<'a>, event: &mut Event<'a>) -> bool {
     }
     if matches!(lease.activity, 4 | 6)
         || lease.detail.contains("no free leases")
+        || lease.detail.contains("no address ")
+        || lease.detail.starts_with("No DHCPOFFERS")
         || lease.detail.contains("unknown network")
     {
         failure(event, lease.detail);
@@ -196,6 +198,7 @@ fn isc(message: &str, is_client: bool) -> Option<Lease<'_>> {
                 if let Some(inner) = word.strip_prefix('(') {
                     let inner = inner.trim_end_matches(')');
                     match address(inner) {
+                        None if lease.mac.is_none() && mac(inner).is_some() => lease.mac = mac(inner),
                         Some(server) if lease.mac.is_none() => lease.server = Some(server),
                         _ if lease.mac.is_some() && lease.name.is_none() => lease.name = Some(inner),
                         _ => {}
@@ -206,6 +209,20 @@ fn isc(message: &str, is_client: bool) -> Option<Lease<'_>> {
         before = word;
     }
     Some(lease)
+}
+
+/// The messages of RFC 8415 as ISC's programs name them.
+fn activity_of_six(name: &str) -> Option<u8> {
+    Some(match name {
+        "Solicit" => 1,
+        "Advertise" => 2,
+        "Request" | "Renew" | "Rebind" | "Confirm" | "Relay-forward" => 3,
+        "Decline" => 4,
+        "Reply" | "Relay-reply" => 5,
+        "Release" => 7,
+        "Information-request" | "Info-Request" => 8,
+        _ => return None,
+    })
 }
 
 /// dhcpd for IPv6: `Solicit message from A port 546, transaction ID 0x1`, `Reply NA: address A to client with duid D iaid = 1
@@ -231,16 +248,7 @@ fn six(message: &str) -> Option<Lease<'_>> {
             ..Lease::default()
         });
     }
-    let activity = match verb {
-        "Solicit" => 1,
-        "Advertise" => 2,
-        "Request" | "Renew" | "Rebind" | "Confirm" | "Relay-forward" => 3,
-        "Decline" => 4,
-        "Reply" | "Relay-reply" => 5,
-        "Release" => 7,
-        "Information-request" => 8,
-        _ => return None,
-    };
+    let activity = activity_of_six(verb)?;
     if let Some(rest) = rest.strip_prefix("message from ").or_else(|| rest.strip_prefix("to ")) {
         let number = between(rest, " port ", ",").map(|(port, _)| port).or_else(|| cut(rest, " port ").map(|(_, p)| p));
         return Some(Lease {
@@ -275,14 +283,23 @@ fn script(message: &str) -> Option<Lease<'_>> {
     Some(Lease { activity, address: Some(found), mac: Some(mac), name: words.next(), ..Lease::default() })
 }
 
-/// dhclient: `DHCPREQUEST for A on eth0 to S port 67` is read as above; `bound to A -- renewal in 100 seconds.`; dhcpcd: `eth0: leased A for 86400 seconds`.
+/// dhclient: `DHCPREQUEST for A on eth0 to S port 67` is read as above; `bound to A -- renewal in 100 seconds.`, `No DHCPOFFERS
+/// received.`, `XMT: Solicit on eth0, interval 1000ms.`, `RCV: Reply message on eth0 from S.`; dhcpcd: `eth0: leased A for 86400 seconds`.
 fn client(message: &str) -> Option<Lease<'_>> {
     if let Some(rest) = message.strip_prefix("bound to ") {
         let seconds = between(rest, "renewal in ", " ").and_then(|(seconds, _)| number(seconds));
         return Some(Lease { activity: 5, address: address(word(rest).0), seconds, ..Lease::default() });
     }
+    if message.starts_with("No DHCPOFFERS") {
+        return Some(Lease { activity: 1, detail: message, ..Lease::default() });
+    }
     let (interface, rest) = cut(message, ": ")?;
     let (verb, rest) = word(rest);
+    if matches!(interface, "XMT" | "RCV") {
+        let interface = cut(rest, "on ").map(|(_, rest)| word(rest).0.trim_end_matches([',', '.']));
+        let server = cut(rest, "from ").and_then(|(_, server)| address(server.trim_end_matches('.')));
+        return Some(Lease { activity: activity_of_six(verb)?, interface, server, ..Lease::default() });
+    }
     let activity = match verb {
         "leased" | "acknowledged" | "rebinding" => 5,
         "offered" => 2,
@@ -440,11 +457,14 @@ pub(crate) fn kea<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -
 /// `DHCP4_LEASE_ALLOC [hwtype=1 MAC], cid=[…], tid=0x1: lease A has been allocated for 4000 seconds`.
 fn leased<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     let (code, rest) = word(text);
-    let Some((_, name)) = code.split_once('_').filter(|(server, _)| matches!(*server, "DHCP4" | "DHCP6")) else {
-        return false;
+    let name = match code.split_once('_') {
+        Some(("DHCP4" | "DHCP6", name)) => name,
+        Some(("ALLOC", "ENGINE_V4_ALLOC_FAIL" | "ENGINE_V6_ALLOC_FAIL")) => "ALLOC_FAIL",
+        _ => return false,
     };
     let activity = match name.strip_prefix("PD_").unwrap_or(name) {
-        "LEASE_ALLOC" | "LEASE_RENEW" | "LEASE_REUSE" | "INIT_REBOOT" | "V6_LEASE_ALLOC" => 5,
+        "LEASE_ALLOC" | "LEASE_RENEW" | "LEASE_REUSE" | "V6_LEASE_ALLOC" => 5,
+        "INIT_REBOOT" => 3,
         "LEASE_ADVERT" | "LEASE_OFFER" => 2,
         "PACKET_SEND" => match () {
             () if rest.contains("DHCPOFFER") || rest.contains("ADVERTISE") => 2,
@@ -458,7 +478,7 @@ fn leased<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
             Some(_) => 1,
             None => 3,
         },
-        "PACKET_NAK_0001" | "PACKET_NAK_0002" | "PACKET_NAK_0003" | "PACKET_NAK_0004" => 6,
+        "PACKET_NAK_0001" | "PACKET_NAK_0002" | "PACKET_NAK_0003" | "PACKET_NAK_0004" | "ALLOC_FAIL" => 6,
         _ => return false,
     };
     let names = |before: &str| matches!(before, "lease" | "address" | "prefix");
@@ -477,7 +497,8 @@ fn leased<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
         event.push(Attribute::TransactionUid, tid);
     }
     event.push(Attribute::IsRenewal, name.ends_with("LEASE_RENEW"));
-    push(Lease { activity, address: found, mac: hardware, duid, seconds, ..Lease::default() }, event)
+    let detail = cut(rest, ": ").filter(|_| activity == 6).map_or("", |(_, detail)| detail);
+    push(Lease { activity, address: found, mac: hardware, duid, seconds, detail, ..Lease::default() }, event)
 }
 
 #[cfg(test)]
@@ -497,6 +518,7 @@ mod tests {
                 json!("laptop"),
             ),
             ("dhcpd", "DHCPACK on 192.0.2.5 to 00:11:22:33:44:55 (laptop) via eth0", 5, json!("laptop")),
+            ("dhcpd", "DHCPACK to 192.0.2.5 (00:11:22:33:44:55) via eth0", 5, json!(null)),
             ("dhcpd", "DHCPNAK on 192.0.2.5 to 00:11:22:33:44:55 via eth0", 6, json!(null)),
             ("dhcpd", "DHCPRELEASE of 192.0.2.5 from 00:11:22:33:44:55 (laptop) via eth0 (found)", 7, json!("laptop")),
             ("dhcpd", "DHCPDECLINE of 192.0.2.5 from 00:11:22:33:44:55 via eth0: abandoned", 4, json!(null)),
@@ -526,6 +548,7 @@ mod tests {
             ("DHCPDISCOVER on eth0 to 255.255.255.255 port 67 interval 3", json!(null), "255.255.255.255"),
             ("DHCPREQUEST for 192.0.2.9 on eth0 to 192.0.2.1 port 67", json!("192.0.2.9"), "192.0.2.1"),
             ("DHCPACK from 192.0.2.1", json!(null), "192.0.2.1"),
+            ("RCV: Reply message on eth0 from fe80::1.", json!(null), "fe80::1"),
             ("DHCPACK of 192.0.2.9 from 192.0.2.1", json!("192.0.2.9"), "192.0.2.1"),
         ] {
             let event = normalized(&format!("Mar 16 10:00:00 h dhclient[7]: {said}"));
@@ -547,6 +570,10 @@ mod tests {
             (
                 "Mar 16 10:00:00 gw systemd-networkd[9]: eth0: DHCPv4 address 192.0.2.5/24, gateway 192.0.2.1 acquired from 192.0.2.1",
                 400_405,
+            ),
+            (
+                "2026-03-16 10:00:00.123 WARN  [kea-dhcp4.alloc-engine/9] ALLOC_ENGINE_V4_ALLOC_FAIL [hwtype=1 00:11:22:33:44:55], tid=0x1: address 192.0.2.5 failed",
+                400_406,
             ),
             ("Mar 16 10:00:00 gw dhcpcd[9]: eth0: leased 192.0.2.5 for 3600 seconds", 400_405),
             (

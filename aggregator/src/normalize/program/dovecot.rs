@@ -173,8 +173,9 @@ fn login<'a>(protocol: &'a str, text: &'a str, event: &mut Event<'a>) -> bool {
     let reason = reason.trim_end_matches([':', ' ']);
     let user = value(fields, "user=");
     // Dovecot 2.4 says `Logged in`.
-    let logged_in =
-        reason.starts_with("Logged in") || (reason.starts_with("Login") && !reason.starts_with("Login aborted"));
+    let logged_in = reason.starts_with("Logged in")
+        || reason.contains(": started proxying to ")
+        || (reason.starts_with("Login") && !reason.starts_with("Login aborted"));
     let attempted = logged_in
         || user.is_some_and(|user| !user.is_empty())
         || cut(reason, "auth failed").is_some()
@@ -317,6 +318,11 @@ mod tests {
             ),
             (
                 "Mar 16 10:00:00 mx dovecot: imap-login: Logged in: user=<bob>, method=PLAIN, rip=192.0.2.1, lip=198.51.100.1, TLS",
+                "bob",
+                1,
+            ),
+            (
+                "Mar 16 10:00:00 mx dovecot: imap-login: proxy(bob): started proxying to 198.51.100.9:143: user=<bob>, method=PLAIN, rip=192.0.2.1, lip=198.51.100.1",
                 "bob",
                 1,
             ),

@@ -113,6 +113,21 @@ fn failed<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> b
         failure(event, if unknown.is_some() { "invalid user" } else { "bad password" });
         return true;
     }
+    if let Some((what, who)) = message.strip_prefix("Pubkey auth attempt ").and_then(|rest| cut(rest, " for ")) {
+        let (user, peer) = from(who).map_or((who, None), |(user, peer)| (user, Some(peer)));
+        logon(unquoted(user), "publickey", peer, header, event);
+        failure(event, what);
+        return true;
+    }
+    // OpenWrt's and newer ones say from where root was turned away.
+    if let Some(who) = message.get(5..).filter(|_| first.eq_ignore_ascii_case("root"))
+        && who.starts_with("login rejected")
+        && let Some((_, peer)) = from(who)
+    {
+        logon("root", "", Some(peer), header, event);
+        failure(event, "root login rejected");
+        return true;
+    }
     if let Some((fails, rest)) = message.strip_prefix("Exit before auth").and_then(|rest| cut(rest, ": ")) {
         let Some((_, who)) = cut(rest, "Max auth tries reached - user ") else { return false };
         // Since 2020.79 the peer stands before the reason: `Exit before auth from <192.0.2.1:5>: (user 'bob', 10 fails): …`.
@@ -129,7 +144,9 @@ fn failed<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> b
     let rejects =
         message.ends_with("rejected") || message.ends_with("is locked") || message.contains(" must be owned by ");
     match user {
-        _ if message.starts_with("root login rejected") => logon("root", "", None, header, event),
+        _ if message.starts_with("root login rejected") || message.starts_with("Root login rejected") => {
+            logon("root", "", None, header, event)
+        }
         Some(user) if rejects => logon(user, "", None, header, event),
         None if rejects && message.contains(" must be owned by ") => logon("", "publickey", None, header, event),
         _ => return false,
@@ -199,6 +216,22 @@ mod tests {
 
     fn dropbear(message: &str) -> serde_json::Value {
         normalized(&format!("Mar 16 10:00:00 web-1 dropbear[9]: {message}"))
+    }
+
+    #[test]
+    fn root_and_keys_that_are_turned_away_are_failed_logons() {
+        for message in [
+            "Root login rejected from 192.0.2.1:5",
+            "Pubkey auth attempt with unknown algo for 'root' from 192.0.2.1:5",
+        ] {
+            let event = dropbear(message);
+            assert_eq!((&event["type_uid"], &event["status_id"]), (&300_201.into(), &2.into()), "{message}");
+            assert_eq!(
+                (&event["user"]["name"], &event["src_endpoint"]["port"]),
+                (&"root".into(), &5.into()),
+                "{message}"
+            );
+        }
     }
 
     #[test]

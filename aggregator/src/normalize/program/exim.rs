@@ -4,17 +4,18 @@
 //! `login authenticator failed for host (helo) [A]: 535 … (set_id=bob)`, `H=host [A] F=<a> rejected RCPT <b>: reason`.
 //! Source: Exim 4.97 specification, chapter "Log files".
 
-use super::super::Context;
 use super::super::endpoint::{self, push_destination, push_source};
 use super::super::outcome::{Control, controlled, failure, success};
+use super::super::remark::{life, remark};
 use super::super::syslog::Header;
 use super::super::text::{between, cut, head, number, port, word};
 use super::super::timestamp;
+use super::super::{Context, attempt};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
 /// What only lines of Exim hold.
-const MARKS: [&str; 17] = [
+const MARKS: [&str; 13] = [
     " authenticator failed for ",
     " <= ",
     " => ",
@@ -23,22 +24,68 @@ const MARKS: [&str; 17] = [
     " ** ",
     " Completed",
     " H=",
-    "SMTP protocol ",
-    "SMTP call from ",
-    "SMTP connection from ",
+    "SMTP ",
     "no host name found for IP address ",
     "no IP address found for host ",
-    "no MAIL in SMTP connection from ",
     "TLS error on connection ",
-    "SMTP command timeout ",
     "unexpected disconnection ",
+];
+
+/// What it says of itself or of a message begins with these.
+const OWN: [&str; 9] = [
+    "DKIM: ",
+    "exim 4.",
+    "Start queue run: ",
+    "End queue run: ",
+    "cwd=",
+    "Frozen (",
+    "Unfrozen by ",
+    "Message is frozen",
+    "SIGHUP received",
 ];
 
 /// Whether a line may be of one of its files.
 pub(crate) fn looks(text: &str) -> bool {
     text.as_bytes().get(4) == Some(&b'-')
         && text.as_bytes().get(10) == Some(&b' ')
-        && MARKS.iter().any(|mark| cut(head(text, 200), mark).is_some())
+        && (MARKS.iter().any(|mark| cut(head(text, 200), mark).is_some()) || {
+            let (id, rest) = named_first(word(word(text).1).1);
+            id.is_some() || is_own(rest)
+        })
+}
+
+/// Without `[pid] ` before it.
+fn unnumbered(text: &str) -> &str {
+    match text.strip_prefix('[').and_then(|rest| cut(rest, "] ")) {
+        Some((pid, rest)) if number(pid).is_some() => rest,
+        _ => text,
+    }
+}
+
+/// The id of a message where it stands first, and what follows.
+fn named_first(text: &str) -> (Option<&str>, &str) {
+    let text = unnumbered(text);
+    let (first, rest) = word(text);
+    if is_id(first) { (Some(first), rest) } else { (None, text) }
+}
+
+/// `1rABCD-000abc-1x`; since 4.97 `1rABCD-00000000abc-1xYZ`.
+fn is_id(word: &str) -> bool {
+    let dashed = |second: usize| {
+        word.bytes().enumerate().all(|(at, byte)| match byte {
+            b'-' => at == 6 || at == second,
+            _ => byte.is_ascii_alphanumeric(),
+        })
+    };
+    match word.len() {
+        16 => dashed(13),
+        23 => dashed(18),
+        _ => false,
+    }
+}
+
+fn is_own(text: &str) -> bool {
+    OWN.iter().any(|mark| text.starts_with(mark))
 }
 
 /// Reads a line of a file.
@@ -58,22 +105,18 @@ pub(crate) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut E
 /// Reads a message of syslog, which may hold Exim's own time.
 pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     let rest = timestamp::iso(message, header.context.reference).map_or(message, |(_, rest)| rest.trim_start());
-    said(rest, event)
+    attempt(|rest, (), event| said(rest, event), rest, &(), event) || remark("exim", rest, event)
+}
+
+/// What is about a message or a client; only what stands behind an id is a message's.
+fn read<'a>(text: &'a str, is_named: &bool, event: &mut Event<'a>) -> bool {
+    (*is_named && mail(text, event)) || authenticator(text, event) || rejected(text, event) || client(text, event)
 }
 
 fn said<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
-    let text = match text.strip_prefix('[').and_then(|rest| cut(rest, "] ")) {
-        Some((pid, rest)) if number(pid).is_some() => rest,
-        _ => text,
-    };
-    let (id, rest) = match word(text) {
-        (first, rest) if first.len() >= 16 && first.len() <= 23 && first.split('-').count() == 3 => (Some(first), rest),
-        _ => (None, text),
-    };
-    let understood = id.is_some_and(|_| mail(rest, event))
-        || authenticator(rest, event)
-        || rejected(rest, event)
-        || client(rest, event);
+    let (id, rest) = named_first(text);
+    let understood =
+        attempt(read, rest, &id.is_some(), event) || own(rest, event) || (id.is_some() && remark("exim", rest, event));
     if let (true, Some(id)) = (understood, id) {
         if event.class == Class::EmailActivity {
             event.push(Attribute::EmailMessageTraceUid, id);
@@ -82,6 +125,20 @@ fn said<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
         }
     }
     understood
+}
+
+/// The service itself: `exim 4.97 daemon started: pid=9, …`, `Start queue run: pid=9`, `cwd=/ 3 args: exim -q`.
+fn own<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    if !is_own(text) {
+        return false;
+    }
+    match text.strip_prefix("exim ").map(word) {
+        Some((version, rest)) if rest.starts_with("daemon started") => {
+            event.push(Attribute::AppVersion, version);
+            life("exim", 3, event)
+        }
+        _ => remark("exim", text, event),
+    }
 }
 
 /// The last `[A]` before a colon of the head, with its port: hosts may give an address for their name.
@@ -147,9 +204,14 @@ fn email<'a>(event: &mut Event<'a>, activity: u8, direction: i64, from: &'a str)
 
 /// `H=host (helo) [A]:p F=<a> [temporarily ]rejected RCPT <b>: reason`, `H=… sender verify fail for <a>: reason`.
 fn rejected<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
-    let Some((_, rest)) = cut(text, "H=").filter(|(before, _)| before.is_empty()) else { return false };
-    let from =
-        between(rest, " F=<", ">").map(|(from, _)| from).or_else(|| cut(rest, " F=").map(|(_, from)| word(from).0));
+    let Some((before, rest)) = cut(text, "H=") else { return false };
+    // `local_scan()` names the sender first.
+    let first = before.strip_prefix("F=").map(|from| word(from).0);
+    if !before.is_empty() && first.is_none() {
+        return false;
+    }
+    let from = between(rest, " F=<", ">").map(|(from, _)| from);
+    let from = from.or_else(|| cut(rest, " F=").map(|(_, from)| word(from).0)).or(first);
     let verified = between(rest, "sender verify fail for <", ">");
     let verdict = cut(rest, "rejected ");
     match (from, verified, verdict) {
@@ -159,11 +221,13 @@ fn rejected<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
         }
         (Some(from), None, Some((_, what))) => {
             email(event, 2, 1, if from.is_empty() { "<>" } else { from });
-            let (command, target) = word(what);
-            event.push(Attribute::FtpCommand, command.trim_end_matches(':'));
+            let (command, target) = word(what.strip_prefix("after ").unwrap_or(what));
+            if command != "by" {
+                event.push(Attribute::FtpCommand, command.trim_end_matches(':'));
+            }
             let (to, reason) = cut(target, ": ").unwrap_or(("", target));
             let to = to.trim_matches(['<', '>']);
-            if !to.is_empty() && !to.contains(' ') {
+            if command != "by" && !to.is_empty() && !to.contains(' ') {
                 event.push(Attribute::EmailTo, to);
             }
             failure(event, reason);
@@ -207,6 +271,8 @@ fn client<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
         "TLS error on connection",
         "unexpected disconnection",
         "SMTP command timeout",
+        "SMTP data timeout",
+        "SMTP syntax error",
         "rejected ",
     ]
     .iter()
@@ -312,6 +378,16 @@ mod tests {
                 "/actor/user/name",
                 json!("ann"),
             ),
+            ("exim 4.97 daemon started: pid=9, -q30m", 600_203, "/app/version", json!("4.97")),
+            ("1rABCD-00000000abc-1xYZ SA: Action: scanned but message isn't spam", 600_299, "/app/name", json!("exim")),
+            ("H=(x) [192.0.2.1]:5 F=<a@example.com> rejected after DATA: spam", 400_902, "/command", json!("DATA")),
+            ("[9] Start queue run: pid=9", 600_299, "/app/name", json!("exim")),
+            (
+                "[9] SMTP syntax error in \"GET\" H=[192.0.2.1]:5 unrecognized command",
+                400_104,
+                "/src_endpoint/port",
+                json!(5),
+            ),
             (
                 "TLS error on connection from h.example [192.0.2.1]:5 (SSL_accept): error:1",
                 400_104,
@@ -337,6 +413,12 @@ mod tests {
                 400_104,
                 "/src_endpoint/port",
                 json!(5),
+            ),
+            (
+                "[7] 1rABCD-000abc-1x F=a@example.com H=(x) [192.0.2.1]:5 I=[198.51.100.1]:25 P=esmtp rejected by local_scan(): Rejected",
+                400_902,
+                "/src_endpoint/ip",
+                json!("192.0.2.1"),
             ),
             ("no host name found for IP address 192.0.2.1", 400_106, "/src_endpoint/ip", json!("192.0.2.1")),
         ] {

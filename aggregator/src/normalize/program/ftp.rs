@@ -76,7 +76,13 @@ fn session<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
         failure(event, text);
         return true;
     }
+    if let Some((user, reason)) = unproved(text) {
+        logon(user, "proftpd", 1, event);
+        failure(event, reason);
+        return true;
+    }
     let (activity, well) = match text {
+        _ if text.starts_with("Connection from") && text.contains("denied") => (5, false),
         _ if text.contains("session opened") || text.starts_with("Connection from") => (1, true),
         _ if text.contains("session closed") => (2, true),
         _ if text.starts_with("Maximum login attempts") || text.contains("refused") || text.contains("denied") => {
@@ -92,6 +98,16 @@ fn session<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
         failure(event, text)
     }
     true
+}
+
+/// `no such user 'bob'`, `mod_sftp/1.0: public key authentication failed for user 'bob'`: the user, and why not.
+fn unproved(text: &str) -> Option<(&str, &str)> {
+    let text = text.strip_prefix("mod_").and_then(|rest| cut(rest, ": ")).map_or(text, |(_, rest)| rest);
+    let (reason, user) = match text.strip_prefix("no such user '") {
+        Some(user) => ("no such user", user),
+        None => cut(text, " failed for user '")?,
+    };
+    Some((user.split('\'').next()?, reason))
 }
 
 /// `SERVER - ProFTPD 1.3.8 (stable) (built …) standalone mode STARTUP`, `… SHUTDOWN`, `…: Fatal: …`.
@@ -128,14 +144,31 @@ pub(crate) fn pureftpd<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'
     event.severity_id = level(severity).unwrap_or(event.severity_id);
     event.push(Attribute::MetadataLogLevel, severity);
     let mut named = None;
-    if let Some(user) = text.strip_prefix("Authentication failed for user [").and_then(|rest| rest.strip_suffix(']')) {
+    if let Some((user, reason)) = denied(text) {
         logon(user, "pure-ftpd", 1, event);
-        failure(event, "authentication failed");
+        failure(event, reason);
+    } else if text.starts_with("Anonymous user logged in") {
+        logon("anonymous", "pure-ftpd", 1, event);
+        success(event);
     } else if let Some((user, _)) = cut(text, " is now logged in") {
         logon(user, "pure-ftpd", 1, event);
         success(event);
     } else if text.starts_with("Logout") || text.starts_with("Timeout") {
         connection(2, event);
+        named = Some(user);
+        success(event);
+    } else if text.starts_with("Too many ") {
+        connection(5, event);
+        failure(event, text);
+    } else if text.starts_with("TLS: ") || text.starts_with("SSL/TLS: ") {
+        connection(1, event);
+        success(event);
+    } else if let Some((command, argument)) = text.strip_prefix("Command [").and_then(|rest| cut(rest, "] [")) {
+        event.class = Class::FtpActivity;
+        event.activity_id = 99;
+        event.push(Attribute::ActivityName, "Command");
+        event.push(Attribute::FtpCommand, command);
+        event.unmap("argument", argument.trim_end_matches(']'));
         named = Some(user);
         success(event);
     } else if text.starts_with("New connection from ") {
@@ -163,12 +196,21 @@ pub(crate) fn pureftpd<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'
         named = Some(user);
         success(event);
     } else {
-        return false;
+        event.unmap("src_ip", host);
+        return remark("pure-ftpd", text, event);
     }
     if let Some(user) = named.filter(|user| *user != "?") {
         event.push(Attribute::ActorUserName, user);
     }
     push_source(event, host, None)
+}
+
+/// `Authentication failed for user [u]`, `Can't login as [u]: account disabled`: the user, and why not.
+fn denied(text: &str) -> Option<(&str, &str)> {
+    if let Some(rest) = text.strip_prefix("Authentication failed for user [") {
+        return rest.strip_suffix(']').map(|user| (user, "authentication failed"));
+    }
+    cut(text.strip_prefix("Can't login as [")?, "]: ")
 }
 
 /// `/a uploaded  (10 bytes, 1KB/sec)`, `Deleted /a`.
@@ -216,6 +258,17 @@ mod tests {
                 2,
             ),
             ("proftpd[9]: ftp.example.com (h.example[192.0.2.1]) - FTP session opened.", 400_101, None, 1),
+            ("proftpd[9]: h (h.example[192.0.2.1]) - Connection from h.example [192.0.2.1] denied.", 400_105, None, 2),
+            ("proftpd[9]: h (h.example[192.0.2.1]) - no such user 'bob'", 300_201, Some("bob"), 2),
+            (
+                "proftpd[9]: h (h.example[192.0.2.1]) - mod_sftp/1.0: public key authentication failed for user 'bob'",
+                300_201,
+                Some("bob"),
+                2,
+            ),
+            ("pure-ftpd: (?@192.0.2.1) [WARNING] Can't login as [bob]: account disabled", 300_201, Some("bob"), 2),
+            ("pure-ftpd: (?@192.0.2.1) [ERROR] Too many authentication failures", 400_105, None, 2),
+            ("pure-ftpd: (bob@192.0.2.1) [DEBUG] Command [cwd] [/]", 400_899, None, 1),
             ("proftpd[9]: refused connect from 192.0.2.1 (192.0.2.1)", 400_105, None, 2),
             ("pure-ftpd: (?@192.0.2.1) [WARNING] Authentication failed for user [bob]", 300_201, Some("bob"), 2),
             ("pure-ftpd: (?@192.0.2.1) [INFO] bob is now logged in", 300_201, Some("bob"), 1),

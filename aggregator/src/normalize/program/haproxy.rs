@@ -5,6 +5,8 @@
 //! Behind a syslog header the time inside is when the connection was accepted; alone it is the event's. Source: HAProxy 2.9
 //! configuration manual §8.2.
 
+use shared::time::Timestamp;
+
 use super::super::combined::{parse_message, push_code, push_request};
 use super::super::endpoint::{push_destination, push_source};
 use super::super::outcome::{failure, success};
@@ -13,8 +15,11 @@ use super::super::syslog::Header;
 use super::super::text::{cut, head, level, number, port, word};
 use super::super::timestamp::{self, Reference, Stamp};
 use super::super::{Context, attempt};
-use crate::event::Event;
+use crate::event::{Event, Value};
 use crate::schema::{Attribute, Class};
+
+/// How far a header's time may be from what the message says.
+const DAY_NS: u64 = 86_400_000_000_000;
 
 /// Whether a line may be one that HAProxy wrote without a header.
 pub(crate) fn looks(text: &str) -> bool {
@@ -55,6 +60,7 @@ pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         let stamp = traffic(message, *reference, event);
         if let Some(stamp) = &stamp {
             event.push(Attribute::StartTime, stamp.time.as_ms());
+            end_by(stamp.time, event);
         }
         stamp.is_some()
     };
@@ -62,6 +68,18 @@ pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         || attempt(parse_message, message, header, event)
         || attempt(|message, (), event| connected(message, event), message, &(), event)
         || own(message, event)
+}
+
+/// Where the header has no year, or a wrong one: a request ends within its duration.
+fn end_by(start: Timestamp, event: &mut Event<'_>) {
+    let lasted = match event.value(Attribute::Duration) {
+        Some(Value::Int(ms)) => ms.saturating_mul(1_000_000),
+        _ => 0,
+    };
+    let end = start.0.saturating_add(lasted);
+    if event.time.0.saturating_sub(end).unsigned_abs() > DAY_NS {
+        event.time = Timestamp(end);
+    }
 }
 
 /// `[WARNING]  (9) : text`, `[WARNING] 074/100000 (9) : text`: the level and the text.
@@ -251,6 +269,19 @@ fn state<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         success(event);
         return true;
     }
+    if let Some(rest) = message.strip_prefix("Health check for ") {
+        let (server, rest) = word(rest.trim_start_matches("backup ").trim_start_matches("server "));
+        event.class = Class::ApplicationLifecycle;
+        event.activity_id = 99;
+        event.push(Attribute::ActivityName, "Health Check");
+        event.push(Attribute::AppName, server);
+        if rest.starts_with("failed") {
+            failure(event, cut(rest, "reason: ").map_or(rest, |(_, reason)| reason));
+        } else {
+            success(event);
+        }
+        return true;
+    }
     let (app, activity, detail) = if let Some(rest) = message.strip_prefix("Proxy ") {
         (name(rest), if rest.contains(" started") { 3 } else { 4 }, "")
     } else if let Some((_, rest)) = cut(message, "Server ").filter(|_| message.contains(" is ")) {
@@ -280,6 +311,16 @@ mod tests {
     use serde_json::json;
 
     use super::super::super::testing::normalized;
+
+    #[test]
+    fn request_of_another_year_than_the_header_is_taken_for_ended_within_its_duration() {
+        let event = normalized(
+            r#"Feb  6 12:14:14 lb haproxy[9]: 192.0.2.1:5 [06/Feb/2009:12:14:14.655] main app/app1 10/0/30/69/109 200 275 - - ---- 1/1/1/1/0 0/0 "GET /a HTTP/1.1""#,
+        );
+        let ms = |key: &str| event[key].as_i64().unwrap();
+        assert_eq!((ms("time") - ms("start_time"), ms("start_time") / 86_400_000), (109, 14_281));
+        assert_eq!(event["metadata"]["original_time"], "Feb  6 12:14:14");
+    }
 
     #[test]
     fn a_word_before_the_timers_and_a_client_that_is_left_out_move_nothing() {
@@ -342,6 +383,8 @@ mod tests {
             ("Connect from 192.0.2.1:5 to 198.51.100.1:80 (main/HTTP)", 400_101, 1),
             ("Server app/app1 is DOWN, reason: Layer4 timeout, check duration: 2001ms.", 600_204, 2),
             ("Proxy main started.", 600_203, 1),
+            ("Health check for server app/app1 failed, reason: Layer4 timeout, status: 2/3 UP.", 600_299, 2),
+            ("Health check for backup server app/app1 succeeded, reason: Layer7 check passed.", 600_299, 1),
             ("[NOTICE]   (9) : haproxy version is 2.8.5", 600_203, 1),
         ] {
             let event = normalized(&format!("Mar 16 10:00:02 lb haproxy[9]: {message}"));

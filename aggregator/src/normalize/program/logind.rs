@@ -20,7 +20,8 @@ pub(super) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>)
 fn session<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     let (activity, session, user) = if let Some(rest) = message.strip_prefix("New session ") {
         let Some((session, rest)) = cut(rest, " of user ") else { return false };
-        let user = between(rest, "'", "'").map_or_else(|| word(rest).0, |(user, _)| user);
+        let quoted = rest.strip_prefix('\'').and_then(|rest| cut(rest, "'"));
+        let user = quoted.map_or_else(|| word(rest).0, |(user, _)| user);
         if let Some((class, _)) = between(rest, "class '", "'") {
             event.unmap("session_class", class);
         }
@@ -82,6 +83,14 @@ fn host<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::super::testing::normalized;
+
+    #[test]
+    fn a_session_of_a_class_names_its_user() {
+        let line =
+            "Mar 16 10:00:00 h systemd-logind[9]: New session c1 of user gdm with class 'greeter' and type 'x11'.";
+        let event = normalized(line);
+        assert_eq!((&event["user"]["name"], &event["unmapped"]["session_class"]), (&"gdm".into(), &"greeter".into()));
+    }
 
     #[test]
     fn sessions_begin_and_end() {

@@ -27,6 +27,7 @@ mod log_service;
 mod login;
 mod logind;
 mod logon;
+mod mail_filter;
 mod openvpn;
 mod pam;
 mod podman;
@@ -46,9 +47,11 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use super::database::mysql;
+use super::outcome::LOW;
+use super::remark::remark;
 use super::syslog::Header;
 use super::text::{base_name, cut, number};
-use super::{attempt, carried, combined, fail2ban, package, snort, squid};
+use super::{attempt, carried, combined, fail2ban, falco, package, snort, squid};
 pub(super) use dhcp::{kea_line, kea_looks};
 pub(super) use dns::bind::{looks as bind_looks, parse_line as bind_line};
 pub(super) use dns::unbound::{looks as unbound_looks, parse_line as unbound_line};
@@ -61,7 +64,7 @@ pub(super) use vsftpd::{looks as vsftpd_looks, parse_line as vsftpd_line};
 use crate::event::Event;
 use crate::schema::Attribute;
 
-pub(super) use kernel::{looks as looks_kernel, parse_line as parse_kernel};
+pub(super) use kernel::{behind_uptime, is_timed, iso_timed, looks as looks_kernel, parse_line as parse_kernel};
 
 type Parser = for<'a> fn(&'a str, &Header<'a>, &mut Event<'a>) -> bool;
 
@@ -163,6 +166,7 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
         ],
         fail2ban::parse_message,
     ),
+    (&["falco"], falco::parse_message),
     (&["snort", "suricata", "barnyard2"], snort::parse_message),
     (&["yum", "dnf", "yum-cron", "dnf-automatic", "packagekitd"], package::rpm::parse_message),
     (&["kernel", "vmunix"], kernel::parse),
@@ -309,6 +313,7 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
         daemon::parse,
     ),
     (&["kea-dhcp4", "kea-dhcp6", "kea"], dhcp::kea),
+    (&["policyd-spf", "postgrey", "opendkim", "opendmarc", "amavis", "amavisd", "amavisd-new"], mail_filter::parse),
 ];
 
 /// [`PROGRAMS`] by [`place`]: it is asked for each message.
@@ -353,9 +358,77 @@ fn speaks_lines(program: &str) -> bool {
     matches!(base_name(program), "nginx" | "httpd" | "apache" | "apache2" | "suricata")
 }
 
+/// Whether a name is one program's alone: what it says of itself and no parser knows better is a report of its own.
+fn is_unmistakable(program: &str) -> bool {
+    matches!(
+        program,
+        "sshd"
+            | "sshd-session"
+            | "sshd-auth"
+            | "sftp-server"
+            | "internal-sftp"
+            | "dropbear"
+            | "sudo"
+            | "su"
+            | "runuser"
+            | "cron"
+            | "CRON"
+            | "crond"
+            | "CROND"
+            | "crontab"
+            | "anacron"
+            | "atd"
+            | "fcron"
+            | "useradd"
+            | "userdel"
+            | "usermod"
+            | "groupadd"
+            | "groupdel"
+            | "groupmod"
+            | "passwd"
+            | "gpasswd"
+            | "chpasswd"
+            | "chage"
+            | "chfn"
+            | "chsh"
+            | "newusers"
+            | "newgrp"
+            | "groupmems"
+            | "addgroup"
+            | "delgroup"
+            | "deluser"
+            | "auditd"
+            | "audispd"
+            | "login"
+    )
+}
+
+/// What is left of what a program says of itself: by its severity, or by its first word, an error (6008), else a report (6002).
+fn of_itself<'a>(program: &'a str, message: &'a str, event: &mut Event<'a>) -> bool {
+    if message.is_empty() || !is_unmistakable(program) {
+        return false;
+    }
+    weighed(message, event);
+    remark(program, message, event)
+}
+
+/// Gives a message whose first word says that something went wrong the severity of that; whether it has at least that.
+fn weighed(message: &str, event: &mut Event<'_>) -> bool {
+    const TROUBLE: [&str; 10] =
+        ["error", "fatal", "failed", "failure", "cannot", "can't", "could", "couldn't", "unable", "warning"];
+    let first = message.split([' ', ':', ',']).next().unwrap_or_default();
+    if TROUBLE.iter().any(|word| first.eq_ignore_ascii_case(word)) {
+        event.severity_id = event.severity_id.max(LOW);
+    }
+    event.severity_id >= LOW
+}
+
 /// The parser of a program by its name and path; Postfix names the instance and service before the program.
 fn own(program: &str) -> Option<Parser> {
-    if program.starts_with("postfix") && (program == "postfix" || program.as_bytes().contains(&b'/')) {
+    if program.starts_with("postfix")
+        && !program.ends_with("/policyd-spf")
+        && (program == "postfix" || program.as_bytes().contains(&b'/'))
+    {
         return Some(postfix::parse);
     }
     if program.starts_with("ovpn-") || program.starts_with("openvpn") {
@@ -379,12 +452,14 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
             Some(parse) => {
                 attempt(parse, message, header, event)
                     || (speaks_lines(header.program) && carried(Cow::Borrowed(message), &header.context, event))
+                    || of_itself(base_name(header.program), message, event)
             }
             None => {
                 attempt(systemd::parse_script, message, header, event) || {
                     // The mark that says that JSON follows (Common Event Expression, as rsyslog and journald know it).
                     let text = message.strip_prefix("@cee:").map_or(message, |text| text.trim_start_matches(' '));
-                    carried(Cow::Borrowed(text), &header.context, event)
+                    attempt(kernel::parse_packet, message, header, event)
+                        || carried(Cow::Borrowed(text), &header.context, event)
                 }
             }
         };

@@ -189,7 +189,7 @@ fn shell<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bo
     true
 }
 
-/// ftpd: `FTP LOGIN FROM a.example [192.0.2.1], bob`, `FTP LOGIN REFUSED FROM …`, `FTP LOGIN FAILED FROM …`, `ANONYMOUS FTP LOGIN
+/// ftpd: `FTP LOGIN FROM a.example [192.0.2.1], bob`, `FTP LOGIN FROM 192.0.2.1 as bob`, `FTP LOGIN REFUSED FROM …`, `FTP LOGIN FAILED FROM …`, `ANONYMOUS FTP LOGIN
 /// FROM …, id`, `failed login from a.example [192.0.2.1]`, `User bob timed out after 900 seconds at …`.
 fn ftp<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     if let Some((user, rest)) = message.strip_prefix("User ").and_then(|rest| cut(rest, " timed out after ")) {
@@ -209,7 +209,7 @@ fn ftp<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool
         };
         (rest, !what.contains("REFUSED") && !what.contains("FAILED"))
     };
-    let (host, user) = cut(rest, ", ").unwrap_or((rest, ""));
+    let (host, user) = cut(rest, ", ").or_else(|| cut(rest, " as ")).unwrap_or((rest, ""));
     let address = between(host, "[", "]").map_or_else(|| word(host).0, |(address, _)| address);
     logon(if message.starts_with("ANONYMOUS") { "anonymous" } else { user }, address, header, event);
     if went_well {
@@ -288,6 +288,7 @@ mod tests {
             ("rshd[9]: eve@192.0.2.1 as bob: cmd='ls'", "bob", 1),
             ("klogind[9]: Authentication failed from 192.0.2.1 (a.example): Permission denied", "", 2),
             ("ftpd[9]: FTP LOGIN FROM a.example [192.0.2.1], bob", "bob", 1),
+            ("ftpd[9]: FTP LOGIN FROM 192.0.2.1 as bob", "bob", 1),
             (
                 "screensharingd[9]: Authentication: FAILED :: User Name: bob :: Viewer Address: 192.0.2.1 :: Type: DH",
                 "bob",

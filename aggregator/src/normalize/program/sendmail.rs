@@ -4,8 +4,10 @@
 //! `ID: ruleset=check_rcpt, arg1=<b>, relay=h [A], reject=550 5.7.1 …`, `ID: AUTH failure (LOGIN): …, user=u, relay=h [A]`.
 //! Source: Sendmail 8.18, sendmail/{envelope,deliver,srvrsmtp}.c.
 
+use super::super::attempt;
 use super::super::endpoint::{self, push_destination, push_source};
 use super::super::outcome::{Control, controlled, failure, success};
+use super::super::remark::remark;
 use super::super::syslog::Header;
 use super::super::text::{cut, number, word};
 use crate::event::Event;
@@ -30,15 +32,9 @@ fn relay(text: &str) -> Option<&str> {
 pub(crate) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
     let (id, rest) = match cut(message, ": ") {
         Some((id, rest)) if (8..=20).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric()) => (id, rest),
-        _ => ("", message),
+        _ => ("", message.strip_prefix("NOQUEUE: ").unwrap_or(message)),
     };
-    let understood = starttls(rest, event)
-        || auth(rest, event)
-        || refused(rest, event)
-        || from(rest, event)
-        || to(rest, event)
-        || client(rest, event)
-        || unknown_name(rest, event);
+    let understood = attempt(read, rest, &(), event) || remark("sendmail", rest, event);
     if understood && !id.is_empty() {
         if event.class == Class::EmailActivity {
             event.push(Attribute::EmailMessageTraceUid, id);
@@ -47,6 +43,17 @@ pub(crate) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>)
         }
     }
     understood
+}
+
+/// What is about a message or a client.
+fn read<'a>(text: &'a str, (): &(), event: &mut Event<'a>) -> bool {
+    starttls(text, event)
+        || auth(text, event)
+        || refused(text, event)
+        || from(text, event)
+        || to(text, event)
+        || client(text, event)
+        || unknown_name(text, event)
 }
 
 fn email<'a>(event: &mut Event<'a>, activity: u8, direction: i64, from: &'a str) {
@@ -169,6 +176,14 @@ fn to<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
 
 /// `h [A]: possible SMTP attack: …`, `h [A]: VRFY root [rejected]`, `rejecting commands from h [A] due to …`, `h [A] did not issue MAIL/EXPN/VRFY/ETRN during connection to MTA`.
 fn client<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    if let Some(peer) = text.strip_prefix("connect from ") {
+        event.class = Class::NetworkActivity;
+        event.activity_id = 1;
+        event.push(Attribute::AppProtocolName, "smtp");
+        success(event);
+        let address = cut(peer, "[").and_then(|(_, rest)| endpoint::ip(rest.split(']').next().unwrap_or(rest)));
+        return push_source(event, address.unwrap_or(word(peer).0), None);
+    }
     let (peer, deed) = if let Some(rest) = text.strip_prefix("rejecting commands from ") {
         cut(rest, " due to ").unwrap_or((rest, ""))
     } else if let Some(at) = text.find("]").filter(|_| {
@@ -242,6 +257,8 @@ mod tests {
                 "/user/name",
                 json!("bob"),
             ),
+            ("NOQUEUE: connect from h.example [192.0.2.1]", 400_101, "/src_endpoint/ip", json!("192.0.2.1")),
+            ("alias database /etc/mail/aliases rebuilt by root", 600_299, "/app/name", json!("sendmail")),
             (
                 "STARTTLS=server, relay=h.example [192.0.2.1], version=TLSv1.3, verify=NO, cipher=C, bits=256/256",
                 400_101,

@@ -18,7 +18,9 @@ struct Switch<'a> {
 
 /// Reads a message of su.
 pub(super) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
-    let Some(switch) = switch(message.trim_end()) else { return false };
+    // RFC 5424 §6.5 prints the mark of UTF-8 before its example as the letters BOM, and so do tests made of it.
+    let message = message.strip_prefix("BOM").unwrap_or(message).trim_end();
+    let Some(switch) = switch(message) else { return false };
     event.class = Class::Authentication;
     event.activity_id = 7;
     event.push(Attribute::AccountSwitchTypeId, 1);
@@ -54,6 +56,11 @@ fn switch(message: &str) -> Option<Switch<'_>> {
         if let Some((target, caller)) = message.strip_prefix(start).and_then(|rest| cut(rest, " by ")) {
             return Some(Switch { caller, target, terminal: "", went_well });
         }
+    }
+    // shadow, of what /etc/suauth forbids: DENIED su from 'bob' to 'root' (reason)
+    if let Some((caller, rest)) = message.strip_prefix("DENIED su from ").and_then(|rest| cut(rest, " to ")) {
+        let (caller, target) = (unquoted(caller), unquoted(word(rest).0));
+        return Some(Switch { caller, target, terminal: "", went_well: false });
     }
     // shadow: + /dev/pts/0 bob:root · - /dev/pts/0 bob:root
     for (start, went_well) in [("+ ", true), ("- ", false)] {
@@ -105,6 +112,8 @@ mod tests {
             ("FAILED SU (to root) bob on pts/0", 2, Some("pts/0")),
             ("Successful su for root by bob", 1, None),
             ("FAILED su for root by bob", 2, None),
+            ("DENIED su from 'bob' to 'root' (not allowed)", 2, None),
+            ("BOM'su root' failed for bob on /dev/pts/8", 2, Some("/dev/pts/8")),
             ("+ /dev/pts/0 bob:root", 1, Some("/dev/pts/0")),
             ("- pts/0 bob-root", 2, Some("pts/0")),
             ("BAD SU bob to root on /dev/ttyp0", 2, Some("/dev/ttyp0")),

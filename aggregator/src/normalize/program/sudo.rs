@@ -2,7 +2,7 @@
 //! (3002), a fault of sudo an application error (6008).
 //!
 //! `bob : TTY=pts/0 ; PWD=/home/bob ; USER=root ; COMMAND=/bin/ls -l`; a refusal stands before the fields:
-//! `bob : command not allowed ; TTY=…`. `COMMAND` takes the rest, up to `SIGNAL` and `EXIT`, which come once the command
+//! `bob : command not allowed ; TTY=…`. sudo's own file (`logfile=`) has the same behind `Mar 16 10:00:00 : `. `COMMAND` takes the rest, up to `SIGNAL` and `EXIT`, which come once the command
 //! ended. Source: `logging.c`, `eventlog.c` of sudo 1.6 to 1.9.
 
 use std::borrow::Cow;
@@ -41,7 +41,16 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         continued(caller, rest, event);
         return true;
     }
+    // sudo's own file names the host before the fields: `HOST=web-1 : TTY=…`.
+    let (host, rest) = rest
+        .strip_prefix("HOST=")
+        .and_then(|rest| cut(rest, " : "))
+        .filter(|(host, _)| !host.contains(' '))
+        .map_or(("", rest), |(host, rest)| (host, rest));
     let mut entry = fields(rest);
+    if entry.host.is_empty() {
+        entry.host = host;
+    }
     if caller.is_empty() || caller.contains(' ') || !entry.structured {
         return false;
     }
@@ -112,7 +121,7 @@ fn fields(text: &str) -> Entry<'_> {
             entry.structured = true;
             return entry;
         }
-        let (field, after) = cut(segment, " ; ").map_or((segment, None), |(field, after)| (field, Some(after)));
+        let (field, after) = parted(segment).map_or((segment, None), |(field, after)| (field, Some(after)));
         match field.split_once('=') {
             Some(("TTY", value)) => entry.run.terminal = value,
             Some(("PWD" | "CWD", value)) => entry.run.directory = value,
@@ -135,6 +144,11 @@ fn fields(text: &str) -> Entry<'_> {
             None => return entry,
         }
     }
+}
+
+/// The next field and those behind it: in sudo's own file a semicolon may end its line.
+fn parted(text: &str) -> Option<(&str, &str)> {
+    cut(text, " ; ").or_else(|| cut(text, " ;\n"))
 }
 
 /// Takes `; SIGNAL=TERM ; EXIT=143` off the end of a command that is reported once it ended.
@@ -249,9 +263,26 @@ mod tests {
     }
 
     #[test]
-    fn other_messages_stay_base_events() {
+    fn sudos_own_file_is_read() {
+        for head in ["Mar 16 10:00:00 : bob : ", "Mar 16 10:00:00 2026 : bob : HOST=web-2 : "] {
+            let event = normalized(&format!("{head}TTY=pts/1 ; PWD=/ ; USER=root ; COMMAND=/usr/bin/id -u"));
+            assert_eq!(
+                (&event["type_uid"], &event["time"]),
+                (&100_701.into(), &1_773_651_600_000_i64.into()),
+                "{head}"
+            );
+            assert_eq!(event["actor"]["user"]["name"], "bob", "{head}");
+            let event =
+                normalized(&format!("{head}command not allowed ; TTY=pts/1 ; PWD=/ ; USER=root ;\n    COMMAND=x"));
+            assert_eq!((&event["type_uid"], &event["user"]["name"]), (&300_207.into(), &"root".into()), "{head}");
+            assert_eq!(event["unmapped"]["command"], "x", "{head}");
+        }
+    }
+
+    #[test]
+    fn other_messages_are_reports() {
         for message in ["bob : problem with defaults entries", "a b : TTY=x ; COMMAND=y", " : COMMAND="] {
-            assert_eq!(normalized(&format!("Mar 16 10:00:00 h sudo: {message}"))["class_uid"], 0, "{message}");
+            assert_eq!(normalized(&format!("Mar 16 10:00:00 h sudo: {message}"))["type_uid"], 600_299, "{message}");
         }
     }
 }

@@ -5,6 +5,7 @@
 //! program's own parser. A line that merely begins with a time is not taken: an ISO time alone does not
 //! make it syslog.
 
+mod rfc5424;
 mod structured;
 mod tag;
 
@@ -71,10 +72,19 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         Some((priority, rest)) => (Some(priority), rest),
         None => (None, text),
     };
+    if priority.is_none() && rest.starts_with(|c: char| c.is_ascii_digit()) {
+        // dmesg's, with a comma in its time; RFC 5424 without its PRI, as some files and relays hold it.
+        if program::iso_timed(rest) {
+            return false;
+        }
+        if let Some(rest) = rest.strip_prefix("1 ").filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
+            return rfc5424::parse(rest, None, context, event);
+        }
+    }
     if let Some(priority) = priority {
         if let Some(rest) = versioned(rest) {
             let mark = event.fields.len();
-            if rfc5424(rest, Some(priority), context, event) {
+            if rfc5424::parse(rest, Some(priority), context, event) {
                 return true;
             }
             event.fields.truncate(mark);
@@ -82,9 +92,16 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         }
         apply_priority(priority, event);
     }
+    // Some senders leave a space or a colon between the two.
+    let rest = if priority.is_some() { rest.trim_start_matches([' ', ':']) } else { rest };
     let usual = timestamp::bsd(rest, context.reference).or_else(|| timestamp::year_first(rest, context.reference));
     if let Some((stamp, rest)) = usual {
         let (stamp, rest) = universal(stamp, rest, context.reference);
+        // sudo's own file names neither host nor program.
+        if let Some(message) = rest.strip_prefix(" : ").filter(|rest| cut(rest, " : ").is_some()) {
+            let tag = Tag { program: "sudo", ..Tag::default() };
+            return finish(Some(stamp), &tag, message, "syslog3164", context, event);
+        }
         let marks = rest.bytes().take_while(|byte| matches!(byte, b' ' | b':')).count();
         let rest = rest.get(marks..).unwrap_or(rest);
         let (tag, message) = tag(rest).unwrap_or((Tag { host: None, ..Tag::default() }, rest));
@@ -124,6 +141,18 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         let Some((tag, message)) = found else { return false };
         return finish(Some(stamp), &tag, message, "syslog", context, event);
     }
+    // `dmesg -r`: the kernel's own time, and no name.
+    if priority.is_some() && program::is_timed(rest) {
+        return finish(None, &Tag { program: "kernel", ..Tag::default() }, rest, "syslog", context, event);
+    }
+    // `journalctl -o short-monotonic`, and what systemd writes to the kernel's buffer.
+    if let Some((tag, message)) = program::behind_uptime(rest).and_then(tag)
+        && tag.pid.is_some()
+        && tag.colon
+        && (tag.program.starts_with("systemd") || tag.host.is_some_and(|host| !host.ends_with(':')))
+    {
+        return finish(None, &tag, message, "syslog", context, event);
+    }
     // Neither time nor PRI: only `host program[pid]:` is unmistakable.
     let found = tag(rest).filter(|(tag, _)| priority.is_some() || (tag.pid.is_some() && tag.colon));
     match found {
@@ -144,7 +173,7 @@ fn relayed<'a>(relay: &'a str, message: &'a str, context: &Context<'a>, event: &
     }
     let inner = Context { wrappers: context.wrappers + 1, ..*context };
     let read = |text: &'a str, context: &Context<'a>, event: &mut Event<'a>| match versioned {
-        Some(rest) => rfc5424(rest, None, context, event),
+        Some(rest) => rfc5424::parse(rest, None, context, event),
         None => parse(text, context, event),
     };
     let found = attempt(read, message, &inner, event);
@@ -287,43 +316,6 @@ pub(super) fn apply_priority(priority: u8, event: &mut Event<'_>) {
         event.unmap("severity", *severity);
     }
     event.severity_id = severity_of(priority % 8);
-}
-
-/// RFC 5424 §6, from the timestamp on.
-fn rfc5424<'a>(text: &'a str, priority: Option<u8>, context: &Context<'a>, event: &mut Event<'a>) -> bool {
-    let (stamp, rest) = match text.strip_prefix("- ") {
-        Some(rest) => (None, rest),
-        None => match timestamp::iso(text, context.reference) {
-            Some((stamp, rest)) if rest.starts_with(' ') => (Some(stamp), rest.trim_start_matches(' ')),
-            _ => return false,
-        },
-    };
-    let mut fields = rest.splitn(5, ' ');
-    let (Some(host), Some(program), Some(procid), Some(msgid), Some(rest)) =
-        (fields.next(), fields.next(), fields.next(), fields.next(), fields.next())
-    else {
-        return false;
-    };
-    let named = |text: &'a str| (text != "-" && !text.is_empty()).then_some(text);
-    let Some((data, message)) = structured::split(rest) else { return false };
-    if let Some(priority) = priority {
-        apply_priority(priority, event);
-    }
-    if let Some(msgid) = named(msgid) {
-        event.push(Attribute::MetadataEventCode, msgid);
-    }
-    if let Some(data) = named(data) {
-        structured::unmap(data, event);
-    }
-    let tag = Tag {
-        host: named(host),
-        program: named(program).unwrap_or_default(),
-        pid: named(procid),
-        colon: true,
-        ..Tag::default()
-    };
-    let message = message.strip_prefix('\u{feff}').unwrap_or(message);
-    finish(stamp, &tag, message, "syslog5424", context, event)
 }
 
 /// Sets what the header says and hands the message on.

@@ -2,7 +2,7 @@
 //!
 //! nginx: `user "bob": password mismatch`, `user "bob" was not found in "…"`, `PAM: user 'bob' - not authenticated: reason`;
 //! Apache: `AH01617: user bob: authentication failure for "/": reason`, `AH01618: user bob not found: /`, `Digest: user bob:
-//! password mismatch: /`, `AH01790: user `bob' in realm `r' not found: /`. Source: ngx_http_auth_basic_module.c;
+//! password mismatch: /`, `AH01695: auth_ldap authenticate: user bob authentication failed; URI / [reason]`, `AH01790: user `bob' in realm `r' not found: /`. Source: ngx_http_auth_basic_module.c;
 //! mod_auth_basic.c, mod_auth_digest.c of httpd.
 
 use super::super::outcome;
@@ -50,7 +50,10 @@ fn refused(message: &str) -> Option<(&str, &str)> {
     if let Some((user, rest)) = rest.strip_prefix("Authorization of user ").and_then(|rest| cut(rest, " to access ")) {
         return Some((user, cut(rest, " failed, reason: ").map_or("not authorized", |(_, reason)| reason)));
     }
-    let rest = rest.strip_prefix("user ")?;
+    let rest = rest.strip_prefix("auth_ldap authenticate: ").unwrap_or(rest).strip_prefix("user ")?;
+    if let Some((user, reason)) = cut(rest, " authentication failed; URI ") {
+        return Some((user, cut(reason, " [").map_or(reason, |(_, reason)| reason.trim_end_matches(']'))));
+    }
     if let Some((user, reason)) = cut(rest, ": authentication failure for ") {
         return Some((user, cut(reason, ": ").map_or(reason, |(_, reason)| reason)));
     }

@@ -108,6 +108,15 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_refuses_is_a_failed_logon() {
+        let event = normalized(
+            "[Mon Mar 16 10:00:00.5 2026] [authnz_ldap:info] [pid 12] [client 192.0.2.9:5] AH01695: auth_ldap authenticate: user bob authentication failed; URI / [User not found][No such object]",
+        );
+        assert_eq!((&event["type_uid"], &event["status_id"]), (&300_201.into(), &2.into()));
+        assert_eq!((&event["user"]["name"], &event["src_endpoint"]["ip"]), (&"bob".into(), &"192.0.2.9".into()));
+    }
+
+    #[test]
     fn notices_are_reports() {
         let event = normalized("[Mon Mar 16 10:00:00 2026] [notice] all is well");
         assert_eq!((event["type_uid"].as_u64(), event["severity_id"].as_u64()), (Some(600_299), Some(1)));

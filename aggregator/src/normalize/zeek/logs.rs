@@ -39,7 +39,7 @@ fn class(path: &str, fields: &Fields<'_>) -> Class {
             Class::Authentication
         }
         "notice" | "intel" | "signatures" => Class::DetectionFinding,
-        "x509" | "pe" | "ocsp" => Class::BaseEvent,
+        "x509" | "pe" | "ocsp" => Class::FileActivity,
         _ => Class::NetworkActivity,
     }
 }
@@ -76,6 +76,16 @@ fn own<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     fields.push(event, Attribute::Message, "message");
 }
 
+/// A certificate, an answer about one, or a program that passed as a file (1001): the sensor's id of it is its name.
+fn file<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    event.activity_id = 99;
+    event.push(Attribute::ActivityName, "Observe");
+    event.push(Attribute::ActorAppName, "zeek");
+    event.push(Attribute::FileTypeId, 1);
+    let _ = ["id", "fuid", "fingerprint"].into_iter().any(|key| fields.push(event, Attribute::FileName, key));
+    outcome::success(event);
+}
+
 /// Takes what a line of the log at `path` says.
 pub(super) fn parse<'a>(path: &str, fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
     event.push(Attribute::MetadataLogProvider, "zeek");
@@ -89,7 +99,9 @@ pub(super) fn parse<'a>(path: &str, fields: &mut Fields<'a>, context: &Context<'
         protocols::finding(path, fields, event);
     } else if OWN.contains(&path) {
         own(fields, event);
-    } else if class != Class::BaseEvent {
+    } else if class == Class::FileActivity {
+        file(fields, event);
+    } else {
         if !ends(path, fields, event) && class != Class::Authentication {
             event.class = Class::BaseEvent;
             if path == "weird" {

@@ -108,7 +108,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
 }
 
 /// Keys that only one log has: its path. The first line that holds decides.
-const MARKS: [(&str, &[&str]); 53] = [
+const MARKS: [(&str, &[&str]); 61] = [
     ("conn", &["conn_state"]),
     ("notice", &["note", "suppress_for"]),
     ("notice", &["note", "msg"]),
@@ -133,6 +133,7 @@ const MARKS: [(&str, &[&str]); 53] = [
     ("rdp", &["cookie", "result"]),
     ("smb_mapping", &["share_type"]),
     ("smb_files", &["action", "times.modified"]),
+    ("smb_cmd", &["command", "tree"]),
     ("kerberos", &["request_type"]),
     ("ntlm", &["server_nb_computer_name"]),
     ("ntlm", &["domainname", "username"]),
@@ -162,10 +163,23 @@ const MARKS: [(&str, &[&str]); 53] = [
     ("stats", &["peer", "pkts_proc"]),
     ("capture_loss", &["ts_delta", "percent_lost"]),
     ("reporter", &["level", "location"]),
+    ("signatures", &["sig_id", "event_msg"]),
+    ("modbus", &["func"]),
+    ("dnp3", &["fc_request"]),
+    ("pe", &["is_exe", "machine"]),
+    ("ocsp", &["hashAlgorithm", "issuerKeyHash"]),
+    ("packet_filter", &["filter", "init"]),
+    ("traceroute", &["src", "dst", "proto"]),
 ];
 
 /// Keys that show a record without ends to be Zeek's, beside its time.
-const ALONE: [[&str; 2]; 7] = [
+const ALONE: [[&str; 2]; 13] = [
+    ["port_num", "port_proto"],
+    ["port_num", "issuer_subject"],
+    ["is_exe", "machine"],
+    ["hashAlgorithm", "issuerKeyHash"],
+    ["sig_id", "event_msg"],
+    ["filter", "init"],
     ["uids", "msg_types"],
     ["note", "suppress_for"],
     ["fuid", "seen_bytes"],
@@ -175,12 +189,23 @@ const ALONE: [[&str; 2]; 7] = [
     ["name", "notice"],
 ];
 
+/// Logs of so few keys that nothing else may stand beside them: `ts` and these.
+const BARE: [&[&str]; 2] = [&["host"], &["src", "dst", "proto"]];
+
+fn is_bare(fields: &Fields<'_>, keys: &[&str]) -> bool {
+    fields.count() == keys.len() + 1
+        && keys.iter().all(|key| fields.has(key))
+        && fields.peek("ts").is_some_and(layout::is_time)
+}
+
 /// Whether it is a record of Zeek.
 pub(super) fn looks_json(fields: &Fields<'_>) -> bool {
     fields.has("id.orig_h") && fields.has("id.resp_h")
         || (fields.has("_path") && (fields.has("ts") || fields.has("_write_ts")))
         || (fields.has("ts")
-            && (fields.has("certificate.serial") || ALONE.iter().any(|keys| keys.iter().all(|key| fields.has(key)))))
+            && (fields.has("certificate.serial")
+                || ALONE.iter().any(|keys| keys.iter().all(|key| fields.has(key)))
+                || BARE.iter().any(|keys| is_bare(fields, keys))))
         || fields.peek("level").is_some_and(|level| level.starts_with("Reporter::"))
 }
 
@@ -189,7 +214,8 @@ pub(super) fn parse_json<'a>(fields: &mut Fields<'a>, context: &Context<'a>, eve
     let named = fields.peek("_path").or_else(|| fields.peek("bro_engine")).map(str::to_ascii_lowercase);
     let marked = || {
         let mark = MARKS.iter().find(|(_, keys)| keys.iter().all(|key| fields.has(key)));
-        mark.map_or_else(String::new, |(path, _)| (*path).to_owned())
+        let bare = || if is_bare(fields, &["host"]) { "known_hosts" } else { "" };
+        mark.map_or_else(bare, |(path, _)| *path).to_owned()
     };
     let path = named.unwrap_or_else(marked);
     fields.take("_path");

@@ -28,7 +28,9 @@ pub(super) fn parse<'a>(path: &str, fields: &mut Fields<'a>, event: &mut Event<'
         "weird" | "dpd" | "analyzer" => failure(path, fields, event),
         "known_services" => {
             event.activity_id = 7;
-            fields.push(event, Attribute::AppProtocolName, "service");
+            if let Some(service) = listed(fields, "service").into_iter().next() {
+                event.push(Attribute::AppProtocolName, service);
+            }
         }
         _ => {
             if event.class == Class::NetworkActivity {
@@ -326,17 +328,19 @@ fn rdp<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
 }
 
 fn smb<'a>(path: &str, fields: &mut Fields<'a>, event: &mut Event<'a>) {
-    event.activity_id = match fields.peek("action") {
+    let key = if path == "smb_cmd" { "command" } else { "action" };
+    event.activity_id = match fields.peek(key) {
         Some("SMB::FILE_OPEN") => 2,
         Some(_) => 99,
         None => 0,
     };
     if event.activity_id == 99
-        && let Some(action) = fields.peek("action").map(str::to_owned)
+        && let Some(action) = fields.peek(key).map(str::to_owned)
     {
         event.push(Attribute::ActivityName, action);
     }
-    fields.push(event, Attribute::FtpCommand, "action");
+    fields.push(event, Attribute::FtpCommand, key);
+    fields.push_all(event, &[(Attribute::ActorUserName, "username"), (Attribute::SmbShare, "tree")]);
     if path == "smb_mapping" {
         event.activity_id = 99;
         event.push(Attribute::ActivityName, "Tree Connect");
@@ -348,7 +352,6 @@ fn smb<'a>(path: &str, fields: &mut Fields<'a>, event: &mut Event<'a>) {
     fields.push(event, Attribute::SmbShare, "path");
 }
 
-/// Who proved to be whom, over the wire.
 /// `bob/EXAMPLE.COM`: who, and in which realm.
 fn principal<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     let Some(client) = fields.text("client") else { return };
@@ -361,6 +364,7 @@ fn principal<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     }
 }
 
+/// Who proved to be whom, over the wire.
 fn logon<'a>(path: &str, fields: &mut Fields<'a>, event: &mut Event<'a>) {
     event.activity_id = 1;
     let (protocol, id) = match path {

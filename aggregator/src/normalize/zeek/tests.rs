@@ -48,6 +48,15 @@ fn headers_and_notices_are_read() {
 }
 
 #[test]
+fn commands_of_smb_name_user_and_share() {
+    let event = normalized(
+        r#"{"ts":1773651600.25,"uid":"C1","id.orig_h":"192.0.2.7","id.orig_p":5,"id.resp_h":"198.51.100.9","id.resp_p":445,"command":"CREATE","status":"SUCCESS","rtt":0.1,"tree":"share-1","username":"bob"}"#,
+    );
+    assert_eq!((&event["type_uid"], &event["command"]), (&json!(400_699), &json!("CREATE")));
+    assert_eq!((&event["actor"]["user"]["name"], &event["share"]), (&json!("bob"), &json!("share-1")));
+}
+
+#[test]
 fn what_the_sensor_says_of_itself_is_a_report_or_an_error() {
     for (line, kind) in [
         (r#"{"ts":1773651600.25,"peer":"zeek","mem":100,"pkts_proc":1,"bytes_recv":1}"#, 600_299),
@@ -59,6 +68,14 @@ fn what_the_sensor_says_of_itself_is_a_report_or_an_error() {
             r#"{"ts":1773651600.25,"host":"192.0.2.7","software_type":"SSH::SERVER","name":"OpenSSH","unparsed_version":"OpenSSH_9"}"#,
             400_106,
         ),
+        (r#"{"ts":1773651600.25,"host":"192.0.2.7"}"#, 400_106),
+        (r#"{"ts":1773651600.25,"host":"192.0.2.7","port_num":22,"port_proto":"tcp","service":["SSH"]}"#, 400_107),
+        (r#"{"ts":1773651600.25,"host":"192.0.2.7","port_num":443,"subject":"CN=a","issuer_subject":"CN=b"}"#, 400_106),
+        (r#"{"ts":1773651600.25,"src":"192.0.2.7","dst":"198.51.100.9","proto":"udp"}"#, 400_106),
+        (r#"{"ts":1773651600.25,"id":"F1","machine":"I386","is_exe":true}"#, 100_199),
+        (r#"{"ts":1773651600.25,"id":"F1","certificate.serial":"0A","certificate.subject":"CN=a"}"#, 100_199),
+        (r#"{"ts":1773651600.25,"id":"F1","hashAlgorithm":"sha1","issuerKeyHash":"b","certStatus":"good"}"#, 100_199),
+        (r#"{"ts":1773651600.25,"node":"zeek","filter":"ip or not ip","init":true,"success":true}"#, 600_299),
     ] {
         let event = normalized(line);
         assert_eq!(

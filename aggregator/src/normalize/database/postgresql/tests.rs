@@ -27,6 +27,28 @@ fn prefixes_are_read_by_the_shape_of_their_words() {
 }
 
 #[test]
+fn times_and_sessions_are_read_in_rarer_prefixes() {
+    for (line, kind) in [
+        ("1773651600.500 [7] ann@shop FATAL:  password authentication failed for user \"ann\"", 300_201),
+        ("2026-03-16 09:00:00 UTC-69b7c2d0.1a0-FATAL:  password authentication failed for user \"ann\"", 300_201),
+        ("2026-03-16 09:00:00 UTC-69b7c2d0.1a0-LOG:  connection received: host=192.0.2.7 port=4444 pid=7", 400_101),
+        ("2026-03-16 09:00:00 UTC [7] LOG:  replication connection authorized: user=ann", 300_201),
+        (
+            "2026-03-16 09:00:00 UTC:192.0.2.7(44):ann@shop:[7]:FATAL: password authentication failed for user \"ann\"",
+            300_201,
+        ),
+    ] {
+        let event = normalized(line);
+        assert_eq!(
+            (&event["type_uid"], &event["metadata"]["log_format"]),
+            (&kind.into(), &"postgresql".into()),
+            "{line}"
+        );
+        assert_eq!(event["time"].as_i64().map(|ms| ms / 1000), Some(1_773_651_600), "{line}");
+    }
+}
+
+#[test]
 fn sessions_statements_and_errors_have_their_class() {
     let line = |rest: &str| normalized(&format!("2026-03-16 09:00:00.500 UTC [7] ann@shop 192.0.2.7(44) {rest}"));
     for (rest, type_uid) in [

@@ -13,6 +13,7 @@ pub(in super::super) use protocol::{push_ftp_code, push_ftp_command, push_rcode}
 use std::borrow::Cow;
 
 use super::super::fields::{Fields, Leaf};
+use super::super::record::is_mac;
 use super::super::remark::report;
 use super::super::transport as ip;
 use super::super::{Context, json};
@@ -25,6 +26,7 @@ pub(super) fn looks(fields: &Fields<'_>) -> bool {
         && (fields.has("flow_id") || fields.has("pcap_cnt") || fields.has("proto") || fields.has("stats"))
         || (fields.is("event_type", "stats") && fields.has("timestamp"))
         || (fields.is("event_type", "engine") && fields.has("engine"))
+        || (fields.is("event_type", "arp") && fields.has("arp"))
 }
 
 /// The class of what an event type shows, where two ends are known.
@@ -93,8 +95,9 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
 
 /// Both ends, their cards and the network that they talk in.
 fn ends<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool {
-    let from = fields.push_source(event, "src_ip", "src_port");
-    let to = fields.push_destination(event, "dest_ip", "dest_port");
+    let from = fields.push_source(event, "src_ip", "src_port") || fields.push_source(event, "arp.src_ip", "");
+    let to =
+        fields.push_destination(event, "dest_ip", "dest_port") || fields.push_destination(event, "arp.dest_ip", "");
     let table = [
         (Attribute::SrcEndpointMac, "ether.src_mac"),
         (Attribute::DstEndpointMac, "ether.dest_mac"),
@@ -102,6 +105,11 @@ fn ends<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool {
         (Attribute::ConnectionCommunityUid, "community_id"),
     ];
     fields.push_all(event, &table);
+    for (attribute, key) in [(Attribute::SrcEndpointMac, "arp.src_mac"), (Attribute::DstEndpointMac, "arp.dest_mac")] {
+        if fields.peek(key).is_some_and(is_mac) {
+            fields.push_new(event, &[(attribute, key)]);
+        }
+    }
     if event.class.carries(Attribute::SrcEndpointVlanUid)
         && let Some(Leaf::Json(list)) = fields.leaf("vlan")
         && let Some(Leaf::Number(vlan)) = json::elements(list).next()

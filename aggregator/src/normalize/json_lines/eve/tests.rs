@@ -111,3 +111,12 @@ fn an_alert_that_names_no_rule_has_no_analytic() {
     assert_eq!(event["finding_info"].get("analytic"), None);
     assert_eq!(event["evidences"][0]["src_endpoint"]["ip"], "192.0.2.7");
 }
+
+#[test]
+fn an_arp_has_its_ends_inside() {
+    let event = normalized(
+        r#"{"timestamp":"2026-03-16T09:00:00.250000+0000","event_type":"arp","arp":{"opcode":"request","src_mac":"00:11:22:33:44:55","src_ip":"192.0.2.7","dest_mac":"00:00:00:00:00:00","dest_ip":"192.0.2.1"}}"#,
+    );
+    assert_eq!(event["class_uid"], 4001);
+    assert_eq!(event["src_endpoint"], json!({"ip": "192.0.2.7", "mac": "00:11:22:33:44:55"}));
+}

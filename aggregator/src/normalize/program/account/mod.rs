@@ -129,7 +129,7 @@ fn membership<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     } else {
         return false;
     };
-    if name.is_empty() {
+    if name.is_empty() || user.contains(' ') {
         return false;
     }
     group(activity, unquoted(name), event);
@@ -149,6 +149,13 @@ fn password<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         if let Some(name) = name {
             account(activity, unquoted(name), event);
             success(event);
+            return true;
+        }
+    }
+    for start in ["incorrect password for ", "can't view or modify password information for "] {
+        if let Some(name) = message.strip_prefix(start) {
+            account(PASSWORD_CHANGE, unquoted(name), event);
+            failure(event, start.trim_end_matches(" for "));
             return true;
         }
     }
@@ -189,13 +196,14 @@ fn changed<'a>(message: &'a str, program: &str, event: &mut Event<'a>) -> bool {
         return true;
     }
     if let Some(name) = message.strip_prefix("changed password expiry for ") {
+        let name = name.strip_prefix("user ").unwrap_or(name);
         account(99, unquoted(name), event);
         event.push(Attribute::ActivityName, "Password Expiry Change");
         success(event);
         return true;
     }
     // usermod: change 'bob' to 'rob' in group 'web' · change admin 'bob' to 'rob' in shadow group 'web'
-    if let Some((who, name)) = message.strip_prefix("change ").and_then(|rest| cut(rest, "group '")) {
+    if let Some((who, name)) = message.strip_prefix("change ").and_then(|rest| cut(rest, " group '")) {
         group(99, unquoted(name), event);
         event.push(Attribute::ActivityName, "Member Rename");
         event.push(Attribute::UserName, unquoted(word(who.strip_prefix("admin ").unwrap_or(who)).0));
@@ -204,7 +212,7 @@ fn changed<'a>(message: &'a str, program: &str, event: &mut Event<'a>) -> bool {
     }
     // groupmod: group changed in /etc/group (group web/48, new name: www)
     let name = match program {
-        "groupmod" => between(message, "(group ", "/").map(|(name, _)| name),
+        "groupmod" => between(message, "(group ", ")").and_then(|(inner, _)| inner.split(['/', ',']).next()),
         "gpasswd" => ["members of group ", "password of group ", "administrators of group ", "access to group "]
             .into_iter()
             .find_map(|start| cut(message, start))
@@ -216,9 +224,12 @@ fn changed<'a>(message: &'a str, program: &str, event: &mut Event<'a>) -> bool {
     event.push(Attribute::ActivityName, "Group Change");
     if program == "groupmod" {
         // (group web/48, new gid: 49)
-        let inner = between(message, "(group ", ")").and_then(|(inner, _)| inner.split_once('/'));
-        let (id, new) = inner.map_or(("", ""), |(_, rest)| cut(rest, ", ").unwrap_or((rest, "")));
-        event.push(Attribute::GroupUid, id);
+        // of /etc/gshadow (group web, new name: www)
+        let inner = between(message, "(group ", ")").map_or("", |(inner, _)| inner);
+        let (who, new) = cut(inner, ", ").unwrap_or((inner, ""));
+        if let Some((_, id)) = who.split_once('/') {
+            event.push(Attribute::GroupUid, id);
+        }
         for (key, mark) in [("new_gid", "new gid: "), ("new_name", "new name: ")] {
             if let Some((_, value)) = cut(new, mark) {
                 event.unmap(key, value.split(',').next().unwrap_or(value));
@@ -323,6 +334,16 @@ mod tests {
         let event = normalized("Mar 16 10:00:00 h useradd[9]: failed adding user 'bob', exit code: 9");
         assert_eq!(event["status_id"], 2);
         assert_eq!(event["status_detail"], "exit code: 9");
+    }
+
+    #[test]
+    fn groups_of_gshadow_and_passwords_that_stay_are_told() {
+        let event =
+            normalized("Mar 16 10:00:00 h groupmod[9]: group changed in /etc/gshadow (group web, new name: www)");
+        assert_eq!((&event["group"]["name"], &event["unmapped"]["new_name"]), (&"web".into(), &"www".into()));
+        let event = normalized("Mar 16 10:00:00 h passwd[9]: incorrect password for bob");
+        assert_eq!((&event["type_uid"], &event["status_id"]), (&300_103.into(), &2.into()));
+        assert_eq!(event["user"]["name"], "bob");
     }
 
     #[test]

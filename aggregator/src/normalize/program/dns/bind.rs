@@ -6,12 +6,12 @@
 use super::super::super::endpoint::{push_destination, push_source};
 use super::super::super::outcome::{Control, controlled, failure, success};
 use super::super::super::syslog::Header;
-use super::super::super::text::{between, cut, head, level, port, unquoted, word};
+use super::super::super::text::{between, cut, head, level, number, port, unquoted, word};
 use super::super::super::timestamp::{self, Stamp};
 use super::super::super::{Context, attempt, remark::remark, timestamp::Reference};
 use super::{QUERY, RESPONSE, lifecycle, push_rcode, question};
 use crate::event::Event;
-use crate::schema::Attribute;
+use crate::schema::{Attribute, Class};
 
 /// Whether a line may be one of BIND's own files.
 pub(crate) fn looks(text: &str) -> bool {
@@ -102,7 +102,8 @@ fn said<'a>(text: &'a str, is_own: bool, event: &mut Event<'a>) -> bool {
         rest = after;
     }
     if let Some((word, after)) = cut(rest, ": ")
-        && let Some(severity) = level(word)
+        && let Some(severity) =
+            level(word.strip_prefix("debug ").filter(|n| number(n).is_some()).map_or(word, |_| "debug"))
     {
         event.severity_id = severity;
         event.push(Attribute::MetadataLogLevel, word);
@@ -113,7 +114,7 @@ fn said<'a>(text: &'a str, is_own: bool, event: &mut Event<'a>) -> bool {
     }
     let about_others = |rest: &'a str, (): &(), event: &mut Event<'a>| match rest.strip_prefix("client ") {
         Some(client) => from_client(client, event),
-        None => transfer(rest, event) || resolving(rest, event) || service(rest, event),
+        None => transfer(rest, event) || resolving(rest, event) || validating(rest, event) || service(rest, event),
     };
     attempt(about_others, rest, &(), event) || (is_own && remark("named", rest, event))
 }
@@ -271,8 +272,11 @@ fn policy<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
         return true;
     }
     let Some((_, rest)) = cut(text, "rate limit ") else { return false };
-    let Some((target, _)) = cut(rest, " for ").map(|(_, rest)| word(rest)) else { return false };
-    question(event, RESPONSE, target, "", "");
+    let Some((target, rest)) = cut(rest, " for ").map(|(_, rest)| word(rest)) else { return false };
+    let (class, rest) = word(rest);
+    let kind = word(rest).0;
+    let (class, kind) = if class == "IN" { (class, kind) } else { ("", "") };
+    question(event, RESPONSE, target, kind, class);
     controlled(event, Control::Dropped);
     failure(event, text);
     true
@@ -291,15 +295,22 @@ fn other<'a>(text: &'a str, asked: &'a str, event: &mut Event<'a>) -> bool {
         "request ",
         "no matching view",
         "update ",
+        "RFC 1918 response",
     ];
     if !known.iter().any(|mark| cut(text, mark).is_some()) {
         return false;
     }
     let kind = ["AXFR", "IXFR"].into_iter().find(|kind| cut(text, kind).is_some()).unwrap_or_default();
-    question(event, QUERY, zone, kind, "");
     let bad = ["failed", "no matching view", "invalid", "FORMERR", "unsuccessful", "not allow"]
         .iter()
         .any(|mark| cut(text, mark).is_some());
+    if zone.is_empty() || text.starts_with("no matching view") {
+        // Nobody knows what was asked.
+        event.class = Class::NetworkActivity;
+        event.activity_id = if bad { 4 } else { 6 };
+    } else {
+        question(event, QUERY, zone, kind, "");
+    }
     if bad {
         failure(event, text);
     } else {
@@ -343,12 +354,28 @@ fn resolving<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
         .or_else(|| rest.rsplit(' ').find(|word| word.contains('#')));
     let Some((address, number)) = peer.and_then(|peer| peer.split_once('#')) else { return false };
     push_destination(event, address, port(number.trim_end_matches(':')));
+    if let Some((client, number)) = cut(rest, "for client ").and_then(|(_, rest)| word(rest).0.split_once('#')) {
+        push_source(event, client, port(number.trim_end_matches(':')));
+    }
     let problem = problem.trim();
     let code = problem.split([' ', '(', ')']).find(|word| super::RCODES.iter().any(|(code, ..)| code == word));
     if !code.is_some_and(|code| push_rcode(event, code)) {
         failure(event, problem);
     }
     true
+}
+
+/// `validating NAME/TYPE: no valid signature found`, `validating @0x7f: NAME TYPE: got insecure response`.
+fn validating<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    let Some((asked, reason)) = text.trim_start().strip_prefix("validating ").and_then(|rest| cut(rest, ": ")) else {
+        return false;
+    };
+    let (asked, reason) =
+        if asked.starts_with('@') { cut(reason, ": ").unwrap_or((reason, "")) } else { (asked, reason) };
+    let Some((name, kind)) = asked.rsplit_once(['/', ' ']) else { return false };
+    question(event, RESPONSE, name, kind, "");
+    failure(event, reason);
+    push_destination(event, "localhost", None)
 }
 
 /// `starting BIND 9.20.1 …`, `running`, `shutting down`, `exiting`, `reloading configuration succeeded`.
@@ -409,6 +436,11 @@ mod tests {
     fn refusals_policies_and_errors_say_why() {
         for (text, kind, rcode) in [
             (
+                "query-errors: debug 1: client @0x7 192.0.2.1#5 (a.example): query failed (REFUSED) for a.example/IN/A at a.c:7",
+                400_302,
+                json!(5),
+            ),
+            (
                 "client @0x7 192.0.2.1#5 (a.example): query (cache) 'a.example/ANY/IN' denied (allow-query-cache did not match)",
                 400_301,
                 json!(5),
@@ -442,6 +474,10 @@ mod tests {
                 "{text}"
             );
             assert_eq!((&event["rcode_id"], &event["status_id"]), (&rcode, &json!(2)), "{text}");
+        }
+        for (text, kind) in [("message parsing failed: FORMERR", 400_104), ("signer \"k\" approved", 400_106)] {
+            let event = normalized(&format!("16-Mar-2026 10:00:00.123 client 192.0.2.1#5/key k: {text}"));
+            assert_eq!((&event["type_uid"], &event["src_endpoint"]["port"]), (&json!(kind), &json!(5)), "{text}");
         }
         let event =
             normalized("Mar 16 10:00:00 ns named[9]: connection refused resolving 'a.example/A/IN': 192.0.2.53#53");

@@ -12,7 +12,7 @@ use super::super::super::text::{cut, head, level, number, port, word};
 use super::super::super::timestamp;
 use super::{QUERY, RESPONSE, lifecycle, push_rcode, question};
 use crate::event::Event;
-use crate::schema::Attribute;
+use crate::schema::{Attribute, Class};
 
 /// Whether a line begins as unbound's own file does.
 pub(crate) fn looks(text: &str) -> bool {
@@ -53,6 +53,7 @@ fn leveled<'a>(text: &'a str, host: &'a str, event: &mut Event<'a>) -> bool {
         || local(rest, event)
         || asked(rest, host, event)
         || failed(rest, event)
+        || handshake(rest, event)
         || remark("unbound", rest, event)
 }
 
@@ -134,6 +135,19 @@ fn failed<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     push_destination(event, server, None) || push_destination(event, "localhost", None)
 }
 
+/// `ssl handshake failed A port 50123`: of a client over TLS.
+fn handshake<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    let Some((address, rest)) = text.strip_prefix("ssl handshake failed ").map(word) else { return false };
+    if endpoint::ip(address).is_none() {
+        return false;
+    }
+    event.class = Class::NetworkActivity;
+    event.activity_id = 4;
+    event.push(Attribute::AppProtocolName, "tls");
+    failure(event, "ssl handshake failed");
+    push_source(event, address, rest.strip_prefix("port ").and_then(port))
+}
+
 /// `start of service (unbound 1.20.0).`, `service stopped (unbound 1.20.0).`, `Restart of unbound 1.20.0.`.
 fn service<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     let version = || cut(text, "unbound ").map(|(_, version)| version.trim_end_matches(['.', ')']));
@@ -166,6 +180,7 @@ mod tests {
                 "/dst_endpoint/ip",
                 json!("192.0.2.53"),
             ),
+            ("notice: ssl handshake failed 192.0.2.1 port 50123", 400_104, "/src_endpoint/port", json!(50_123)),
             ("info: start of service (unbound 1.20.0).", 600_203, "/app/version", json!("1.20.0")),
         ] {
             for line in

@@ -15,7 +15,7 @@ use crate::schema::{Attribute, Class};
 
 /// Whether a line can be a packet's.
 pub(super) fn looks(text: &str) -> bool {
-    start(text).is_some() && cut(text, " SRC=").is_some()
+    start(text).is_some() && (cut(text, " SRC=").is_some() || cut(text, " IPSRC=").is_some())
 }
 
 /// Where the fields begin: `IN=` or `OUT=` at the beginning of a word.
@@ -23,7 +23,7 @@ fn start(text: &str) -> Option<usize> {
     let mut at = 0;
     loop {
         let found = at + memchr::memchr2(b'I', b'O', text.as_bytes().get(at..)?)?;
-        let begins = found == 0 || matches!(text.as_bytes().get(found - 1), Some(b' ' | b':' | b']'));
+        let begins = found == 0 || matches!(text.as_bytes().get(found - 1), Some(b' ' | b':' | b']' | b'"'));
         let rest = text.get(found..)?;
         if begins && (rest.starts_with("IN=") || rest.starts_with("OUT=")) {
             return Some(found);
@@ -38,6 +38,12 @@ pub(super) fn parse<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         Some(at) => packet(message.get(..at).unwrap_or_default(), message.get(at..).unwrap_or_default(), event),
         None => martian(message, event) || flood(message, event) || wireguard(message, event) || full(message, event),
     }
+}
+
+/// Reads a packet; the prefix of its rule is what stands before its fields, or where nothing does, `prefix`.
+pub(super) fn parse_behind<'a>(prefix: &'a str, message: &'a str, event: &mut Event<'a>) -> bool {
+    let Some((before, fields)) = start(message).and_then(|at| message.split_at_checked(at)) else { return false };
+    packet(if before.is_empty() { prefix } else { before }, fields, event)
 }
 
 /// TCP flags as bits (RFC 9293 §3.1), in the words of the log.
@@ -68,8 +74,9 @@ fn packet<'a>(prefix: &'a str, fields: &'a str, event: &mut Event<'a>) -> bool {
     for pair in pairs(fields) {
         let value = pair.value.unwrap_or_default();
         match pair.key {
-            "SRC" => packet.source = value,
-            "DST" => packet.destination = value,
+            // ARP names its ends otherwise.
+            "SRC" | "IPSRC" => packet.source = value,
+            "DST" | "IPDST" => packet.destination = value,
             "SPT" => packet.source_port = port(value),
             "DPT" => packet.destination_port = port(value),
             "IN" => packet.input = value,
@@ -191,16 +198,21 @@ fn verdict<'a>(prefix: &'a str, event: &mut Event<'a>) {
                 && window.eq_ignore_ascii_case(word.as_bytes())
         })
     };
-    let said = WORDS
-        .iter()
-        .find(|(word, ..)| has(word))
-        .map_or((Control::Observed, 6), |(_, control, activity)| (*control, *activity));
+    // VyOS and its kin end a rule's name with the first letter of what it did: `[WAN_IN-default-D]`.
+    let ending = || match prefix.trim_end_matches([' ', ':']).strip_suffix(']')?.rsplit_once('-')?.1 {
+        "D" => Some((Control::Dropped, 4)),
+        "R" => Some((Control::Rejected, 5)),
+        "A" => Some((Control::Allowed, 6)),
+        _ => None,
+    };
+    let named = WORDS.iter().find(|(word, ..)| has(word)).map(|(_, control, activity)| (*control, *activity));
+    let said = ending().or(named).unwrap_or((Control::Observed, 6));
     controlled(event, said.0);
     event.activity_id = said.1;
     if matches!(said.0, Control::Rejected | Control::Dropped | Control::Blocked) {
         event.severity_id = event.severity_id.max(LOW);
     }
-    let rule = prefix.trim_matches([' ', ':', '[', ']', '-', '=', '>']);
+    let rule = prefix.trim_matches([' ', ':', '[', ']', '-', '=', '>', '"', '\'']);
     if !rule.is_empty() {
         event.push(Attribute::FirewallRuleName, rule);
     }

@@ -1,13 +1,14 @@
 //! The kernel's own messages: packet filters, faults of programs and of the kernel, devices, modules, file systems, audit.
 //!
 //! In: a message of the program `kernel`, with or without the time since boot before it (`[   12.345678] `, and a thread or
-//! processor after that: `[T1] `), or such a line alone, as dmesg prints it. Out: a connection that a packet filter saw
-//! (4001), an error (6008), kernel activity (1003), a module (1002), a device (1010), a mount (1001); what no reader knows
-//! stays a base event.
+//! processor after that: `[T1] `), or such a line alone (`dmesg`). Out: a connection that a packet filter saw (4001), an error
+//! (6008), kernel activity (1003), a module (1002), a device (1010), a mount (1001); what no reader knows is the report of a part
+//! of the kernel (1003), or an error by its severity (6008).
 //!
 //! Source: the `pr_*` and `printk` calls of Linux, named in each file; net/netfilter/nf_log_syslog.c for packets.
 
 mod device;
+mod dmesg;
 mod fault;
 mod firewall;
 mod guard;
@@ -15,21 +16,46 @@ mod storage;
 
 use std::borrow::Cow;
 
+use super::super::outcome::LOW;
+use super::super::remark::remark;
 use super::super::syslog::Header;
 use super::super::text::{cut, cut_at, unspaced};
 use super::super::{Context, attempt, audit, carried, timestamp};
 use crate::event::{Event, Value};
 use crate::schema::{Attribute, Class};
+pub(in crate::normalize) use dmesg::{behind_uptime, is_timed, iso_timed};
+
+/// The longest name of a part of the kernel.
+const PART_LEN_MAX: usize = 40;
 
 /// Reads a message of the kernel.
 pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     let (uptime, message) = uptime(message);
+    // systemd writes to the kernel's buffer until the journal runs.
+    if let Some(message) = message.strip_prefix("systemd[1]: ") {
+        return super::systemd::parse(message, header, event);
+    }
     let understood =
         if audit::looks(message) { audited(message, header, event) } else { read(message, &header.context, event) };
-    if understood && let Some(uptime) = uptime {
+    if !understood {
+        report(message, event);
+    }
+    if let Some(uptime) = uptime {
         event.unmap("uptime", uptime);
     }
-    understood
+    true
+}
+
+/// What a part of the kernel says, and no reader knows better: an error by its severity, else a report of the part.
+fn report<'a>(message: &'a str, event: &mut Event<'a>) {
+    if event.severity_id >= LOW {
+        remark("kernel", message, event);
+        return;
+    }
+    // `EXT4-fs (sda1): …`, `usb 1-1: …`, `ACPI: …`: what stands before the colon, unless it is a sentence.
+    let part = cut(message, ": ").map_or("", |(part, _)| part.trim());
+    let is_part = !part.is_empty() && part.len() <= PART_LEN_MAX && part.bytes().filter(|b| *b == b' ').count() <= 1;
+    activity(if is_part { part } else { "kernel" }, "Report", event);
 }
 
 /// Reads what auditd, or a program that hands its records on, writes to syslog: the records' process, not the program's.
@@ -74,14 +100,24 @@ pub(super) fn parse_sandboxd<'a>(message: &'a str, _: &Header<'a>, event: &mut E
     guard::sandboxed(message, event)
 }
 
+/// Reads a packet that a rule logged, where the prefix of the rule stands in place of the program or nothing says that it is the
+/// kernel's: `DENY: IN=eth0 …`, `[WAN_LOCAL-default-D]IN=eth0 …`.
+pub(super) fn parse_packet<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    cut(message, " SRC=").is_some()
+        && cut(message, " PROTO=").is_some()
+        && firewall::parse_behind(header.program, message, event)
+}
+
 /// The first look at a line without a header: dmesg's, or a packet filter's.
 pub(in crate::normalize) fn looks(text: &str) -> bool {
-    firewall::looks(text) || uptime(text).0.is_some()
+    firewall::looks(text) || uptime(text).0.is_some() || dmesg::looks(text)
 }
 
 /// Reads a line without a header.
 pub(in crate::normalize) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
-    let (uptime, message) = uptime(text);
+    let headed = dmesg::head(text, context, event);
+    let is_own = headed.is_some() || is_timed(text);
+    let (uptime, message) = uptime(headed.unwrap_or(text));
     let before = event.fields.len();
     if let Some((stamp, _)) = proxmox(message).and_then(|at| timestamp::access(at, context.reference)) {
         stamp.apply(event);
@@ -89,8 +125,11 @@ pub(in crate::normalize) fn parse_line<'a>(text: &'a str, context: &Context<'a>,
     let records = |event: &mut Event<'a>| audit::looks(message) && audit::parse(message, context, event);
     if !attempt(|message, context, event| read(message, context, event), message, context, event) {
         event.fields.truncate(before);
-        if !records(event) && uptime.is_none() {
-            return false;
+        match records(event) {
+            true => {}
+            false if is_own => report(message, event),
+            false if uptime.is_none() => return false,
+            false => {}
         }
     }
     if event.fields.iter().all(|field| field.attribute != Attribute::Message) {

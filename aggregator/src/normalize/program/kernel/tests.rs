@@ -14,6 +14,9 @@ fn packets_are_connections_and_prefixes_say_what_the_rule_did() {
                   TTL=64 ID=5 DF PROTO=TCP SPT=40000 DPT=22 WINDOW=9 RES=0x00 SYN URGP=0";
     for (prefix, activity, action, disposition, rule) in [
         ("[UFW BLOCK] ", 4, 2, 2, json!("UFW BLOCK")),
+        ("[WAN_IN-default-D]", 4, 2, 6, json!("WAN_IN-default-D")),
+        ("[LAN_IN-20-A]", 6, 1, 1, json!("LAN_IN-20-A")),
+        ("\"filter_IN_public_REJECT: \"", 5, 2, 25, json!("filter_IN_public_REJECT")),
         ("[UFW ALLOW] ", 6, 1, 1, json!("UFW ALLOW")),
         ("[UFW AUDIT] ", 6, 3, 17, json!("UFW AUDIT")),
         ("FINAL_REJECT: ", 5, 2, 25, json!("FINAL_REJECT")),
@@ -208,7 +211,8 @@ fn devices_modules_mounts_and_the_system_are_read() {
             "/time",
             json!(1_773_653_400_123_i64),
         ),
-        ("ACPI: Added _OSI(Module Device)", 0, "/message", json!("[   12.345678] ACPI: Added _OSI(Module Device)")),
+        ("ACPI: Added _OSI(Module Device)", 100_399, "/kernel/name", json!("ACPI")),
+        ("random words that go on: so", 100_399, "/kernel/name", json!("kernel")),
     ] {
         let event = said(message);
         assert_eq!(event["type_uid"], type_uid, "{message} {event}");
@@ -255,5 +259,18 @@ fn file_systems_and_servers_in_trouble_are_errors() {
         let event = said(message);
         assert_eq!(event["class_uid"], 6008, "{message}");
         assert_eq!(event["unmapped"]["device"].as_str(), device, "{message}");
+    }
+}
+
+#[test]
+fn packets_need_no_word_that_the_kernel_speaks() {
+    let fields = "IN=eth0 OUT= SRC=192.0.2.1 DST=198.51.100.2 LEN=60 PROTO=TCP SPT=40000 DPT=22";
+    for (line, rule) in [
+        (format!("Mar 16 10:00:00 DENY: {fields}"), json!("DENY")),
+        (format!("Mar 16 10:00:00 gw [WAN_LOCAL-1234-A] {fields}"), json!("WAN_LOCAL-1234-A")),
+    ] {
+        let event = normalized(&line);
+        assert_eq!((&event["class_uid"], &event["firewall_rule"]["name"]), (&json!(4001), &rule), "{line}");
+        assert_eq!(event["dst_endpoint"]["port"], 22, "{line}");
     }
 }

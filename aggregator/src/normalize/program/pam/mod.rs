@@ -8,11 +8,14 @@
 
 mod modules;
 
+use std::borrow::Cow;
+
 use super::super::endpoint::push_source;
 use super::super::outcome::{LOW, failure, success};
+use super::super::remark::{report, spoken};
 use super::super::syslog::Header;
 use super::super::text::{base_name, cut, cut_at, last_cut, number, unquoted, word};
-use super::sshd;
+use super::{sshd, weighed};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -65,7 +68,33 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         failure(event, reason);
         return true;
     }
-    modules::parse(&call, header, event)
+    if let Some(user) = message.strip_prefix("Password change failed for user ") {
+        return password_kept(&call, user, event);
+    }
+    modules::parse(&call, header, event) || of_itself(&call, event)
+}
+
+/// What a module says of itself, and no form fits: an error by its first word, else a report.
+fn of_itself<'a>(call: &Call<'a>, event: &mut Event<'a>) -> bool {
+    if call.module.is_empty() || call.message.is_empty() {
+        return false;
+    }
+    let name = Cow::Owned(format!("pam_{}", call.module));
+    if weighed(call.message, event) {
+        spoken(Some(name), Some(Cow::Borrowed(call.message)), event);
+        return true;
+    }
+    report(name, event)
+}
+
+/// pam_sss's `Password change failed for user bob: 20 (Authentication token manipulation error)`.
+fn password_kept<'a>(call: &Call<'a>, rest: &'a str, event: &mut Event<'a>) -> bool {
+    let (user, reason) = cut(rest, ": ").unwrap_or((rest, ""));
+    event.class = Class::AccountChange;
+    event.activity_id = if call.service == "passwd" { 3 } else { 4 };
+    event.push(Attribute::UserName, user);
+    failure(event, reason);
+    true
 }
 
 /// Reads what a module says in sshd's name alone, as Duo's does.
@@ -92,6 +121,13 @@ fn call<'a>(message: &'a str, header: &Header<'a>) -> Option<Call<'a>> {
     if service.starts_with("PAM_") || service.starts_with("PAM-") {
         let (service, message) = message.strip_prefix('(').and_then(|rest| cut(rest, ") ")).unwrap_or(("", message));
         return Some(Call { service, message, module: "" });
+    }
+    // winbind's module, where no service is told to syslog: `pam_winbind[7]: user 'bob' granted access`.
+    if let Some(module) = service.strip_prefix("pam_") {
+        return Some(Call { service: "", message, module });
+    }
+    if let Some(message) = message.strip_prefix("gkr-pam: ") {
+        return Some(Call { service, message, module: "gnome_keyring" });
     }
     let (head, message) = cut(message.strip_prefix("pam_")?, ": ")?;
     match cut_at(b'(', head) {
@@ -311,7 +347,7 @@ mod tests {
         assert_eq!(event["user"]["name"], "bob");
         assert!(event["unmapped"].get("ruser").is_none());
         let event = normalized("sshd[9]: pam_unix: something of no service");
-        assert_eq!(event["class_uid"], 0);
+        assert_eq!(event["class_uid"], 6002);
     }
 
     #[test]
@@ -363,6 +399,19 @@ mod tests {
         assert_eq!(event["type_uid"], 300_207);
         assert_eq!(event["user"]["name"], "root");
         assert_eq!(event["actor"]["user"]["name"], "eve");
-        assert_eq!(normalized("x[9]: pam_env(x:session): deprecated reading")["class_uid"], 0);
+    }
+
+    #[test]
+    fn what_modules_say_of_themselves_is_a_report_or_an_error() {
+        let event = normalized("x[9]: pam_env(x:session): deprecated reading of user environment enabled");
+        assert_eq!((&event["type_uid"], &event["app"]["name"]), (&600_299.into(), &"pam_env".into()));
+        let event = normalized("sshd[9]: pam_limits(sshd:session): Could not set limit for 'nofile'");
+        assert_eq!((&event["type_uid"], &event["status_id"]), (&600_801.into(), &2.into()));
+        let event = normalized("passwd[9]: pam_sss(passwd:chauthtok): Password change failed for user bob: 20 (x)");
+        assert_eq!((&event["type_uid"], &event["user"]["name"]), (&300_103.into(), &"bob".into()));
+        let event = normalized("gdm-password]: gkr-pam: unlocked login keyring");
+        assert_eq!((&event["type_uid"], &event["app"]["name"]), (&600_299.into(), &"pam_gnome_keyring".into()));
+        let event = normalized("pam_winbind[9]: user 'bob' granted access");
+        assert_eq!((&event["type_uid"], &event["user"]["name"]), (&300_201.into(), &"bob".into()));
     }
 }

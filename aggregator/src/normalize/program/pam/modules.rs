@@ -72,7 +72,10 @@ const fn yes(before: &'static str, holds: &'static str) -> Form {
 }
 
 /// The first that fits names the user behind `before`.
-static FORMS: [Form; 49] = [
+static FORMS: [Form; 52] = [
+    no("(user ", ") krb5_"),
+    no("Authentication failed for user ", ""),
+    no("Error opening the tally file for ", ""),
     no("user ", "has never logged in"),
     no("Tally overflowed for user ", ""),
     no("error retrieving information about user ", ""),
@@ -175,7 +178,13 @@ fn name(text: &str) -> &str {
 
 /// Verdicts that name no user, and those of pam_succeed_if, which name one at the end.
 fn bare<'a>(call: &Call<'a>, header: &Header<'a>, event: &mut Event<'a>) -> bool {
-    const STARTS: [&str; 19] = [
+    const STARTS: [&str; 25] = [
+        "pam_get_uid; no such user",
+        "User account has expired",
+        "request failed: ",
+        "authentication failed",
+        "pam_get_authtok_verify returned error",
+        "RADIUS server ",
         "bad password: ",
         "BAD PASSWORD: ",
         "user unknown",
@@ -245,6 +254,9 @@ mod tests {
             ("pam_unix(sshd:auth): bad username [bob]", "bob", 2),
             ("pam_unix(x:auth): auth could not identify password for [bob]", "bob", 2),
             ("pam_unix(x:auth): conversation failed", "", 2),
+            ("pam_krb5(x:auth): (user bob) krb5_get_init_creds_password: Preauthentication failed", "bob", 2),
+            ("pam_sss(x:account): User account has expired", "", 2),
+            ("pam_winbind(x:auth): request failed: No such user, PAM error was x (10)", "", 2),
             ("pam_unix(x:auth): user [bob] has blank password; authenticated without it", "bob", 1),
             ("pam_listfile(vsftpd:auth): Refused user bob for service vsftpd", "bob", 2),
             ("pam_limits(sshd:session): Too many logins (max 2) for bob", "bob", 2),

@@ -37,6 +37,7 @@ pub(super) fn parse<'a>(
             None => false,
         },
         "Disconnected" => match rest.strip_prefix("from ") {
+            Some(who) if who.starts_with("UNKNOWN") => fared(Ssh::Close, None, "", header, event),
             Some(who) => ended(Ssh::Close, who, header, event),
             None => false,
         },
@@ -229,12 +230,26 @@ fn reverse_mapping<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<
         Some(rest) => cut(rest, " maps to ").and_then(|(ip, rest)| Some((cut(rest, ", but this does not")?.0, ip))),
         None => between(message, "for ", " [").and_then(|(name, rest)| Some((name, cut(rest, "] failed")?.0))),
     });
+    // Before OpenSSH 4 the address was not told: reverse mapping checking getaddrinfo for NAME failed - …
+    if found.is_none()
+        && let Some((name, _)) = between(message, "reverse mapping checking ", " failed")
+        && let Some((_, name)) = cut(name, " for ").filter(|(_, name)| !name.contains(' '))
+    {
+        return unmapped_back(name, None, header, event);
+    }
     let Some((name, address)) = found.and_then(|(name, address)| Some((name, ip(address)?))) else { return false };
+    unmapped_back(name, Some(address), header, event)
+}
+
+/// A name that does not lead back to the address it was found by.
+fn unmapped_back<'a>(name: &'a str, address: Option<&'a str>, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     event.class = Class::SshActivity;
     event.activity_id = 99;
     event.severity_id = event.severity_id.max(LOW);
     event.push(Attribute::ActivityName, "Reverse Mapping Failure");
-    event.push(Attribute::SrcEndpointIp, address);
+    if let Some(address) = address {
+        event.push(Attribute::SrcEndpointIp, address);
+    }
     event.push(Attribute::SrcEndpointHostname, name);
     push_destination(event, header.this_host(), Some(SSH_PORT));
     true
@@ -285,7 +300,7 @@ fn trouble<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> 
     const FAILS: [&str; 31] = [
         "kex protocol error: ",
         "kex: ",
-        "Hm, dispatch protocol error: ",
+        "Hm, ",
         "protocol error: ",
         "crc32 compensation attack: ",
         "deattack: ",
@@ -449,10 +464,10 @@ mod tests {
     }
 
     #[test]
-    fn other_messages_stay_base_events() {
-        for message in ["debug1: PAM: initializing for \"bob\"", "Connection", ""] {
+    fn other_messages_are_reports_of_the_server() {
+        for (message, kind) in [("debug1: PAM: initializing for \"bob\"", 6002), ("Connection", 6002), ("", 0)] {
             let event = sshd(message);
-            assert_eq!(event["class_uid"], 0, "{message}");
+            assert_eq!(event["class_uid"], kind, "{message}");
             assert_eq!(event["metadata"]["log_provider"], "sshd");
         }
     }

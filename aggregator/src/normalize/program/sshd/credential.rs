@@ -138,7 +138,7 @@ fn unsuitable<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) 
         return false;
     }
     refused("", None, message, header, event);
-    if let Some((fingerprint, _)) = between(message, "SHA256:", " ") {
+    if let Some(fingerprint) = message.split([' ', ',']).find(|word| word.starts_with("SHA256:")) {
         event.unmap("key_fingerprint", fingerprint);
     }
     event.push(Attribute::AuthProtocolId, 99);

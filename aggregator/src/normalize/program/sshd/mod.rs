@@ -31,6 +31,8 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         .find_map(|level| Some((level, message.strip_prefix(level)?)))
         .unwrap_or(("", message));
     let message = message.trim_end();
+    // FreeBSD's own names of the library's functions.
+    let message = message.strip_prefix("Fssh_").unwrap_or(message);
     let message = message.strip_suffix(" [preauth]").or_else(|| message.strip_suffix(" [postauth]")).unwrap_or(message);
     let (first, rest) = word(message);
     let understood = match first {
@@ -304,7 +306,7 @@ mod tests {
             assert_eq!((&event["type_uid"], &event["user"]["name"]), (&kind.into(), &"bob".into()), "{state}");
             assert_eq!(event["session"]["terminal"], "ttys000", "{state}");
         }
-        assert_eq!(sshd("bob [priv][7]: NO_PROCESS: 9 x")["class_uid"], 0);
+        assert_eq!(sshd("bob [priv][7]: NO_PROCESS: 9 x")["type_uid"], 600_299);
     }
 
     #[test]
@@ -395,6 +397,6 @@ mod tests {
         assert_eq!(event["class_uid"], 3002);
         assert_eq!(event["src_endpoint"]["port"], 5);
         let event = sshd("message repeated 5 times: [ something else]");
-        assert!(event.get("count").is_none());
+        assert_eq!((&event["type_uid"], &event["count"]), (&600_299.into(), &5.into()));
     }
 }

@@ -154,6 +154,10 @@ fn forwarded<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -
     } else if let Some(rest) = message.strip_prefix("Received request to connect to ") {
         let rest = rest.strip_prefix("host ").unwrap_or(rest);
         (REFUSED, None, end(rest), "the request was denied")
+    } else if let Some((from, rest)) =
+        message.strip_prefix("Received request from ").and_then(|rest| cut(rest, " to connect to host "))
+    {
+        (REFUSED, end(from), end(rest), "the request was denied")
     } else if let Some((what, rest)) = cut(message, ": originator ") {
         let source = end(rest);
         let (activity, reason) = if what.starts_with("refused ") { (REFUSED, what) } else { (1, "") };
@@ -184,9 +188,8 @@ fn penalty<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> 
     if message.starts_with("PAM service(") {
         return refused("", None, message, header, event);
     }
-    let Some((_, rest)) = message.strip_prefix("srclimit_penalise: ").and_then(|rest| cut(rest, ": ")) else {
-        return false;
-    };
+    let Some(rest) = message.strip_prefix("srclimit_penalise: ") else { return false };
+    let rest = rest.strip_prefix("ipv4: ").or_else(|| rest.strip_prefix("ipv6: ")).unwrap_or(rest);
     let Some(address) = rest.split([' ', '/']).find_map(ip) else { return false };
     event.push(Attribute::ActivityName, "Penalty");
     fared(Ssh::Refuse, Some((address, None)), rest, header, event);
@@ -238,7 +241,11 @@ mod tests {
             ("User child is on pid 10", 100_701),
             ("error: Could not load host key: /etc/ssh/k", 600_801),
             ("fatal: Cannot bind any address.", 600_801),
-            ("debug1: rexec start in 5 out 5", 0),
+            ("debug1: rexec start in 5 out 5", 600_299),
+            (
+                "Received request from 192.0.2.1 port 5 to connect to host a.example port 80, but the request was denied.",
+                400_105,
+            ),
         ] {
             assert_eq!(sshd(message)["type_uid"], kind, "{message}");
         }

@@ -1,11 +1,11 @@
 //! sftp-server, and sshd's own copy of it: files that a peer opened, changed and removed (1001), and its sessions (4007).
 //!
 //! `session opened for local user bob from [192.0.2.1]`, `open "/a" flags READ mode 0666`, `close "/a" bytes read 5 written
-//! 0`, `remove name "/a"`, `rename old "/a" new "/b"`, … The class needs an actor: a line without a process id stays a base
-//! event. Source: `sftp-server.c`.
+//! 0`, `remove name "/a"`, `rename old "/a" new "/b"`, … The class needs an actor: a line without a process id is none of
+//! these. Source: `sftp-server.c`.
 
 use super::super::super::endpoint::push_source;
-use super::super::super::outcome::success;
+use super::super::super::outcome::{failure, success};
 use super::super::super::text::{base_name, between, cut, word};
 use super::connection::Ssh;
 use crate::event::Event;
@@ -18,7 +18,17 @@ const LINK: i64 = 7;
 
 /// Reads a message of the SFTP server.
 pub(super) fn parse<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
-    session(message, event) || on_file(message, event)
+    session(message, event) || on_file(message, event) || answered(message, event)
+}
+
+/// `sent status No such file`: what the server answered, and nothing of whom or what.
+fn answered<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let Some(status) = message.strip_prefix("sent status ") else { return false };
+    event.class = Class::ApplicationError;
+    event.activity_id = 1;
+    event.push(Attribute::ActorAppName, "sftp-server");
+    failure(event, status);
+    true
 }
 
 /// `session opened for local user bob from [192.0.2.1]`, `session closed for …`.
@@ -110,6 +120,8 @@ mod tests {
         assert_eq!(event["type_uid"], 400_701);
         assert_eq!(event["actor"]["user"]["name"], "bob");
         assert_eq!(event["src_endpoint"]["ip"], "192.0.2.1");
-        assert_eq!(normalized("Mar 16 10:00:00 h sftp-server: remove name \"/a\"")["class_uid"], 0);
+        assert_eq!(normalized("Mar 16 10:00:00 h sftp-server: remove name \"/a\"")["type_uid"], 600_299);
+        let event = normalized("Mar 16 10:00:00 h sftp-server[9]: sent status No such file");
+        assert_eq!((&event["type_uid"], &event["status_detail"]), (&600_801.into(), &"No such file".into()));
     }
 }

@@ -3,6 +3,8 @@
 //! `[TIME ][us=N ][CLIENT/]A:p text`, in a file or behind a syslog header. Source: OpenVPN 2.6, src/openvpn/{multi,ssl,forward,sig}.c,
 //! error.c.
 
+mod status;
+
 use super::super::endpoint::{self, push_destination, push_source};
 use super::super::outcome::{LOW, failure, success};
 use super::super::remark::{life, remark};
@@ -14,7 +16,9 @@ use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
 /// Words that only messages of OpenVPN hold: a line that has a time and nothing else before them is its own.
-const MARKS: [&str; 31] = [
+const MARKS: [&str; 33] = [
+    "MANAGEMENT: ",
+    "Delayed exit in ",
     "AEAD Decrypt error: ",
     "OpenSSL: error",
     "TLS_ERROR: ",
@@ -53,7 +57,15 @@ const ISO_LEN: usize = 20;
 const CTIME_LEN: usize = 25;
 
 /// What messages of OpenVPN about itself begin with.
-const BEGINS: [&str; 22] = [
+const BEGINS: [&str; 30] = [
+    "read UDPv",
+    "write UDPv",
+    "read TCPv",
+    "write TCPv",
+    "write to TUN/TAP",
+    "read from TUN/TAP",
+    "RESOLVE: ",
+    "tls-crypt unwrap error",
     "TUN/TAP device ",
     "/sbin/ip ",
     "/sbin/ifconfig ",
@@ -78,48 +90,9 @@ const BEGINS: [&str; 22] = [
     "event_wait : ",
 ];
 
-/// What the lines of a status file that name a client begin with (`--status-version 2` and `3`).
-const STATUS: [&str; 4] = ["CLIENT_LIST,", "CLIENT_LIST\t", "ROUTING_TABLE,", "ROUTING_TABLE\t"];
-
-/// `CLIENT_LIST,NAME,A:p,VIRTUAL,VIRTUAL6,RECEIVED,SENT,SINCE,…` and `ROUTING_TABLE,VIRTUAL,NAME,A:p,…` of a status file.
-fn status<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
-    let mut columns = text.split([',', '\t']);
-    let kind = columns.next();
-    let (Some(first), Some(second), Some(third)) = (columns.next(), columns.next(), columns.next()) else {
-        return false;
-    };
-    let (name, address, assigned) =
-        if kind == Some("CLIENT_LIST") { (first, second, third) } else { (second, third, first) };
-    let Some(client) = peer(address) else { return false };
-    event.class = Class::TunnelActivity;
-    event.activity_id = 99;
-    event.push(Attribute::ActivityName, "Status");
-    event.push(Attribute::TunnelTypeId, 0);
-    event.push(Attribute::EmailProtocolName, "OpenVPN");
-    push_source(event, client.address, client.port);
-    if !matches!(name, "" | "UNDEF") {
-        event.push(Attribute::UserName, name);
-    }
-    if let Some(assigned) = endpoint::ip(assigned) {
-        event.push(Attribute::TunnelInterfaceIp, assigned);
-    }
-    if kind == Some("CLIENT_LIST") {
-        for (key, value) in ["", "bytes_received", "bytes_sent", "connected_since"].into_iter().zip(columns) {
-            if !key.is_empty() && !value.is_empty() {
-                event.unmap(key, value);
-            }
-        }
-    }
-    success(event);
-    event.push(Attribute::MetadataLogFormat, "openvpn");
-    event.push(Attribute::MetadataLogProvider, "openvpn");
-    event.push(Attribute::Message, text);
-    true
-}
-
 /// Whether a line may be of a server's own file.
 pub(crate) fn looks(text: &str) -> bool {
-    if STATUS.iter().any(|kind| text.starts_with(kind)) {
+    if status::looks(text) {
         return true;
     }
     let message = if super::vsftpd_looks(text) {
@@ -130,14 +103,54 @@ pub(crate) fn looks(text: &str) -> bool {
         None
     };
     message.is_some_and(|message| {
-        BEGINS.iter().any(|mark| message.starts_with(mark)) || MARKS.iter().any(|mark| cut(text, mark).is_some())
+        speaks_of_itself(message)
+            || of_peer(message)
+            || BEGINS.iter().any(|mark| message.starts_with(mark))
+            || MARKS.iter().any(|mark| cut(text, mark).is_some())
     })
+}
+
+/// Whether a message begins with whom it is about: `192.0.2.1:5000 `, `bob/192.0.2.1:5000 `.
+fn of_peer(message: &str) -> bool {
+    let first = message.strip_prefix("us=").map_or(message, |rest| word(rest).1).split(' ').next().unwrap_or_default();
+    first.contains(':') && !first.ends_with(':') && peer(first).is_some_and(|peer| peer.port.is_some())
+}
+
+/// Whether a message is one that the process writes as it starts and ends (options.c, init.c, tun.c, socket.c, platform.c).
+fn speaks_of_itself(message: &str) -> bool {
+    let (first, rest) = word(message);
+    let begins: &[&str] = match first {
+        "WARNING:" => {
+            &["this configuration may cache", "No server certificate", "file '", "cipher with small", "Your "]
+        }
+        "NOTE:" | "Note:" => {
+            &["the current --script", "your local LAN", "OpenVPN ", "Kernel support for", "--", "cipher "]
+        }
+        "DEPRECATED" => &["OPTION: ", "FEATURE: "],
+        "Exiting" => &["due to fatal error"],
+        "Closing" => &["TUN/TAP interface"],
+        "Options" => &["error: "],
+        "GID" | "UID" => &["set to "],
+        "TCP/UDP:" | "TCP:" => &["Preserving ", "Incoming ", "connect to ", "Closing "],
+        "TCP" | "UDP" => &["link ", "connection established"],
+        "Attempting" => &["to establish TCP connection"],
+        "Restart" => &["pause, "],
+        "Current" => &["Parameter Settings:"],
+        "Preserving" => &["previous TUN/TAP instance"],
+        "CRL:" => &["loaded ", "cannot "],
+        "Local" | "Expected" => &["Options String", "Remote Options"],
+        "Re-using" => &["pre-shared static key", "SSL/TLS context"],
+        "LZO" | "LZ4" => &["compression init"],
+        "do_ifconfig," => &["ipv"],
+        _ => &[],
+    };
+    begins.iter().any(|start| rest.starts_with(start))
 }
 
 /// Reads a line of a file.
 pub(crate) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
-    if STATUS.iter().any(|kind| text.starts_with(kind)) {
-        return status(text, event);
+    if status::looks(text) {
+        return status::parse(text, event);
     }
     if !looks(text) {
         return false;
@@ -309,7 +322,9 @@ fn act<'a>(text: &'a str, event: &mut Event<'a>) {
 /// None where the line is about something else.
 fn logon<'a>(text: &'a str, who: Option<Peer<'a>>, event: &mut Event<'a>) -> Option<bool> {
     let good = cut(text, "authentication succeeded for username").is_some()
-        || cut(text, "authentication deferred for username").is_some();
+        || cut(text, "authentication deferred for username").is_some()
+        // What pfSense's script that checks users says.
+        || (text.starts_with("user '") && text.ends_with("' authenticated"));
     let bad = [
         "Auth Username/Password verification failed",
         "TLS Auth Error",
@@ -318,6 +333,7 @@ fn logon<'a>(text: &'a str, who: Option<Peer<'a>>, event: &mut Event<'a>) -> Opt
         "LDAP bind failed",
         "Incorrect password supplied",
         "AUTH-PAM: BACKGROUND: user",
+        "' could not authenticate",
     ];
     let bad = bad.iter().any(|mark| cut(text, mark).is_some());
     if !good && !bad {
@@ -373,6 +389,20 @@ mod tests {
     use super::super::super::testing::normalized;
 
     #[test]
+    fn a_file_is_known_by_whom_its_lines_are_about_and_by_what_a_start_writes() {
+        for head in ["Mon Mar 16 10:00:00 2026 ", "2026-03-16 10:00:00 "] {
+            let event = normalized(&format!("{head}bob/192.0.2.1:5000 words that nobody knows"));
+            assert_eq!((&event["type_uid"], &event["user"]["name"]), (&json!(401_499), &json!("bob")), "{head}");
+            for message in
+                ["GID set to nogroup", "Closing TUN/TAP interface", "Note: Kernel support for ovpn-dco missing"]
+            {
+                assert_eq!(normalized(&format!("{head}{message}"))["type_uid"], 600_299, "{head}{message}");
+            }
+            assert_ne!(normalized(&format!("{head}Closing shop"))["metadata"]["log_format"], "openvpn");
+        }
+    }
+
+    #[test]
     fn clients_are_followed_in_files_and_syslog() {
         for (message, kind, user, status) in [
             ("192.0.2.1:5000 TLS: Initial packet from [AF_INET]192.0.2.1:5000, sid=1 2", 401_401, None, 1),
@@ -409,6 +439,15 @@ mod tests {
             }
         }
         assert_eq!(normalized("2026-03-16 10:00:00 OpenVPN 2.6.8 x86_64-pc-linux-gnu")["app"]["version"], "2.6.8");
+    }
+
+    #[test]
+    fn script_that_checks_users_names_them() {
+        for (message, status) in [("user 'bob' authenticated", 1), ("user 'bob' could not authenticate.", 2)] {
+            let event = normalized(&format!("Mar 16 10:00:00 fw openvpn[9]: {message}"));
+            assert_eq!((&event["type_uid"], &event["user"]["name"]), (&json!(300_201), &json!("bob")), "{message}");
+            assert_eq!(event["status_id"], status, "{message}");
+        }
     }
 
     #[test]

@@ -1,0 +1,81 @@
+//! Objects that a collector made around a line of a file: Filebeat, Logstash, Fluent Bit and fluentd before anybody parsed it.
+//!
+//! In: the line in `message` beside `@timestamp` and what says where it was read (`log.file.path`, `input.type`, `path`), or in
+//! `message` beside `stream` and `logtag` (CRI), and no category. Out: the event of the line, where a format understands it; the
+//! collector's time where the line has none. A line that no format understands leaves the object to the next kind.
+
+use super::super::fields::{Fields, Leaf};
+use super::super::{Context, contained};
+use super::{bare, ecs};
+use crate::event::Event;
+use crate::schema::Attribute;
+
+/// Where collectors say that they read a line.
+const READ_FROM: [&str; 7] =
+    ["log.file.path", "log.offset", "input.type", "@version", "path", "source", "kubernetes.pod_name"];
+
+/// Whether it is a line with nothing but its way here.
+pub(super) fn looks(fields: &Fields<'_>) -> bool {
+    if !matches!(fields.leaf("message"), Some(Leaf::Text(_))) {
+        return false;
+    }
+    let collected =
+        fields.has("@timestamp") && !fields.has("event.category") && READ_FROM.iter().any(|key| fields.has(key));
+    collected || (fields.has("logtag") && fields.has("stream"))
+}
+
+/// Reads the line.
+pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    let Some(Leaf::Text(line)) = fields.take("message") else { return };
+    let text = line.trim_end_matches(['\r', '\n']).len();
+    let whole = text == line.len();
+    if whole && contained(line.clone(), context, event) {
+        if event.value(Attribute::MetadataOriginalTime).is_none() {
+            let _ = ["@timestamp", "time"].iter().any(|key| fields.push_time(event, key, context.reference));
+        }
+        if event.value(Attribute::Message).is_none() {
+            event.push(Attribute::Message, line);
+        }
+        return;
+    }
+    fields.put_back("message", Leaf::Text(line));
+    match ecs::looks(fields) {
+        true => ecs::parse(fields, context, event),
+        false => bare::parse_any(fields, context, event),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::normalized;
+
+    #[test]
+    fn the_line_inside_is_read() {
+        const LINE: &str = "Mar 16 09:59:00 web-2 sshd[7]: Failed password for bob from 192.0.2.1 port 5 ssh2";
+        for object in [
+            format!(
+                r#"{{"@timestamp":"2026-03-16T09:00:00.500Z","message":"{LINE}","log":{{"offset":7,"file":{{"path":"/a"}}}},"ecs":{{"version":"8.0.0"}}}}"#
+            ),
+            format!(r#"{{"message":"{LINE}","@version":"1","@timestamp":"2026-03-16T09:00:00.500Z","path":"/a"}}"#),
+        ] {
+            let event = normalized(&object);
+            assert_eq!((&event["type_uid"], &event["user"]["name"]), (&300_201.into(), &"bob".into()), "{object}");
+            assert_eq!(event["time"], 1_773_651_540_000_i64, "{object}");
+            assert_eq!(event["message"], "Failed password for bob from 192.0.2.1 port 5 ssh2", "{object}");
+        }
+        let request = r#"192.0.2.1 - - [16/Mar/2026:10:00:00 +0100] \"GET / HTTP/1.1\" 200 5"#;
+        let event = normalized(&format!(
+            r#"{{"time":"2026-03-16T09:00:00Z","stream":"stdout","logtag":"F","message":"{request}"}}"#
+        ));
+        assert_eq!(event["class_uid"], 4002);
+    }
+
+    #[test]
+    fn words_of_nobody_stay_the_message() {
+        let event = normalized(
+            r#"{"@timestamp":"2026-03-16T09:00:00.500Z","message":"words","log":{"level":"error","offset":7},"ecs":{"version":"8.0.0"}}"#,
+        );
+        assert_eq!((&event["message"], &event["time"]), (&"words".into(), &1_773_651_600_500_i64.into()));
+        assert_eq!((&event["metadata"]["log_format"], &event["type_uid"]), (&"ecs".into(), &600_801.into()));
+    }
+}

@@ -128,7 +128,6 @@ pub const AIM: f64 = 95.0;
 /// Rows below [`AIM`], and why.
 pub const SHORT: &[(&str, &str)] = &[
     ("aws_elb", "two lines of one example, where the set takes address and port for one value"),
-    ("cef", "one line in thirteen has no key but an address of the device, and no class follows from that"),
     ("docker_json", "the lines inside are what a terminal printed: prompts and echoes"),
     ("fortigate", "Sophos and FortiMail write the same keys with a meaning of their own; their lines keep all of them"),
     ("glog", "what programs in Go and C++ say of themselves, in words of their own"),
@@ -136,10 +135,6 @@ pub const SHORT: &[(&str, &str)] = &[
     ("postgresql", "details and hints belong to the line before them"),
     ("redis", "one line"),
     ("syslog dovecot", "Ombi's own log writes [Warning] where syslog has the program's name"),
-    (
-        "syslog kernel",
-        "macOS's kernel talks of drivers, sleep and radio; what Linux says of packets, faults and devices has a class",
-    ),
     ("syslog nginx", "one line has host and program twice"),
     ("syslog slapd", "one line of eleven ends behind its connection and descriptor"),
     (

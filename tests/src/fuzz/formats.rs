@@ -155,6 +155,7 @@ const LINES: &[(&str, &str)] = &[
         "2026/03/16 10:00:00 [error] 7#7: *1 open() \"/a\" failed (2: No such file or directory), client: 192.0.2.7, server: _, request: \"GET /a HTTP/1.1\", host: \"h\"",
     ),
     ("plain", "2026-03-16 10:00:00,123 ERROR [main] x"),
+    ("windows_dhcp", "10,03/16/26,10:00:00,Assign,192.0.2.7,host.example.com,001122334455,,123456,0,,,,,,,,,0"),
 ];
 
 /// The first byte chooses the format by which the rest is read.

@@ -259,6 +259,8 @@ impl JournalThread {
 impl Worker {
     fn run(&mut self) {
         loop {
+            // What was handed over before the end is journaled: only a box that was closed before it was emptied stays empty.
+            let ends = self.mailbox.is_closed();
             let letters = self.mailbox.take(self.deadline());
             pulse::beat();
             fault::point("journal.turn");
@@ -270,7 +272,7 @@ impl Worker {
                 }
             }
             self.turn();
-            if self.mailbox.is_closed() {
+            if ends {
                 break;
             }
         }

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-const USAGE: &str = "picket-bench [end-to-end | yardsticks | normalize] [--mib N] [--runs N] [--seed S] | layout | \
+const USAGE: &str = "picket-bench [end-to-end | yardsticks | normalize [--lake]] [--mib N] [--runs N] [--seed S] | layout | \
      log [--commits] [--mib N] [--runs N] | packets [--mib N] [--runs N] | packets --live [--mib N] [--seconds S] | \
      host [--apart] [--seconds S] [--files N] | matcher [--runs N] [--seed S]";
 
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         ["host", "--apart", rest @ ..] => host::apart(rest),
         ["host", rest @ ..] => host::Plan::parse(rest).and_then(|plan| host::run(&plan)),
         [packets::CHILD, name] => packets::fill(name),
+        ["normalize", "--lake", rest @ ..] => end_to_end::Plan::parse(rest).and_then(|plan| normalize::lake(&plan)),
         ["normalize", rest @ ..] => end_to_end::Plan::parse(rest).and_then(|plan| normalize::run(&plan)),
         ["yardsticks", rest @ ..] => end_to_end::Plan::parse(rest).and_then(|plan| end_to_end::yardsticks(&plan)),
         ["end-to-end", rest @ ..] | rest => end_to_end::Plan::parse(rest).and_then(|plan| end_to_end::run(&plan)),

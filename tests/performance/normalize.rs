@@ -1,14 +1,20 @@
-//! `picket-bench normalize`: what it takes to open frames and normalize their lines, beside the yardstick.
+//! `picket-bench normalize`: what it takes to open frames and normalize their lines, beside the yardstick; with `--lake` also to
+//! write them to a lake, whole and without what repeats something else.
 //!
 //! In: the lines that everything is measured on, sealed into frames as an agent seals them. Out: CPU of this process while one
-//! interpreter opens every frame and shows each event to a sink that counts: no journal, no lake.
+//! interpreter opens every frame and shows each event to a sink that counts, or to a lake: no journal, no network.
 
 use std::convert::Infallible;
 use std::hint::black_box;
+use std::path::Path;
 use std::sync::Arc;
 
+use aggregator::event::Event;
 use aggregator::journal::{Received, Wrap};
 use aggregator::pipeline::interpret::Interpreter;
+use aggregator::schema::Attribute;
+use aggregator::sink::Sink;
+use aggregator::sink::parquet::Lake;
 use anyhow::{Context, ensure};
 use picket_tests::harness::Corpus;
 use shared::batch::{Batch, HostContext, Line, Origin};
@@ -39,6 +45,71 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
     let mut report = Report::default();
     add(&mut report, as_f64(bytes.len() as u64), lines, &passes, &opened);
     report.print(&folder("normalize")?.join("figures.json"))
+}
+
+/// What of each event reaches the lake, by the name of its row.
+const SHARES: [(&str, fn(&mut Event<'_>)); 3] = [
+    ("to the lake", |_| {}),
+    ("to the lake without observables", |event| event.is_observed = false),
+    ("to the lake without observables, message and raw line", |event| {
+        event.is_observed = false;
+        event.fields.retain(|field| !matches!(field.attribute, Attribute::Message | Attribute::RawData));
+    }),
+];
+/// The lake commits behind so many events: as often as that of `end-to-end`, whose interval is a second.
+const COMMIT_EVENTS: u64 = 200_000;
+
+/// Measures [`SHARES`] and prints.
+pub fn lake(plan: &Plan) -> anyhow::Result<()> {
+    let mut bytes = Vec::new();
+    let size = usize::try_from(plan.mib << 20).context("so much does not fit into memory")?;
+    let lines = Corpus::starting(plan.seed, plan.first_second()?).fill(&mut bytes, size);
+    let frames = sealed(&bytes)?;
+    let here = folder("normalize-lake")?;
+    let (mut passes, mut opened, mut filled) = (Vec::new(), Vec::new(), SHARES.map(|_| Vec::new()));
+    for _ in 0..plan.runs {
+        passes.push(zstd_blocks(&bytes)?);
+        opened.push(open(&frames, lines)?);
+        for ((_, share), filled) in SHARES.iter().zip(&mut filled) {
+            filled.push(fill(&frames, &here.join("lake"), *share)?);
+        }
+    }
+    println!("{} MiB, {lines} lines, seed {}, medians of {} runs", plan.mib, plan.seed, plan.runs);
+    let mut report = Report::default();
+    add(&mut report, as_f64(bytes.len() as u64), lines, &passes, &opened);
+    for ((name, _), filled) in SHARES.iter().zip(&filled) {
+        let ratio = median(filled.iter().zip(&passes).map(|(cpu, pass)| cpu / pass.cpu_seconds));
+        let line = median(filled.iter().copied()).map(|cpu| cpu * 1e9 / as_f64(lines));
+        report.add(format!("{name}: CPU over zstd's"), ratio, "x");
+        report.add(format!("{name}: a line"), line, "ns");
+    }
+    report.print(&here.join("figures.json"))
+}
+
+/// Opens and normalizes everything once into a new lake, commits included; the CPU that it took.
+fn fill(frames: &[Frame], place: &Path, share: fn(&mut Event<'_>)) -> anyhow::Result<f64> {
+    if place.exists() {
+        std::fs::remove_dir_all(place).with_context(|| format!("remove {}", place.display()))?;
+    }
+    let mut lake = Lake::open(place)?;
+    let now = Clock::System.now();
+    let wrap = Wrap { position: 1, records_before: 0, received: Received::own(now), is_cut: false };
+    let mut interpreter = Interpreter::default();
+    let start = cpu_seconds();
+    let (mut events, mut cut) = (0, 1);
+    for frame in frames {
+        interpreter.frame(&wrap, frame, now, &mut |event| {
+            share(event);
+            events += 1;
+            lake.push(event)
+        })?;
+        if events >= COMMIT_EVENTS {
+            (events, cut) = (0, cut + 1);
+            lake.commit(cut)?;
+        }
+    }
+    lake.commit(cut + 1)?;
+    Ok(cpu_seconds() - start)
 }
 
 /// The lines as frames of one agent, each as large as an agent's.

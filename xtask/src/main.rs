@@ -24,7 +24,8 @@ cargo xtask COMMAND
   bench [end-to-end] [--mib N] [--runs N] [--seed S]
                            one agent and one aggregator at full speed, beside zstd and rsyslog
   bench yardsticks [same]  zstd and rsyslog alone
-  bench normalize [same]   zstd alone, and opening frames and normalizing their lines, in one process
+  bench normalize [--lake] [same]
+                           zstd alone, and opening frames and normalizing their lines, in one process; and filling a lake
   bench layout             payload in sled or in segment files: disk, memory, throughput
   bench log [--commits] [--mib N] [--runs N]
                            the log beside write + fdatasync and cat: commits, bytes written, memory, opening

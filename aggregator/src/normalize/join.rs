@@ -1,19 +1,22 @@
 //! Brings together what came as lines of their own and is one event: the records of an audit event, those of several events in
-//! between, and the parts into which container runtimes cut a long line.
+//! between, the parts into which container runtimes cut a long line, and [entries](super::paragraph) whose lines follow one
+//! another.
 //!
 //! In: lines one by one, each with where it comes from. Out: [`Group`]s: the lines of one event joined by line ends, to be
 //! read as one. An audit event is whole at its EOE; behind its PROCTITLE, with which most logs end it, when the next record of
-//! another event comes; a container's line is whole with the part that ends it. When somebody calls [`flush`](Joiner::flush)
+//! another event comes; a container's line is whole with the part that ends it; an entry with the line that ends it, or before the
+//! first that does not belong to it. When somebody calls [`flush`](Joiner::flush)
 //! everything goes out: records that only seemed to lack company are read alone. A record of a type that programs send by
 //! themselves is a whole event and is not taken, nor is a container's line that came in one part.
 //!
 //! Pure, and the same lines in the same order always give the same groups. Bounds: [`GROUPS_MAX`] groups wait at a time, each
-//! of at most [`LINES_MAX`] lines and [`GROUP_BYTES_MAX`] bytes, together [`WAITING_BYTES_MAX`]; what is over goes out before
-//! its time, the oldest first, and is counted.
+//! of at most [`LINES_MAX`] lines and [`GROUP_BYTES_MAX`] bytes, and [`ENTRIES_MAX`] entries, at most one of a source, of at most
+//! [`ENTRY_LINES_MAX`] lines; together [`WAITING_BYTES_MAX`]. What is over goes out before its time, the oldest first, and is
+//! counted.
 //!
 //! The pipeline flushes at every cut, so that an event whose lines lie on both sides of a cut is two events with the same
-//! `metadata.correlation_uid` (audit) or a first one with `unmapped.partial` (containers). They are counted as
-//! [`split`](Joiner::split). To join them the event would have to be committed with the block of its first line, before any
+//! `metadata.correlation_uid` (audit) or a first one with `unmapped.partial` (containers); the lines of an entry behind a cut are
+//! read alone. They are counted as [`split`](Joiner::split). To join them the event would have to be committed with the block of its first line, before any
 //! event of the next block is pushed, and the next block's lines would have to be told from its own at every later start: a
 //! sink would read each block twice, ahead for what waits and again for itself, read the block in front of its cursor at a
 //! start, keep the journal one block longer for that, and wait at the end of all traffic for a block that does not come. A
@@ -25,6 +28,7 @@ use shared::identity::EventId;
 use shared::time::Timestamp;
 
 use super::audit::mark as audit_record;
+use super::paragraph::{Next, Paragraph};
 use super::{Line, Origin, Understood, cri, journald, json_lines};
 use crate::event::Event;
 use crate::schema::Attribute;
@@ -33,6 +37,10 @@ use crate::schema::Attribute;
 pub const GROUPS_MAX: usize = 256;
 /// Most lines of one event.
 pub const LINES_MAX: usize = 64;
+/// Most entries that wait: every line of a source is looked for among them.
+pub const ENTRIES_MAX: usize = 32;
+/// Most lines of one entry.
+pub const ENTRY_LINES_MAX: usize = 1024;
 /// Most bytes of the lines of one event.
 pub const GROUP_BYTES_MAX: usize = 256 << 10;
 /// Most bytes that wait.
@@ -67,6 +75,8 @@ pub struct Group<S> {
     lines: usize,
     /// Its PROCTITLE has come: only an EOE may follow.
     is_titled: bool,
+    /// What its lines are told by where they do not say it themselves.
+    entry: Option<Paragraph>,
     read_at: Timestamp,
     received_at: Timestamp,
     /// How many bytes the lines had when they were whole, and whether one was cut.
@@ -113,7 +123,8 @@ impl<S> Group<S> {
     }
 
     fn has_room_for(&self, raw: &[u8]) -> bool {
-        self.lines < LINES_MAX && self.bytes.len() + 1 + raw.len() <= GROUP_BYTES_MAX
+        let most = if self.entry.is_some() { ENTRY_LINES_MAX } else { LINES_MAX };
+        self.lines < most && self.bytes.len() + 1 + raw.len() <= GROUP_BYTES_MAX
     }
 
     fn add(&mut self, part: &Part<'_>) {
@@ -168,7 +179,9 @@ struct Ended<S> {
 #[derive(Debug)]
 pub struct Joiner<S> {
     groups: VecDeque<Group<S>>,
-    /// Bytes of all groups.
+    /// Entries, at most one of a source.
+    entries: VecDeque<Group<S>>,
+    /// Bytes of all that waits.
     bytes: usize,
     spare: Vec<Vec<u8>>,
     /// Groups that the last flush ended and that were not whole.
@@ -179,7 +192,15 @@ pub struct Joiner<S> {
 
 impl<S> Default for Joiner<S> {
     fn default() -> Self {
-        Self { groups: VecDeque::new(), bytes: 0, spare: Vec::new(), ended: Vec::new(), early: 0, split: 0 }
+        Self {
+            groups: VecDeque::new(),
+            entries: VecDeque::new(),
+            bytes: 0,
+            spare: Vec::new(),
+            ended: Vec::new(),
+            early: 0,
+            split: 0,
+        }
     }
 }
 
@@ -196,8 +217,15 @@ impl<S: Clone + PartialEq> Joiner<S> {
         emit: &mut dyn FnMut(&Group<S>) -> Result<(), E>,
     ) -> Result<bool, E> {
         let raw = part.line.raw;
+        if self.goes_on(part, source, emit)? {
+            return Ok(true);
+        }
         if raw.len() > GROUP_BYTES_MAX {
             return Ok(false);
+        }
+        if let Some(entry) = Paragraph::begins(raw) {
+            self.begin_entry(entry, part, source, emit)?;
+            return Ok(true);
         }
         let Some(mark) = mark(raw) else { return Ok(false) };
         let is_over = |group: &Group<S>| group.is_titled && !group.is_of(&mark) && group.source == *source;
@@ -216,13 +244,17 @@ impl<S: Clone + PartialEq> Joiner<S> {
                 return Ok(false);
             }
         }
+        while self.bytes + raw.len() > WAITING_BYTES_MAX && !self.entries.is_empty() {
+            self.send_entry(0, true, emit)?;
+        }
         while self.bytes + raw.len() > WAITING_BYTES_MAX || (standing.is_none() && self.groups.len() >= GROUPS_MAX) {
             self.early += 1;
             self.send(0, emit)?;
             standing = standing.and_then(|at| at.checked_sub(1));
         }
         let at = standing.unwrap_or_else(|| {
-            let group = self.begin(part, source, &mark);
+            let name = (mark.name_at, mark.name_at + mark.name.len());
+            let group = Group { stamp: mark.stamp, name, ..self.begin(part, source) };
             self.groups.push_back(group);
             self.groups.len() - 1
         });
@@ -237,6 +269,72 @@ impl<S: Clone + PartialEq> Joiner<S> {
         Ok(true)
     }
 
+    /// Takes a line that goes on with the entry of its source; an entry that it does not belong to is whole.
+    fn goes_on<E>(
+        &mut self,
+        part: &Part<'_>,
+        source: &S,
+        emit: &mut dyn FnMut(&Group<S>) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        // The last to begin is the one that most lines go on with.
+        let Some(at) = self.entries.iter().rposition(|group| group.source == *source) else { return Ok(false) };
+        let Some(group) = self.entries.get_mut(at) else { return Ok(false) };
+        let Some(entry) = group.entry else { return Ok(false) };
+        let raw = part.line.raw;
+        let next = entry.next(&group.bytes, raw);
+        if next == Next::Other {
+            self.send_entry(at, false, emit)?;
+            return Ok(false);
+        }
+        if !group.has_room_for(raw) || self.bytes + raw.len() > WAITING_BYTES_MAX {
+            self.send_entry(at, true, emit)?;
+            return Ok(false);
+        }
+        let before = group.bytes.len();
+        group.add(part);
+        self.bytes += group.bytes.len() - before;
+        match next {
+            Next::More(so_far) => group.entry = Some(so_far),
+            Next::Last | Next::Other => self.send_entry(at, false, emit)?,
+        }
+        Ok(true)
+    }
+
+    /// Takes the first line of an entry.
+    fn begin_entry<E>(
+        &mut self,
+        entry: Paragraph,
+        part: &Part<'_>,
+        source: &S,
+        emit: &mut dyn FnMut(&Group<S>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let more = part.line.raw.len();
+        while self.entries.len() >= ENTRIES_MAX || (self.bytes + more > WAITING_BYTES_MAX && !self.entries.is_empty()) {
+            self.send_entry(0, true, emit)?;
+        }
+        while self.bytes + more > WAITING_BYTES_MAX {
+            self.early += 1;
+            self.send(0, emit)?;
+        }
+        let mut group = Group { entry: Some(entry), ..self.begin(part, source) };
+        group.add(part);
+        self.bytes += group.bytes.len();
+        self.entries.push_back(group);
+        Ok(())
+    }
+
+    /// Shows `emit` an entry; `early`: to keep the bounds.
+    fn send_entry<E>(
+        &mut self,
+        at: usize,
+        early: bool,
+        emit: &mut dyn FnMut(&Group<S>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(group) = self.entries.remove(at) else { return Ok(()) };
+        self.early += u64::from(early && !group.entry.is_some_and(Paragraph::may_be_whole));
+        self.sent(group, emit)
+    }
+
     /// Counts an event that goes on behind the flush that ended its group.
     fn resumed(&mut self, mark: &Mark<'_>, source: &S) {
         let is_of = |ended: &Ended<S>| {
@@ -248,7 +346,7 @@ impl<S: Clone + PartialEq> Joiner<S> {
         }
     }
 
-    /// Shows `emit` every group that still waits, oldest first: nothing more comes.
+    /// Shows `emit` every group that still waits, oldest first, entries last: nothing more comes.
     ///
     /// # Errors
     /// What `emit` refuses with.
@@ -260,12 +358,17 @@ impl<S: Clone + PartialEq> Joiner<S> {
         while !self.groups.is_empty() {
             self.send(0, emit)?;
         }
+        while let Some(group) = self.entries.front() {
+            self.split += u64::from(!group.entry.is_some_and(Paragraph::may_be_whole));
+            self.send_entry(0, false, emit)?;
+        }
         Ok(())
     }
 
     /// Drops what waits: its lines will come again.
     pub fn forget(&mut self) {
         self.groups.clear();
+        self.entries.clear();
         self.ended.clear();
         self.bytes = 0;
     }
@@ -273,7 +376,7 @@ impl<S: Clone + PartialEq> Joiner<S> {
     /// How many groups wait.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.groups.len()
+        self.groups.len() + self.entries.len()
     }
 
     /// How many groups went out before they were whole, to keep the bounds.
@@ -282,24 +385,23 @@ impl<S: Clone + PartialEq> Joiner<S> {
         self.early
     }
 
-    /// How many events were ended by a flush and went on behind it.
+    /// How many events were ended by a flush and went on behind it, or must have.
     #[must_use]
     pub fn split(&self) -> u64 {
         self.split
     }
 
-    fn begin(&mut self, part: &Part<'_>, source: &S, mark: &Mark<'_>) -> Group<S> {
-        let bytes = self.spare.pop().unwrap_or_default();
-        let name = (mark.name_at, mark.name_at + mark.name.len());
+    fn begin(&mut self, part: &Part<'_>, source: &S) -> Group<S> {
         Group {
             source: source.clone(),
             id: part.id,
             redacted: false,
-            stamp: mark.stamp,
-            name,
-            bytes,
+            stamp: None,
+            name: (0, 0),
+            bytes: self.spare.pop().unwrap_or_default(),
             lines: 0,
             is_titled: false,
+            entry: None,
             read_at: part.line.read_at,
             received_at: part.line.received_at,
             full: (0, false),
@@ -307,7 +409,11 @@ impl<S: Clone + PartialEq> Joiner<S> {
     }
 
     fn send<E>(&mut self, at: usize, emit: &mut dyn FnMut(&Group<S>) -> Result<(), E>) -> Result<(), E> {
-        let Some(mut group) = self.groups.remove(at) else { return Ok(()) };
+        let Some(group) = self.groups.remove(at) else { return Ok(()) };
+        self.sent(group, emit)
+    }
+
+    fn sent<E>(&mut self, mut group: Group<S>, emit: &mut dyn FnMut(&Group<S>) -> Result<(), E>) -> Result<(), E> {
         self.bytes -= group.bytes.len();
         emit(&group)?;
         if self.spare.len() < SPARE_MAX {
@@ -383,6 +489,43 @@ mod tests {
         assert_eq!(bench.out.len(), 1);
         bench.offer(0, &line("SYSCALL", 9));
         assert_eq!((bench.out.len(), bench.joiner.waiting()), (2, 1));
+    }
+
+    #[test]
+    fn an_entry_goes_out_with_its_last_line_or_before_the_first_of_something_else() {
+        let mut bench = Bench::default();
+        let slow = ["# Time: x", "# User@Host: a[a] @ b", "# Query_time: 1", "SELECT", "1;"];
+        for text in ["--6b253045-A--", "x", slow[0]] {
+            assert!(bench.offer(0, text));
+        }
+        for text in slow {
+            assert!(bench.offer(1, text), "each source has its own");
+        }
+        assert!(bench.offer(0, "--6b253045-Z--") && bench.out.is_empty());
+        assert!(bench.offer(0, ""));
+        assert_eq!(bench.out, [(1, "--6b253045-A--\nx\n# Time: x\n--6b253045-Z--\n".to_owned())]);
+        assert!(bench.offer(1, slow[0]));
+        assert_eq!(bench.out[1], (4, slow.join("\n")));
+        assert!(!bench.offer(1, "plain"), "the entry that it does not belong to goes out, and it is read alone");
+        assert_eq!((bench.out.len(), bench.joiner.waiting(), bench.joiner.early()), (3, 0, 0));
+    }
+
+    #[test]
+    fn entries_are_bounded() {
+        let mut bench = Bench::default();
+        for source in 0..=u8::try_from(ENTRIES_MAX).unwrap() {
+            bench.offer(source, "--6b253045-A--");
+        }
+        assert_eq!((bench.out.len(), bench.joiner.waiting(), bench.joiner.early()), (1, ENTRIES_MAX, 1));
+        for _ in 1..ENTRY_LINES_MAX {
+            assert!(bench.offer(1, "x"));
+        }
+        assert!(!bench.offer(1, "x"), "what is over is read alone");
+        assert_eq!((bench.out[1].0, bench.joiner.early()), (2, 2));
+        let long = "x".repeat(GROUP_BYTES_MAX / 2);
+        assert!(bench.offer(2, &long) && !bench.offer(2, &long));
+        bench.flush();
+        assert_eq!((bench.out.len(), bench.joiner.bytes), (ENTRIES_MAX + 1, 0));
     }
 
     #[test]

@@ -48,6 +48,7 @@ mod outcome;
 mod package;
 mod pairs;
 mod panos;
+mod paragraph;
 mod plain;
 mod program;
 mod remark;
@@ -146,7 +147,10 @@ impl Format {
         match &self.0 {
             Choice::Auto => true,
             Choice::Raw | Choice::Custom(_) => false,
-            Choice::One(format) => matches!(format.name, "audit" | "syslog" | "cri" | "json" | "journald"),
+            Choice::One(format) => matches!(
+                format.name,
+                "audit" | "syslog" | "cri" | "json" | "journald" | "modsecurity" | "mysql" | "postgresql"
+            ),
         }
     }
 }

@@ -108,7 +108,7 @@ fn trailer(text: &str) -> bool {
 }
 
 /// `--6b253045-A--`, libmodsecurity's `---Xc3ZlvbR---A--`: the record's id and the section that begins.
-fn boundary(text: &str) -> Option<(&str, &str)> {
+pub(super) fn boundary(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix("--")?.strip_suffix("--")?;
     let (id, section) = match inner.strip_prefix('-') {
         Some(inner) => inner.split_once("---")?,

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use aggregator::event::Event;
-use aggregator::normalize::join::{GROUPS_MAX, Group, Joiner, Part};
+use aggregator::normalize::join::{ENTRIES_MAX, GROUPS_MAX, Group, Joiner, Part};
 use aggregator::normalize::{Format, Line, Origin};
 use shared::identity::EventId;
 
@@ -205,7 +205,7 @@ pub fn joiner(bytes: &[u8]) {
         offered += 1;
         let Ok(taken) = joiner.offer(&part, &(record % 8 == 0), &mut emit);
         alone += usize::from(!taken);
-        assert!(joiner.waiting() <= GROUPS_MAX, "no more wait than may");
+        assert!(joiner.waiting() <= GROUPS_MAX + ENTRIES_MAX, "no more wait than may");
     }
     let Ok(()) = joiner.flush(&mut emit);
     assert_eq!(alone + joined, offered, "every line is in one group or read on its own");
@@ -221,5 +221,31 @@ pub fn joiner_seeds() -> Vec<Vec<u8>> {
     let titled = "type=PROCTITLE msg=audit(1773653400.123:7): proctitle=7368002D63";
     let mixed: Vec<&str> =
         audit.iter().flat_map(|line| line.lines()).zip(other.lines()).flat_map(|(one, two)| [one, two]).collect();
-    vec![audit.join("\n").into_bytes(), [mixed.join("\n").as_str(), ended, titled, ended].join("\n").into_bytes()]
+    vec![
+        audit.join("\n").into_bytes(),
+        [mixed.join("\n").as_str(), ended, titled, ended].join("\n").into_bytes(),
+        ENTRIES.as_bytes().to_vec(),
+    ]
 }
+
+/// Entries whose lines follow one another.
+const ENTRIES: &str = "--6b253045-A--
+[16/Mar/2026:10:00:00 +0100] YVW7 192.0.2.7 4444 198.51.100.9 80
+--6b253045-B--
+GET /x HTTP/1.1
+Host: www.example.com
+
+--6b253045-H--
+Message: Warning. Matched. [id \"1\"] [msg \"m\"]
+--6b253045-Z--
+
+# Time: 2026-03-16T09:00:00.123456Z
+# User@Host: app[app] @ web [192.0.2.7]  Id:    42
+# Query_time: 3.5  Lock_time: 0.1 Rows_sent: 1  Rows_examined: 9
+SET timestamp=1773651600;
+SELECT *
+FROM t;
+2026-03-16 10:00:00.123 UTC [7] app@shop LOG:  statement: SELECT *
+\tFROM t
+2026-03-16 10:00:00.123 UTC,\"app\",\"shop\",7,\"192.0.2.7:5\",x,1,\"SELECT\",,,,LOG,00000,\"statement: SELECT
+1\",,,,,,,,,";

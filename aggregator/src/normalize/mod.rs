@@ -149,7 +149,7 @@ impl Format {
             Choice::Raw | Choice::Custom(_) => false,
             Choice::One(format) => matches!(
                 format.name,
-                "audit" | "syslog" | "cri" | "json" | "journald" | "modsecurity" | "mysql" | "postgresql"
+                "audit" | "syslog" | "cri" | "json" | "journald" | "modsecurity" | "mysql" | "postgresql" | "apt"
             ),
         }
     }

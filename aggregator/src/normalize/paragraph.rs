@@ -4,8 +4,10 @@
 //! In: the lines of one source in order. Out: whether a line [begins](Paragraph::begins) an entry, and what the one behind it
 //! [does](Paragraph::next). Which ones: a record of ModSecurity's serial audit log, from section A to Z and the empty line behind
 //! it; an entry of MySQL's slow query log, comments and statement; a message of PostgreSQL that goes on behind a tab, and a row
-//! of its `csvlog` with a line end inside a quoted field. Source: ModSecurity 2 Reference Manual, "Audit Log Format"; MySQL 8.4
-//! `sql/log.cc`, `write_slow`; PostgreSQL 17 `elog.c`, `append_with_tabs`, and "Using CSV-Format Log Output".
+//! of its `csvlog` with a line end inside a quoted field; a line of sudo's own log that is folded behind four blanks; a transaction of
+//! apt's `history.log`. Source: ModSecurity 2 Reference Manual, "Audit Log Format"; MySQL 8.4 `sql/log.cc`, `write_slow`;
+//! PostgreSQL 17 `elog.c`, `append_with_tabs`, and "Using CSV-Format Log Output"; sudo 1.9 `eventlog.c`, `loglinelen` in
+//! sudoers(5); `apt-pkg/deb/dpkgpm.cc`, `WriteHistoryTag`.
 
 use memchr::memmem;
 
@@ -22,6 +24,10 @@ pub(super) enum Paragraph {
     Message,
     /// A row of PostgreSQL's `csvlog` whose last field is open.
     Row,
+    /// A line of sudo's own log.
+    Folded,
+    /// A transaction of apt.
+    Transaction,
 }
 
 /// How far an entry of the slow log has come.
@@ -64,6 +70,8 @@ impl Paragraph {
             b'#' if raw.starts_with(SLOW_USER) => Some(Self::Slow(Slow::User)),
             b'2' | b'<' if is_message(raw) => Some(Self::Message),
             b'2' if is_row(raw) && is_open(raw) => Some(Self::Row),
+            b'S' if raw.starts_with(b"Start-Date: ") => Some(Self::Transaction),
+            b'A'..=b'Z' if is_sudo(raw) => Some(Self::Folded),
             _ => None,
         }
     }
@@ -88,12 +96,19 @@ impl Paragraph {
             Self::Message => Next::Other,
             Self::Row if is_open(raw) => Next::Last,
             Self::Row => Next::More(self),
+            Self::Folded if raw.starts_with(b"    ") => Next::More(self),
+            Self::Transaction if raw.starts_with(b"End-Date: ") => Next::Last,
+            Self::Transaction if TAGS.iter().any(|tag| raw.starts_with(tag)) => Next::More(self),
+            Self::Folded | Self::Transaction => Next::Other,
         }
     }
 
     /// Whether nothing need follow: the entry may have been whole.
     pub(super) fn may_be_whole(self) -> bool {
-        matches!(self, Self::Message | Self::Slow(Slow::Statement) | Self::Record { is_closed: true, .. })
+        matches!(
+            self,
+            Self::Message | Self::Folded | Self::Slow(Slow::Statement) | Self::Record { is_closed: true, .. }
+        )
     }
 }
 
@@ -114,6 +129,26 @@ impl Slow {
             Self::Measures | Self::Statement => more(Self::Statement),
         }
     }
+}
+
+/// What apt says of a transaction between its start and its end.
+const TAGS: [&[u8]; 10] = [
+    b"Commandline: ",
+    b"Requested-By: ",
+    b"Comment: ",
+    b"Install: ",
+    b"Reinstall: ",
+    b"Upgrade: ",
+    b"Downgrade: ",
+    b"Remove: ",
+    b"Purge: ",
+    b"Error: ",
+];
+
+/// `Mar 16 10:00:00 : bob : TTY=…`, with `log_year` `Mar 16 10:00:00 2026 : bob : …`.
+fn is_sudo(raw: &[u8]) -> bool {
+    let behind = [15, 20].into_iter().find_map(|at| raw.get(at..)?.strip_prefix(b" : "));
+    behind.is_some_and(|rest| raw.get(9) == Some(&b':') && memmem::find(rest, b" : ").is_some())
 }
 
 /// What stands in front of `:  ` in the messages of PostgreSQL.
@@ -229,6 +264,24 @@ mod tests {
         ] {
             assert_eq!(taken(&[other]), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_line_of_sudos_log_goes_on_behind_four_blanks() {
+        for first in [
+            "Mar 16 10:00:00 : bob : TTY=pts/0 ; PWD=/home/bob ; USER=root ;",
+            "Mar 16 10:00:00 2026 : bob : TTY=pts/0 ; PWD=/home/bob ; USER=root ;",
+        ] {
+            assert_eq!(taken(&[first, "    TSID=1 ; COMMAND=/bin/ls a", "    b", first]), Some((2, false)), "{first}");
+        }
+        assert_eq!(taken(&["Mar 16 10:00:00 web sshd[1]: x : y"]), None);
+    }
+
+    #[test]
+    fn a_transaction_of_apt_ends_with_its_end() {
+        let lines = ["Start-Date: x", "Commandline: apt install a", "Install: a:amd64 (1)", "End-Date: x", ""];
+        assert_eq!(taken(&lines), Some((3, true)));
+        assert_eq!(taken(&["Start-Date: x", "something else"]), Some((0, false)));
     }
 
     #[test]

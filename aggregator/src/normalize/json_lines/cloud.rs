@@ -131,9 +131,17 @@ pub(super) fn parse_gcp<'a>(fields: &mut Fields<'a>, context: &Context<'a>, even
     event.push(Attribute::MetadataEventCode, operation);
 }
 
-/// Whether it is an audit event of Teleport.
+/// Whether it is an audit event of Teleport: before version 5 it does not name the cluster, and is told by its code (`T1000W`).
 pub(super) fn looks_teleport(fields: &Fields<'_>) -> bool {
-    fields.has("event") && fields.has("code") && fields.has("cluster_name") && fields.has("time")
+    let is_code = |code: &str| {
+        let digits = code.strip_prefix('T').and_then(|rest| rest.strip_suffix(['I', 'W', 'E']));
+        digits.is_some_and(|rest| rest.len() >= 4 && rest.ends_with(|byte: char| byte.is_ascii_digit()))
+    };
+    let is_its = || {
+        fields.has("cluster_name")
+            || ((fields.has("uid") || fields.has("sid")) && fields.peek("code").is_some_and(is_code))
+    };
+    fields.has("event") && fields.has("code") && fields.has("time") && is_its()
 }
 
 /// Takes logons; every other event is a base event with its user.
@@ -168,6 +176,9 @@ pub(super) fn parse_teleport<'a>(fields: &mut Fields<'a>, context: &Context<'a>,
         }
     } else {
         fields.push(event, Attribute::ActorUserName, "user");
+        if let Some(Leaf::Bool(false)) = fields.leaf("success") {
+            outcome::failure(event, fields.text("error").unwrap_or_default());
+        }
     }
     event.push(Attribute::Message, kind);
     fields.push(event, Attribute::MetadataEventCode, "code");
@@ -203,5 +214,13 @@ mod tests {
         );
         assert_eq!((event["type_uid"].as_u64(), event["status_id"].as_u64()), (Some(300_201), Some(2)));
         assert_eq!(event["src_endpoint"], serde_json::json!({"ip": "192.0.2.7", "port": 34204}));
+        let event = normalized(
+            r#"{"code":"T1000I","event":"user.login","method":"local","success":true,"time":"2026-03-16T09:00:00Z","uid":"a5","user":"ann"}"#,
+        );
+        assert_eq!((event["type_uid"].as_u64(), event["status_id"].as_u64()), (Some(300_201), Some(1)));
+        let event = normalized(
+            r#"{"code":"T1009W","event":"recovery_code.used","success":false,"error":"no match","time":"2026-03-16T09:00:00Z","uid":"a6","user":"ann"}"#,
+        );
+        assert_eq!((&event["status_id"], &event["status_detail"]), (&2.into(), &"no match".into()));
     }
 }

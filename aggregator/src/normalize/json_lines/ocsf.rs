@@ -59,9 +59,10 @@ impl Also {
     }
 }
 
-/// Whether it is an event of OCSF.
+/// Whether it is an event of OCSF. Some leave out the version.
 pub(super) fn looks(fields: &Fields<'_>) -> bool {
-    (fields.has("class_uid") || fields.has("type_uid")) && fields.has("metadata.version")
+    (fields.has("class_uid") || fields.has("type_uid"))
+        && (fields.has("metadata.version") || fields.has("category_uid"))
 }
 
 /// Takes what we carry.

@@ -52,10 +52,13 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         event.push(Attribute::ApiServiceName, "vault");
     }
     let from = fields.push_source(event, "request.remote_address", "request.remote_port");
-    // What Vault asks of itself comes from nobody.
+    // What Vault asks of itself comes from nobody, what it refuses to a stranger only from an address.
     if event.class == Class::ApiActivity && !(from && event.value(Attribute::ActorUserName).is_some()) {
         event.class = Class::BaseEvent;
         event.activity_id = 0;
+        if let Some(address) = event.text(Attribute::SrcEndpointIp).map(str::to_owned) {
+            event.unmap("src_ip", address);
+        }
         event.fields.retain(|field| Class::BaseEvent.carries(field.attribute));
         event.unmap("operation", operation);
     } else if event.class == Class::ApiActivity {
@@ -89,5 +92,10 @@ mod tests {
         let event = line("response", "update", "auth/userpass/login/ann", r#","error":"invalid username or password""#);
         assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(300_201), &json!(2)));
         assert_eq!(event["user"]["name"], "userpass-ann");
+        let event = normalized(
+            r#"{"time":"2026-03-16T09:00:00.5Z","type":"request","auth":{"token_type":"default"},"request":{"id":"r1","operation":"read","path":"secret/x","remote_address":"192.0.2.7"},"error":"permission denied"}"#,
+        );
+        assert_eq!((&event["class_uid"], &event["status_id"]), (&json!(0), &json!(2)));
+        assert_eq!(event["unmapped"]["src_ip"], "192.0.2.7");
     }
 }

@@ -35,6 +35,9 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         // `log_format = json`
         return carried(Cow::Borrowed(message), &header.context, event);
     }
+    if message.contains("\n    ") {
+        return unfolded(message, header, event);
+    }
     let Some((caller, rest)) = cut(message, " : ") else { return fault(message, event) };
     let caller = caller.trim();
     if let Some(rest) = rest.strip_prefix("(command continued) ").filter(|_| !caller.contains(' ')) {
@@ -81,6 +84,19 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         }
     }
     true
+}
+
+/// An entry of sudo's own file, which folds its lines.
+fn unfolded<'a>(message: &str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let lines: Vec<&str> = message.lines().map(str::trim).collect();
+    let text = lines.join(" ");
+    let mut draft = Event::new(event.id, event.time, event.received_at);
+    (draft.shared, draft.severity_id) = (event.shared, event.severity_id);
+    let understood = parse(&text, header, &mut draft);
+    if understood {
+        event.adopt(draft);
+    }
+    understood
 }
 
 /// The rest of a command that one line of syslog did not hold: the launch stands in the line before.
@@ -187,6 +203,21 @@ fn error<'a>(reason: &'a str, event: &mut Event<'a>) {
 #[cfg(test)]
 mod tests {
     use super::super::super::testing::normalized;
+
+    #[test]
+    fn a_folded_entry_of_its_own_file_is_read_whole() {
+        let event = normalized(
+            "Mar 16 10:00:00 : bob : TTY=pts/0 ; PWD=/home/bob ; USER=root ;\n    TSID=1 ; COMMAND=/bin/ls a\n    b",
+        );
+        assert_eq!((&event["type_uid"], &event["process"]["cmd_line"]), (&100_701.into(), &"/bin/ls a b".into()));
+        assert_eq!(
+            (&event["actor"]["user"]["name"], &event["process"]["user"]["name"]),
+            (&"bob".into(), &"root".into())
+        );
+        let event =
+            normalized("Mar 16 10:00:00 : bob : command not allowed ; TTY=pts/0 ;\n    USER=root ; COMMAND=/bin/ls");
+        assert_eq!((&event["type_uid"], &event["session"]["terminal"]), (&300_207.into(), &"pts/0".into()));
+    }
 
     #[test]
     fn a_command_is_a_process_launch() {

@@ -8,6 +8,7 @@
 //! none (a TLS hello on a plain port, binary junk) is kept whole in `unmapped.request_line_raw`. Source: Apache HTTP Server, mod_log_config; nginx, ngx_http_log_module.
 
 mod head;
+mod ingress;
 
 use super::endpoint::{self, Address, push_destination, push_source};
 use super::http_fields::METHODS;
@@ -211,11 +212,22 @@ fn request(text: &str) -> Option<(&str, &str)> {
         }
         let status = bytes.get(at + 1..).and_then(|tail| tail.strip_prefix(b" ")).unwrap_or_default();
         let ends = matches!(status.get(3), None | Some(b' '));
-        if status.len() >= 3 && ends && status.iter().take(3).all(u8::is_ascii_digit) {
+        let coded = status.len() >= 3 && ends && status.iter().take(3).all(u8::is_ascii_digit);
+        if coded || (unanswered(status) && text.get(..at).is_some_and(versioned)) {
             return Some((text.get(..at)?, text.get(at + 2..)?));
         }
         at += 1;
     }
+}
+
+/// Whether `- ` and a number of bytes stand there: a request that was never answered.
+fn unanswered(status: &[u8]) -> bool {
+    matches!(status, [b'-', b' ', b'0'..=b'9' | b'-', ..])
+}
+
+/// Whether a request line ends as one does: ` HTTP/1.1`.
+fn versioned(request: &str) -> bool {
+    last_cut(request, " HTTP/").is_some_and(|(_, version)| matches!(version.len(), 1 | 3))
 }
 
 /// A quoted field, and what follows it.
@@ -265,18 +277,16 @@ fn apply<'a>(access: &Access<'a>, origin: &'a Origin, event: &mut Event<'a>) {
     if said(access.user) {
         event.push(Attribute::ActorUserName, access.user);
     }
-    // The status was read as three digits.
-    let code = number(access.status).unwrap_or_default();
-    event.push(Attribute::HttpResponseCode, code);
-    event.push(Attribute::StatusCode, access.status);
-    let failed = code >= 400;
-    event.push(Attribute::StatusId, if failed { 2 } else { 1 });
-    event.push(Attribute::Status, if failed { "Failure" } else { "Success" });
-    if code >= 500 {
-        event.severity_id = event.severity_id.max(LOW);
+    // The status was read as three digits, or as none.
+    let code = number(access.status);
+    if let Some(code) = code {
+        event.push(Attribute::StatusCode, access.status);
+        push_code(code, event);
     }
     if let Ok(bytes) = access.bytes.parse::<u32>() {
-        event.push(Attribute::HttpResponseBodyLength, bytes);
+        if code.is_some() {
+            event.push(Attribute::HttpResponseBodyLength, bytes);
+        }
         event.push(Attribute::TrafficBytesOut, bytes);
     }
     if !access.took.is_empty() {
@@ -289,7 +299,7 @@ fn apply<'a>(access: &Access<'a>, origin: &'a Origin, event: &mut Event<'a>) {
         }
         _ => access.rest,
     };
-    if !rest.is_empty() {
+    if !rest.is_empty() && !ingress::parse(rest, event) {
         event.unmap("trailing", rest);
     }
 }
@@ -395,14 +405,16 @@ fn push_target<'a>(target: &'a str, connect: bool, vhost: Option<&'a str>, event
 fn request_line(line: &str) -> Option<(&str, &str, Option<&str>)> {
     const METHOD_LEN_MAX: usize = 32;
     let (method, rest) = line.split_once(' ')?;
-    let token = !method.is_empty() && method.len() <= METHOD_LEN_MAX;
-    if !token || !method.bytes().all(|b| b.is_ascii_uppercase() || matches!(b, b'-' | b'_')) {
-        return None;
-    }
     let (target, version) = match last_cut(rest, " HTTP/") {
         Some((target, version)) => (target, Some(version)),
         None => (rest, None),
     };
+    let token = !method.is_empty() && method.len() <= METHOD_LEN_MAX;
+    // Where a version follows, small letters are a method that nobody knows.
+    let letter = |b: u8| b.is_ascii_uppercase() || (version.is_some() && b.is_ascii_lowercase());
+    if !token || !method.bytes().all(|b| letter(b) || matches!(b, b'-' | b'_')) {
+        return None;
+    }
     let plausible = target.starts_with('/') || version.is_some();
     (plausible && !target.is_empty()).then_some((method, target, version))
 }
@@ -515,6 +527,25 @@ mod tests {
         assert_eq!(line("CONNECT other.example:443 HTTP/1.1")["http_request"]["url"]["hostname"], "other.example");
         assert_eq!(line("GET /")["activity_id"], 3);
         assert_eq!(event["src_endpoint"]["hostname"], "h.example");
+    }
+
+    #[test]
+    fn methods_that_nobody_knows_and_requests_without_an_answer_are_read() {
+        let head = "192.0.2.7 - bob [16/Mar/2026:10:00:00 +0000]";
+        let event = normalized(&format!(r#"{head} "GETx /a/1 HTTP/1.1" 400 7"#));
+        assert_eq!((&event["type_uid"], &event["activity_name"]), (&400_299.into(), &"GETx".into()));
+        assert_eq!(event["http_request"]["url"]["path"], "/a/1");
+        let event = normalized(&format!(r#"{head} "OPTIONS /a/ HTTP/1.1" - 1234 "-" "probe (v1.0)""#));
+        assert_eq!((&event["type_uid"], &event["time"]), (&400_205.into(), &1_773_655_200_000_i64.into()));
+        assert_eq!(
+            (&event["src_endpoint"]["ip"], &event["actor"]["user"]["name"]),
+            (&"192.0.2.7".into(), &"bob".into())
+        );
+        assert_eq!(
+            (&event["http_request"]["user_agent"], &event["traffic"]["bytes_out"]),
+            (&"probe (v1.0)".into(), &1234.into())
+        );
+        assert!(event.get("http_response").is_none() && event.get("status_code").is_none());
     }
 
     #[test]

@@ -114,6 +114,13 @@ pub(super) fn number(text: &str) -> Option<i64> {
     text.bytes().try_fold(0, |n, b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
 }
 
+/// Whole milliseconds of seconds that may have a fraction: `2.000123`.
+pub(super) fn milliseconds(seconds: &str) -> Option<i64> {
+    let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
+    let thousandths = format!("{:0<3}", fraction.get(..3).unwrap_or(fraction));
+    Some(number(whole)? * 1000 + number(&thousandths)?)
+}
+
 /// A port.
 pub(super) fn port(text: &str) -> Option<i64> {
     number(text).filter(|n| *n <= i64::from(u16::MAX))
@@ -241,5 +248,9 @@ mod tests {
         }
         assert_eq!(port("65535"), Some(65_535));
         assert_eq!(port("65536"), None);
+        assert_eq!(
+            ["2.000123", "0.5", "3", "-", "1.x"].map(milliseconds),
+            [Some(2000), Some(500), Some(3000), None, None]
+        );
     }
 }

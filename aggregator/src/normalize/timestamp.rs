@@ -103,15 +103,19 @@ impl Cursor<'_> {
         Some(month)
     }
 
-    /// `hh:mm:ss` and a fraction after `.` or `,`: nanoseconds of the day. A leap second is the one before.
+    /// `hh:mm:ss` and a fraction after `.` or `,`: nanoseconds of the day.
     fn clock(&mut self) -> Option<i64> {
+        Some(self.whole_clock()? + self.fraction())
+    }
+
+    /// `hh:mm:ss`: nanoseconds of the day. A leap second is the one before.
+    fn whole_clock(&mut self) -> Option<i64> {
         let hours = self.digits(1, 2).filter(|h| *h < 24)?;
         self.eat(b':')?;
         let minutes = self.digits(2, 2).filter(|m| *m < 60)?;
         self.eat(b':')?;
         let seconds = self.digits(2, 2).filter(|s| *s <= 60)?.min(59);
-        let whole = i64::from(hours * 3600 + minutes * 60 + seconds) * SECOND_NS;
-        Some(whole + self.fraction())
+        Some(i64::from(hours * 3600 + minutes * 60 + seconds) * SECOND_NS)
     }
 
     /// Nanoseconds after `.` or `,`; digits beyond the ninth are read and dropped.
@@ -348,8 +352,10 @@ pub(super) fn mysql(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str
     let day = cursor.digits(2, 2)?;
     cursor.eat(b' ')?;
     let _ = cursor.eat(b' ');
-    let clock = cursor.clock()?;
-    let time = moment(year, month, day, clock, reference.utc_offset_minutes)?;
+    let clock = cursor.whole_clock()?;
+    // A comma ends the time: in the audit log the server's name follows it.
+    let fraction = if cursor.peek() == Some(b'.') { cursor.fraction() } else { 0 };
+    let time = moment(year, month, day, clock + fraction, reference.utc_offset_minutes)?;
     stamped(text, &cursor, time, Some(reference.utc_offset_minutes))
 }
 

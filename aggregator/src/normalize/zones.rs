@@ -6,7 +6,7 @@ use super::text::number;
 
 /// Zone names that devices and servers write behind a time, with their minutes east of UTC; a name that stands for
 /// several zones means the one that is meant most often.
-const ZONES: [(&str, i32); 24] = [
+const ZONES: [(&str, i32); 25] = [
     ("UTC", 0),
     ("GMT", 0),
     ("Z", 0),
@@ -26,6 +26,7 @@ const ZONES: [(&str, i32); 24] = [
     ("MDT", -360),
     ("PST", -480),
     ("PDT", -420),
+    ("PKT", 300),
     ("JST", 540),
     ("KST", 540),
     ("AEST", 600),

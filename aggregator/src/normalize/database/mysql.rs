@@ -4,16 +4,18 @@
 //! and the forms of older servers (`260316  9:00:00 [Warning] …`). Out: see the room. A statement of the general log does not
 //! say whose it is, only in which session. Source: MySQL 5.5 to 8.4 `sql/log.cc`, `sql_connect.cc`; MariaDB `server_audit.c`.
 
+mod audit;
 mod query;
 
 use std::borrow::Cow;
 
+pub(in super::super) use audit::parse_message as parse_audited;
+
 use super::super::remark::{life, remark, report};
-use super::super::syslog::Header;
-use super::super::text::{between, cut, head, number, word};
+use super::super::text::{between, cut, head, word};
 use super::super::timestamp::{self, Stamp};
 use super::super::{Context, endpoint, outcome};
-use super::{Logon, Statement, push_logon, push_statement};
+use super::{Logon, push_logon};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -67,12 +69,12 @@ pub(in super::super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &
     if BARE.iter().any(|mark| text.starts_with(mark)) || crashed(text).is_some() {
         return bare(text, event);
     }
-    if text.as_bytes().get(MICROS_LEN) == Some(&b',')
+    if text.as_bytes().get(audit::MICROS_LEN) == Some(&b',')
         && let Some((micros, rest)) = text.split_once(',')
     {
         // Aurora's audit log counts from the epoch.
         let time = micros.parse().ok().and_then(timestamp::epoch);
-        return time.is_some_and(|time| audit(Stamp { time, text: micros, assumed_offset: None }, rest, event));
+        return time.is_some_and(|time| audit::parse(Stamp { time, text: micros, assumed_offset: None }, rest, event));
     }
     let Some((stamp, rest)) = timestamp::mysql(text, context.reference) else {
         // A message alone, as in syslog.
@@ -82,7 +84,7 @@ pub(in super::super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &
         return false;
     }
     if let Some(rest) = rest.strip_prefix(',') {
-        return audit(stamp, rest, event);
+        return audit::parse(stamp, rest, event);
     }
     error(stamp, rest, event) || query::general(Some(stamp), rest, event) || old(stamp, rest, event)
 }
@@ -114,12 +116,15 @@ fn bare<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
 /// `mysqld_safe Starting mysqld daemon with databases from /var/lib/mysql`, ` InnoDB: Initializing buffer pool`.
 fn old<'a>(stamp: Stamp<'a>, rest: &'a str, event: &mut Event<'a>) -> bool {
     let message = rest.trim_start();
-    if !["mysqld", "InnoDB: "].iter().any(|mark| message.starts_with(mark)) {
+    if !["mysqld", "InnoDB: ", audit::NAME].iter().any(|mark| message.starts_with(mark)) {
         return false;
     }
     stamp.apply(event);
     event.push(Attribute::MetadataLogProvider, word(message).0.trim_end_matches(':'));
     named(message, event);
+    if audit::lived(message, event) {
+        return true;
+    }
     if message.contains(" Starting mysqld daemon") {
         life("mysqld", 3, event);
     } else if message.ends_with(" ended") {
@@ -131,15 +136,6 @@ fn old<'a>(stamp: Stamp<'a>, rest: &'a str, event: &mut Event<'a>) -> bool {
         remark("mysqld", message, event);
     }
     true
-}
-
-/// Reads a message of MariaDB's plugin in syslog: `[INFO ]server,user,host,…`.
-pub(in super::super) fn parse_audited<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
-    let message = message
-        .rsplit_once(' ')
-        .filter(|(info, _)| !info.contains(','))
-        .map_or(message, |(info, _)| message.get(info.len() + 1..).unwrap_or(message));
-    audited(message.trim_start(), event)
 }
 
 fn named<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
@@ -207,7 +203,7 @@ pub(in super::super) fn push_said(message: &str, event: &mut Event<'_>) {
 
 /// What a message of the error log means.
 fn said<'a>(message: &'a str, event: &mut Event<'a>) {
-    if denied(message, event) || aborted(message, event) || peered(message, event) {
+    if denied(message, event) || aborted(message, event) || peered(message, event) || audit::lived(message, event) {
         return;
     }
     let begins = ["ready for connections", " starting as process ", "Starting MariaDB ", "Starting MySQL "];
@@ -218,6 +214,10 @@ fn said<'a>(message: &'a str, event: &mut Event<'a>) {
         life("mysqld", 4, event);
     } else {
         remark("mysqld", message, event);
+    }
+    // `Forcing close of thread 14  user: 'ann'.`
+    if let Some((user, _)) = between(message, "user: '", "'").filter(|_| message.contains("Forcing close of thread ")) {
+        event.push(Attribute::ActorUserName, user);
     }
 }
 
@@ -290,114 +290,6 @@ fn aborted<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     true
 }
 
-/// Digits of the microseconds since the epoch, from 2001 to 2286.
-const MICROS_LEN: usize = 16;
-
-/// `server,user,host,connection,query,operation,database,object,code` of MariaDB's plugin.
-fn audit<'a>(stamp: Stamp<'a>, rest: &'a str, event: &mut Event<'a>) -> bool {
-    if !(stamp.text.contains(' ') || stamp.text.len() == MICROS_LEN) || !audited(rest, event) {
-        return false;
-    }
-    stamp.apply(event);
-    event.push(Attribute::MetadataLogFormat, "mariadb_audit");
-    event.push(Attribute::MetadataLogProvider, "server_audit");
-    event.push(Attribute::Message, rest);
-    true
-}
-
-/// What was done to a table, where the plugin logs tables.
-fn table_activity(operation: &str) -> Option<u8> {
-    Some(match operation {
-        "READ" => 1,
-        "ALTER" | "RENAME" => 2,
-        "WRITE" => 5,
-        "CREATE" => 6,
-        "DROP" => 7,
-        _ => return None,
-    })
-}
-
-fn audited<'a>(rest: &'a str, event: &mut Event<'a>) -> bool {
-    let mut parts = rest.splitn(8, ',');
-    let mut next = || parts.next();
-    let (
-        Some(server),
-        Some(user),
-        Some(host),
-        Some(connection),
-        Some(query),
-        Some(operation),
-        Some(database),
-        Some(tail),
-    ) = (next(), next(), next(), next(), next(), next(), next(), next())
-    else {
-        return false;
-    };
-    if operation.is_empty()
-        || number(connection).is_none()
-        || !operation.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
-    {
-        return false;
-    }
-    let (object, code) = tail.rsplit_once(',').unwrap_or((tail, ""));
-    event.push(Attribute::MetadataEventCode, operation);
-    event.unmap("server", server);
-    event.unmap("connection", connection);
-    if query != "0" {
-        event.unmap("query", query);
-    }
-    let failed = number(code).is_some_and(|code| code != 0);
-    match operation {
-        "CONNECT" | "DISCONNECT" | "FAILED_CONNECT" if !user.is_empty() => push_logon(
-            Logon {
-                user: Cow::Borrowed(user),
-                host: Some(Cow::Borrowed(host)),
-                port: None,
-                database: Some(Cow::Borrowed(database)),
-                service: "mysql",
-                activity: if operation == "DISCONNECT" { 2 } else { 1 },
-                refused: (failed || operation == "FAILED_CONNECT").then_some(Cow::Borrowed("")),
-            },
-            event,
-        ),
-        _ => {
-            let table = table_activity(operation);
-            let text = if table.is_some() { "" } else { quoted(object) };
-            push_statement(
-                Statement {
-                    user: Some(Cow::Borrowed(user)),
-                    host: Some(Cow::Borrowed(host)),
-                    port: None,
-                    database: Some(Cow::Borrowed(database)),
-                    text: Cow::Borrowed(text),
-                },
-                "mysql",
-                event,
-            );
-            if let Some(activity) = table {
-                event.unmap("table", object);
-                if event.class == Class::DatastoreActivity {
-                    event.activity_id = activity;
-                }
-            }
-            if failed {
-                outcome::failure(event, "");
-            } else {
-                outcome::success(event);
-            }
-        }
-    }
-    if !code.is_empty() {
-        event.push(Attribute::StatusCode, code);
-    }
-    true
-}
-
-/// What stands between the first quote and the last, which are no part of the statement.
-fn quoted(text: &str) -> &str {
-    text.strip_prefix('\'').map_or(text, |inner| inner.strip_suffix('\'').unwrap_or(inner))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::super::testing::normalized;
@@ -454,6 +346,8 @@ mod tests {
         for (line, kind) in [
             ("260316 10:00:00 mysqld_safe Starting mysqld daemon with databases from /var/lib/mysql", 600_203),
             ("2026-03-16T09:00:00.5Z mysqld_safe mysqld from pid file /run/mysqld.pid ended", 600_204),
+            ("260316 10:00:00 server_audit: MariaDB Audit Plugin version 1.4.12 STARTED.", 600_203),
+            ("2026-03-16 10:00:00 0 [Note] server_audit: STOPPED", 600_204),
             ("260316 10:00:00  InnoDB: Initializing buffer pool, size = 128.0M", 600_299),
             ("InnoDB: Error: log file is of different size", 600_801),
             ("10:00:00 UTC - mysqld got signal 11 ;", 600_801),
@@ -471,5 +365,13 @@ mod tests {
         ] {
             assert_eq!(normalized(line)["type_uid"], kind, "{line}");
         }
+    }
+
+    #[test]
+    fn a_client_that_is_thrown_out_is_named() {
+        let event = normalized(
+            "2026-03-16T09:00:00.5Z 0 [Warning] [MY-010909] [Server] mysqld: Forcing close of thread 9  user: 'ann'.",
+        );
+        assert_eq!((event["class_uid"].as_u64(), event["actor"]["user"]["name"].as_str()), (Some(6008), Some("ann")));
     }
 }

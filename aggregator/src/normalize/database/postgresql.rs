@@ -151,7 +151,7 @@ fn stamp(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
         }
         Some(name) if !name.is_empty() && name.len() <= 5 && name.bytes().all(|b| b.is_ascii_uppercase()) => {
             // These stand for zones on several continents: the host's it is.
-            let certain = zones::minutes(name).filter(|_| !matches!(name, "CST" | "BST" | "EST" | "MST"));
+            let certain = zones::minutes(name).filter(|_| !matches!(name, "CST" | "BST"));
             let stamp = certain.map_or(stamp, |minutes| stamp.in_zone(minutes));
             Some((stamp, rest.get(name.len() + 1..).unwrap_or_default()))
         }
@@ -165,6 +165,9 @@ fn read_prefix<'a>(prefix: &'a str, context: &Context<'a>, fields: &mut Fields<'
     if context.wrappers > 0 {
         rest = unnumbered(rest);
     }
+    // `< %m %u %r %d >`, as Red Hat's packages have it: user and database are words alone.
+    let enclosed = rest.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).map(str::trim);
+    rest = enclosed.unwrap_or(rest);
     let (mut stamped, mut strange) = (false, 0);
     while !rest.is_empty() {
         if !stamped && let Some((found, after)) = stamp(rest, context.reference) {
@@ -185,7 +188,8 @@ fn read_prefix<'a>(prefix: &'a str, context: &Context<'a>, fields: &mut Fields<'
         rest = after.trim_start_matches([' ', '|']);
         let mut any = false;
         for piece in pieces(part) {
-            any |= read_word(piece.trim_matches([':', '<', '>', '(', '-']), fields);
+            let piece = piece.trim_matches([':', '<', '>', '(', '-']);
+            any |= read_word(piece, fields) || (enclosed.is_some() && read_name(piece, fields));
         }
         strange += u8::from(!any);
     }
@@ -257,6 +261,21 @@ fn read_word<'a>(text: &'a str, fields: &mut Fields<'a>) -> bool {
         }
         None => false,
     }
+}
+
+/// A user before the client's address, a database behind it.
+fn read_name<'a>(name: &'a str, fields: &mut Fields<'a>) -> bool {
+    let key = if fields.has("connection_from") { "dbname" } else { "user" };
+    let plausible =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'$') || byte >= 0x80;
+    let unknown = name == "[unknown]";
+    if fields.has(key) || name.is_empty() || !(unknown || name.bytes().all(plausible)) {
+        return false;
+    }
+    if !unknown {
+        fields.add(None, key, Leaf::Text(Cow::Borrowed(name)));
+    }
+    true
 }
 
 /// `192.0.2.7(4444)` or `192.0.2.7:4444`.

@@ -3,11 +3,11 @@
 //! ProFTPD: `SERVER (HOST[A])[ -]: USER bob (Login failed): reason`. Pure-FTPd: `(bob@A) [NOTICE] /a uploaded  (10 bytes, 1KB/sec)`.
 //! Source: ProFTPD 1.3.8, modules/mod_auth.c, src/main.c; Pure-FTPd 1.0.51, src/ftpd.c, src/messages_en.h.
 
-use super::super::endpoint::push_source;
+use super::super::endpoint::{push_destination, push_source};
 use super::super::outcome::{failure, success};
 use super::super::remark::remark;
 use super::super::syslog::Header;
-use super::super::text::{cut, level, word};
+use super::super::text::{cut, last_cut, level, port, word};
 use super::vsftpd::push_file;
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -65,7 +65,10 @@ fn session<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
         logon(user, "proftpd", 1, event);
         match mark {
             ": Login successful" => success(event),
-            ": no such user found" => failure(event, "no such user found"),
+            ": no such user found" => {
+                failure(event, "no such user found");
+                served(tail, event);
+            }
             _ => failure(event, tail.trim_end_matches('.')),
         }
         return true;
@@ -98,6 +101,14 @@ fn session<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
         failure(event, text)
     }
     true
+}
+
+/// `from h.example [192.0.2.1] to ::ffff:198.51.100.1:21`: the server's own address.
+fn served<'a>(text: &'a str, event: &mut Event<'a>) {
+    let to = last_cut(text, " to ").and_then(|(_, to)| to.trim_end_matches('.').rsplit_once(':'));
+    if let Some((host, number)) = to {
+        push_destination(event, host, port(number));
+    }
 }
 
 /// `no such user 'bob'`, `mod_sftp/1.0: public key authentication failed for user 'bob'`: the user, and why not.
@@ -279,5 +290,14 @@ mod tests {
             assert_eq!(event["user"]["name"].as_str(), user, "{message}");
             assert_eq!(event["src_endpoint"]["ip"], "192.0.2.1", "{message}");
         }
+    }
+
+    #[test]
+    fn the_server_that_a_stranger_came_to_is_the_destination() {
+        let event = normalized(
+            "Mar 16 10:00:00 h proftpd[9]: h (h.example[192.0.2.1]) - USER bob: no such user found from h.example [192.0.2.1] to ::ffff:198.51.100.1:21",
+        );
+        assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(300_201), &json!(2)));
+        assert_eq!(event["dst_endpoint"], json!({"ip": "198.51.100.1", "port": 21}));
     }
 }

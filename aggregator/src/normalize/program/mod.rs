@@ -202,6 +202,7 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
     (&["proftpd"], ftp::proftpd),
     (&["pure-ftpd"], ftp::pureftpd),
     (&["openvpn"], openvpn::parse),
+    (&["vpnserver"], openvpn::parse_served),
     (&["charon", "charon-systemd", "charon-nm", "ipsec"], charon::parse),
     (&["filterlog"], filterlog::parse),
     (&["squid", "squid-1"], squid::parse_message),

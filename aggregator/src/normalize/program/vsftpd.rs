@@ -5,6 +5,7 @@
 
 use super::super::Context;
 use super::super::endpoint::push_source;
+use super::super::json_lines::push_ftp_command;
 use super::super::outcome::{failure, success};
 use super::super::syslog::Header;
 use super::super::text::{between, cut, number, word};
@@ -94,9 +95,7 @@ fn said<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     }
     if matches!(what, "FTP command" | "FTP response" | "DEBUG") {
         event.class = Class::FtpActivity;
-        event.activity_id = 99;
-        event.push(Attribute::ActivityName, what);
-        event.push(Attribute::FtpCommand, detail.trim_matches('"'));
+        spoken(what, detail.trim_matches('"'), event);
         if let Some(user) = user {
             event.push(Attribute::ActorUserName, user);
         }
@@ -129,6 +128,34 @@ fn said<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         failure(event, if verb == "LOGIN" { detail.trim_matches('"') } else { "" });
     }
     push_source(event, client, None)
+}
+
+/// What a client said and what it was told: `STOR /a`, `553 Could not create file.`
+fn spoken<'a>(what: &'a str, text: &'a str, event: &mut Event<'a>) {
+    if what == "FTP command" {
+        let (command, argument) = word(text);
+        push_ftp_command(event, Some(command.into()));
+        match event.activity_id {
+            _ if argument.is_empty() => {}
+            1 | 2 | 4 | 5 => push_file(argument, event),
+            _ => event.unmap("argument", argument),
+        }
+        return;
+    }
+    event.activity_id = 99;
+    event.push(Attribute::ActivityName, what);
+    let code = text.get(..3).filter(|code| what == "FTP response" && number(code).is_some());
+    let reason = code.and_then(|_| text.get(4..)).unwrap_or(text);
+    match code {
+        Some(code) if code.starts_with(['4', '5']) => failure(event, reason),
+        _ => {
+            success(event);
+            event.push(Attribute::StatusDetail, reason);
+        }
+    }
+    if let Some(code) = code {
+        event.push(Attribute::StatusCode, code);
+    }
 }
 
 /// `"/path", 10 bytes, 1.00Kbyte/sec`.
@@ -250,6 +277,15 @@ mod tests {
                 assert_eq!(event["time"], 1_773_651_600_000_i64);
             }
         }
+        let line = |said: &str| normalized(&format!("Mon Mar 16 10:00:00 2026 [pid 2] [bob] {said}"));
+        let event = line(r#"FTP command: Client "192.0.2.1", "STOR /a b.zip""#);
+        assert_eq!((&event["type_uid"], &event["command"]), (&json!(400_801), &json!("STOR")));
+        assert_eq!(event["file"]["path"], "/a b.zip");
+        let event = line(r#"FTP response: Client "192.0.2.1", "550 No such file.""#);
+        assert_eq!((&event["type_uid"], &event["command"]), (&json!(400_899), &json!(null)));
+        assert_eq!((&event["status_code"], &event["status_id"]), (&json!("550"), &json!(2)));
+        assert_eq!(event["status_detail"], "No such file.");
+        assert_eq!(line(r#"FTP response: Client "192.0.2.1", "226 Done.""#)["status_id"], 1);
         let event = normalized("Mon Mar 16 10:00:00 2026 1 192.0.2.1 10 /home/bob/a b.txt b _ i r bob ftp 0 * c");
         assert_eq!(
             (&event["type_uid"], &event["actor"]["user"]["name"], &event["file"]["path"]),

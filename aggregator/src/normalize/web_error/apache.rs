@@ -35,8 +35,9 @@ const LIFE: [(&str, u8); 18] = [
 ];
 
 /// What the server says of a request that it does not serve.
-const REFUSED: [&str; 11] = [
+const REFUSED: [&str; 12] = [
     "client denied by server configuration",
+    "file permissions deny server access",
     "Invalid URI in request",
     "Invalid method in request",
     "File does not exist",
@@ -59,8 +60,8 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     };
     let (stamp, rest) = match found.and_then(|(stamp, rest)| Some((stamp, rest.strip_prefix("] [")?))) {
         Some((stamp, rest)) => (Some(stamp), rest),
-        // In syslog, whose header tells the time, the level begins the message.
-        None if context.wrappers > 0 && leveled(rest) => (None, rest),
+        // In syslog, whose header tells the time, the level begins the message; so it does where the format leaves the time out.
+        None if leveled(rest) && (context.wrappers > 0 || named(rest)) => (None, rest),
         None => return false,
     };
     // Others write a time and a word in brackets too.
@@ -115,6 +116,11 @@ fn severity_named(rest: &str) -> bool {
     cut(rest, "] ").and_then(|(said, _)| said.split_once(':')).is_some_and(|(_, word)| level(word).is_some())
 }
 
+/// Whether a client is named in brackets.
+fn named(rest: &str) -> bool {
+    [" [client ", " [remote "].iter().any(|mark| cut(rest, mark).is_some())
+}
+
 /// Whether a level stands there, with its module or without, and behind it what only Apache writes.
 fn leveled(rest: &str) -> bool {
     cut(rest, "] ").is_some_and(|(said, rest)| {
@@ -123,7 +129,8 @@ fn leveled(rest: &str) -> bool {
     })
 }
 
-/// What the system said, or the place in the source, before the client: `(70014)End of file found: `, `mod_rewrite.c(470): `.
+/// What the system said, or the place in the source, before the client: `(70014)End of file found: `, `mod_rewrite.c(470): `,
+/// `(13)Permission denied `.
 fn system(rest: &str) -> Option<(&str, &str)> {
     if rest.starts_with('[') {
         return None;
@@ -131,7 +138,7 @@ fn system(rest: &str) -> Option<(&str, &str)> {
     let near = rest.char_indices().take_while(|(at, _)| *at < CLIENT_WITHIN).last().map_or(0, |(at, _)| at);
     let at = rest.get(..near)?.find("[client ").filter(|at| *at > 0)?;
     let (said, after) = rest.split_at_checked(at)?;
-    let said = said.strip_suffix(": ")?;
+    let said = said.strip_suffix(": ").or_else(|| said.strip_suffix(' ').filter(|said| said.starts_with('(')))?;
     (said.starts_with('(') || said.contains(".c(")).then_some((said, after))
 }
 

@@ -2,7 +2,8 @@
 //!
 //! nginx: `user "bob": password mismatch`, `user "bob" was not found in "…"`, `PAM: user 'bob' - not authenticated: reason`;
 //! Apache: `AH01617: user bob: authentication failure for "/": reason`, `AH01618: user bob not found: /`, `Digest: user bob:
-//! password mismatch: /`, `AH01695: auth_ldap authenticate: user bob authentication failed; URI / [reason]`, `AH01790: user `bob' in realm `r' not found: /`. Source: ngx_http_auth_basic_module.c;
+//! password mismatch: /`, `AH01695: auth_ldap authenticate: user bob authentication failed; URI / [reason]`, `AH01790: user `bob' in realm `r' not found: /`,
+//! `AH01788: realm mismatch - got `a' but expected `r'`. Source: ngx_http_auth_basic_module.c;
 //! mod_auth_basic.c, mod_auth_digest.c of httpd.
 
 use super::super::outcome;
@@ -47,6 +48,10 @@ fn refused(message: &str) -> Option<(&str, &str)> {
     let code = |text: &str| text.strip_prefix("AH").is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
     let rest = cut(message, ": ").filter(|(first, _)| code(first)).map_or(message, |(_, rest)| rest);
     let rest = rest.strip_prefix("Digest: ").unwrap_or(rest);
+    // What a client answered to a challenge that was not this server's names no user that could be believed.
+    if ["realm mismatch - got ", "invalid nonce ", "invalid qop "].iter().any(|mark| rest.starts_with(mark)) {
+        return Some(("", rest));
+    }
     if let Some((user, rest)) = rest.strip_prefix("Authorization of user ").and_then(|rest| cut(rest, " to access ")) {
         return Some((user, cut(rest, " failed, reason: ").map_or("not authorized", |(_, reason)| reason)));
     }

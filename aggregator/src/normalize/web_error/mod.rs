@@ -117,6 +117,43 @@ mod tests {
     }
 
     #[test]
+    fn refusals_are_read_with_and_without_a_time() {
+        for (said, source) in [
+            (
+                "[core:error] [pid 7] (13)Permission denied: [client ::1:50123] AH00132: file permissions deny server access: /a",
+                "::1",
+            ),
+            (
+                "[core:error] [pid 7:tid 8] (13)Permission denied [client 192.0.2.9] File does not exist: /a",
+                "192.0.2.9",
+            ),
+            ("[error] [client 192.0.2.9] Directory index forbidden by rule: /a/", "192.0.2.9"),
+        ] {
+            for line in [format!("[Mon Mar 16 10:00:00 2026] {said}"), said.to_owned()] {
+                let event = normalized(&line);
+                assert_eq!((&event["type_uid"], &event["status_id"]), (&400_105.into(), &2.into()), "{line}");
+                assert_eq!(event["src_endpoint"]["ip"], source, "{line}");
+                assert_eq!(event["metadata"]["log_format"], "apache_error", "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn answers_to_another_challenge_are_failed_logons() {
+        for said in [
+            "AH01788: realm mismatch - got `a' but expected `b'",
+            "AH01793: invalid nonce x received - length is not 52",
+        ] {
+            let event = normalized(&format!(
+                "[Mon Mar 16 10:00:00 2026] [auth_digest:error] [pid 7:tid 8] [client 192.0.2.9:5] {said}"
+            ));
+            assert_eq!((&event["type_uid"], &event["status_id"]), (&300_201.into(), &2.into()), "{said}");
+            assert_eq!(event["src_endpoint"]["ip"], "192.0.2.9", "{said}");
+            assert_eq!(event["metadata"]["event_code"], said.get(..7).unwrap_or_default(), "{said}");
+        }
+    }
+
+    #[test]
     fn notices_are_reports() {
         let event = normalized("[Mon Mar 16 10:00:00 2026] [notice] all is well");
         assert_eq!((event["type_uid"].as_u64(), event["severity_id"].as_u64()), (Some(600_299), Some(1)));

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::super::super::remark::report;
-use super::super::super::text::{between, cut, number, word};
+use super::super::super::text::{between, cut, milliseconds, number, word};
 use super::super::super::timestamp::{self, Stamp};
 use super::super::super::{Context, endpoint};
 use super::super::{Logon, Statement, push_logon, push_statement};
@@ -98,6 +98,23 @@ pub(super) fn general<'a>(stamp: Option<Stamp<'a>>, rest: &'a str, event: &mut E
     event.push(Attribute::MetadataEventCode, command);
     event.push(Attribute::Message, if argument.is_empty() { rest } else { argument });
     if matches!(command, "Connect" | "Change user") && (denied(argument, event) || connected(argument, event)) {
+        event.unmap("thread", thread);
+        return true;
+    }
+    if command == "Quit" {
+        // Whose session it was, the log said where it began.
+        push_logon(
+            Logon {
+                user: Cow::Borrowed(""),
+                host: None,
+                port: None,
+                database: None,
+                service: "mysql",
+                activity: 2,
+                refused: None,
+            },
+            event,
+        );
         event.unmap("thread", thread);
         return true;
     }
@@ -254,13 +271,6 @@ fn push_session<'a>(id: &'a str, event: &mut Event<'a>) {
     }
 }
 
-/// `2.000123` seconds.
-fn milliseconds(seconds: &str) -> Option<i64> {
-    let (whole, fraction) = seconds.split_once('.').unwrap_or((seconds, ""));
-    let thousandths = format!("{:0<3}", fraction.get(..3).unwrap_or(fraction));
-    Some(number(whole)? * 1000 + number(&thousandths)?)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -273,7 +283,8 @@ mod tests {
             ("8 Query\tSELECT 1", 600_501, "/query_info/query_string", json!("SELECT 1")),
             ("8 Execute\tDELETE FROM t", 600_507, "/actor/session/uid", json!("8")),
             ("8 Init DB\tshop", 600_503, "/database/name", json!("shop")),
-            ("8 Quit\t", 600_599, "/activity_name", json!("Quit")),
+            ("8 Quit\t", 300_202, "/unmapped/thread", json!("8")),
+            ("8 Ping\t", 600_599, "/activity_name", json!("Ping")),
             ("8 Connect\tann@192.0.2.7 as anonymous on shop", 300_201, "/unmapped/database", json!("shop")),
             ("8 Change user\tbob@192.0.2.7 on shop", 300_201, "/user/name", json!("bob")),
             (

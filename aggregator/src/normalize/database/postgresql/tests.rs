@@ -119,3 +119,39 @@ fn what_syslog_puts_before_a_line_is_no_process() {
     let event = normalized("2026-03-16 09:00:00 UTC [7-1] ann@shop LOG:  duration: 1234.567 ms  statement: SELECT 1");
     assert_eq!((&event["actor"]["process"]["pid"], &event["duration"]), (&json!(7), &json!(1234)));
 }
+
+#[test]
+fn words_alone_in_angle_brackets_are_user_and_database() {
+    let said = r#"FATAL:  password authentication failed for user "ann""#;
+    for line in [
+        format!("< 2026-03-16 09:00:00.500 UTC ann 192.0.2.7(4444) shop >{said}"),
+        format!("< 2026-03-16 09:00:00.500 UTC [unknown] 192.0.2.7(4444) shop > {said}"),
+    ] {
+        let event = normalized(&line);
+        assert_eq!((&event["type_uid"], &event["time"]), (&json!(300_201), &json!(1_773_651_600_500_i64)), "{line}");
+        assert_eq!((&event["user"]["name"], &event["unmapped"]["database"]), (&json!("ann"), &json!("shop")), "{line}");
+        assert_eq!(event["src_endpoint"], json!({"ip": "192.0.2.7", "port": 4444}), "{line}");
+    }
+    let event = normalized("< 2026-03-16 09:00:00.500 UTC    >LOG:  checkpoint starting: time");
+    assert_eq!(event["type_uid"], 600_299);
+}
+
+#[test]
+fn an_operator_s_wrapper_holds_the_same_record() {
+    let event = normalized(
+        r#"{"level":"info","ts":"2026-03-16T09:00:01Z","logger":"postgres","msg":"record","logging_pod":"db-1","record":{"log_time":"2026-03-16 09:00:00.500 UTC","user_name":"ann","database_name":"shop","process_id":"7","connection_from":"192.0.2.7:4444","session_id":"62.1","error_severity":"FATAL","sql_state_code":"28P01","message":"password authentication failed for user \"ann\"","backend_type":"client backend"}}"#,
+    );
+    assert_eq!((&event["type_uid"], &event["time"]), (&json!(300_201), &json!(1_773_651_600_500_i64)));
+    assert_eq!((&event["user"]["name"], &event["metadata"]["event_code"]), (&json!("ann"), &json!("28P01")));
+    assert_eq!(event["src_endpoint"], json!({"ip": "192.0.2.7", "port": 4444}));
+    assert_eq!((&event["actor"]["process"]["pid"], &event["severity_id"]), (&json!(7), &json!(4)));
+}
+
+#[test]
+fn zones_with_one_meaning_are_applied() {
+    for (zone, ms) in [("EST", 18_000_000), ("MST", 25_200_000), ("PKT", -18_000_000_i64)] {
+        let event = normalized(&format!("2026-03-16 09:00:00.500 {zone} [7] LOG:  checkpoint starting: time"));
+        assert_eq!(event["time"], 1_773_651_600_500_i64 + ms, "{zone}");
+        assert_eq!(event["timezone_offset"], json!(null), "{zone}");
+    }
+}

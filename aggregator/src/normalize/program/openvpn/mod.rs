@@ -5,12 +5,14 @@
 
 mod status;
 
+use shared::time::Timestamp;
+
 use super::super::endpoint::{self, push_destination, push_source};
 use super::super::outcome::{LOW, failure, success};
 use super::super::remark::{life, remark};
 use super::super::syslog::Header;
-use super::super::text::{between, cut, port, word};
-use super::super::timestamp;
+use super::super::text::{between, cut, number, port, unquoted, word};
+use super::super::timestamp::{self, Reference, Stamp};
 use super::super::{Context, attempt};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -55,6 +57,10 @@ const MARKS: [&str; 33] = [
 /// Bytes of `2026-03-16 10:00:00 ` and `Mon Mar 16 10:00:00 2026 ` before a message.
 const ISO_LEN: usize = 20;
 const CTIME_LEN: usize = 25;
+/// Most bytes of `[-] OVPN 2`.
+const SERVED_MAX: usize = 24;
+/// How far a header's time may be from that of the line it carries.
+const DAY_NS: u64 = 86_400_000_000_000;
 
 /// What messages of OpenVPN about itself begin with.
 const BEGINS: [&str; 30] = [
@@ -155,20 +161,20 @@ pub(crate) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut E
     if !looks(text) {
         return false;
     }
-    let day = text.get(4..).filter(|_| super::vsftpd_looks(text));
-    let Some((stamp, rest)) = day
-        .and_then(|rest| timestamp::bsd(rest.trim_start(), context.reference))
-        .or_else(|| timestamp::iso(text, context.reference))
-    else {
-        return false;
-    };
-    let rest = rest.trim_start();
-    let rest = if rest.starts_with("us=") { word(rest).1 } else { rest };
+    let Some((stamp, rest)) = timed(text, context.reference) else { return false };
+    let (stamp, rest) = finer(stamp, rest.trim_start());
     stamp.apply(event);
     event.push(Attribute::MetadataLogFormat, "openvpn");
     event.push(Attribute::MetadataLogProvider, "openvpn");
     event.push(Attribute::Message, rest);
     said_or_own(rest, event)
+}
+
+/// `us=821854`: the fraction of the second, which stands behind the time.
+fn finer<'a>(stamp: Stamp<'a>, rest: &'a str) -> (Stamp<'a>, &'a str) {
+    let Some((micros, rest)) = rest.strip_prefix("us=").map(word) else { return (stamp, rest) };
+    let micros = number(micros).filter(|micros| *micros < 1_000_000).unwrap_or_default();
+    (Stamp { time: Timestamp(stamp.time.0.saturating_add(micros * 1000)), ..stamp }, rest)
 }
 
 /// What is about no client is about the server itself.
@@ -184,8 +190,32 @@ fn said_or_own<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
 }
 
 /// Reads a message of syslog.
-pub(crate) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
-    said_or_own(message, event)
+pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    parse_served(message, header, event) || said_or_own(message, event)
+}
+
+/// Reads a line that OpenVPN Access Server passes on: `[-] OVPN 2 OUT: 'Mon Mar 16 10:00:00 2026 bob/192.0.2.1:5000 …'`. The
+/// header has told the time, but for the year.
+pub(crate) fn parse_served<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let Some((before, line)) = cut(message, " OUT: ").filter(|(before, _)| before.starts_with("[-] OVPN ")) else {
+        return false;
+    };
+    if before.len() > SERVED_MAX {
+        return false;
+    }
+    let line = unquoted(line);
+    let Some((stamp, rest)) = timed(line, header.context.reference) else { return said_or_own(line, event) };
+    let (stamp, rest) = finer(stamp, rest.trim_start());
+    if event.time.0.abs_diff(stamp.time.0) > DAY_NS {
+        event.time = stamp.time;
+    }
+    said_or_own(rest, event)
+}
+
+/// The time of a line and what follows it.
+fn timed(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
+    let day = text.get(4..).filter(|_| super::vsftpd_looks(text));
+    day.and_then(|rest| timestamp::bsd(rest.trim_start(), reference)).or_else(|| timestamp::iso(text, reference))
 }
 
 /// Whom a line is about.
@@ -252,19 +282,29 @@ fn common_name(text: &str) -> Option<&str> {
     rest.split([',', '/']).next().filter(|name| !name.is_empty())
 }
 
+/// What the client is given inside the tunnel: `Learn: 10.8.0.6 -> …`, `pool returned IPv4=10.8.0.6, …`, `primary virtual IP for
+/// CLIENT/A:p: 10.8.0.6`, `'PUSH_REPLY,…,ifconfig 10.8.0.6 10.8.0.5,…'`.
+fn assigned(text: &str) -> Option<&str> {
+    if let Some((assigned, _)) = between(text, "Learn: ", " -> ") {
+        return Some(assigned);
+    }
+    if let Some((_, rest)) = cut(text, "pool returned IPv4=") {
+        return rest.split([',', ' ']).next();
+    }
+    if let Some((_, rest)) = cut(text, "primary virtual IP") {
+        return rest.rsplit_once(": ").map(|(_, assigned)| assigned);
+    }
+    let (_, pushed) = cut(text, "'PUSH_REPLY,")?;
+    let (_, rest) = cut(pushed, "ifconfig ").filter(|(before, _)| before.is_empty() || before.ends_with(','))?;
+    rest.split([' ', ',', '\'']).next()
+}
+
 /// What happened, by what the message says.
 fn act<'a>(text: &'a str, event: &mut Event<'a>) {
     let says = |marks: &[&str]| marks.iter().any(|mark| cut(text, mark).is_some());
-    if let Some((assigned, _)) = between(text, "Learn: ", " -> ") {
+    if let Some(assigned) = assigned(text) {
         event.activity_id = 1;
         // A bridge learns hardware addresses.
-        if let Some(assigned) = endpoint::ip(assigned) {
-            event.push(Attribute::TunnelInterfaceIp, assigned);
-        }
-        success(event);
-    } else if let Some((_, assigned)) = cut(text, "pool returned IPv4=") {
-        event.activity_id = 1;
-        let assigned = assigned.split([',', ' ']).next().unwrap_or(assigned);
         if let Some(assigned) = endpoint::ip(assigned) {
             event.push(Attribute::TunnelInterfaceIp, assigned);
         }
@@ -439,6 +479,31 @@ mod tests {
             }
         }
         assert_eq!(normalized("2026-03-16 10:00:00 OpenVPN 2.6.8 x86_64-pc-linux-gnu")["app"]["version"], "2.6.8");
+    }
+
+    #[test]
+    fn addresses_inside_the_tunnel_and_the_time_s_fraction_are_read() {
+        for said in [
+            "MULTI: Learn: 198.51.100.6 -> bob/192.0.2.1:5000",
+            "MULTI: primary virtual IP for bob/192.0.2.1:5000: 198.51.100.6",
+            "SENT CONTROL [bob]: 'PUSH_REPLY,ping 10,ping-restart 120,ifconfig 198.51.100.6 198.51.100.5,peer-id 0' (status=1)",
+        ] {
+            for line in [
+                format!("Mon Mar 16 10:00:00 2026 us=21854 bob/192.0.2.1:5000 {said}"),
+                format!(
+                    "Mar 16 10:00:00 h vpnserver: [-] OVPN 2 OUT: \"Mon Mar 16 08:00:00 2026 bob/192.0.2.1:5000 {said}\""
+                ),
+            ] {
+                let event = normalized(&line);
+                assert_eq!((&event["type_uid"], &event["user"]["name"]), (&json!(401_401), &json!("bob")), "{line}");
+                assert_eq!(event["tunnel_interface"]["ip"], "198.51.100.6", "{line}");
+                assert_eq!(event["src_endpoint"], json!({"ip": "192.0.2.1", "port": 5000}), "{line}");
+                let ms = if line.contains(" us=") { 21 } else { 0 };
+                assert_eq!(event["time"], 1_773_651_600_000_i64 + ms, "{line}");
+            }
+        }
+        let event = normalized("Mar 16 10:00:00 h vpnserver: words of another server");
+        assert_eq!(event["class_uid"], 0);
     }
 
     #[test]

@@ -131,7 +131,8 @@ impl<'a> Client<'a> {
     fn leased(&self, activity: u8, origin: &'a Origin, event: &mut Event<'a>) -> bool {
         event.class = Class::DhcpActivity;
         event.activity_id = activity;
-        if let Some(ip) = endpoint::ip(self.address) {
+        let address = endpoint::ip(self.address);
+        if let Some(ip) = address {
             event.push(Attribute::SrcEndpointIp, ip);
         }
         for (attribute, value) in [
@@ -143,10 +144,17 @@ impl<'a> Client<'a> {
                 event.push(attribute, value);
             }
         }
-        if let Some(card) = card(self.card) {
+        let card = card(self.card);
+        let is_named = address.is_some() || !self.host.is_empty() || !matches!(self.duid, "" | "0");
+        if let (Some(card), false) = (&card, is_named) {
+            // A hardware address alone is no endpoint.
+            event.push(Attribute::SrcEndpointUid, card.clone());
+        }
+        let is_known = is_named || card.is_some();
+        if let Some(card) = card {
             event.push(Attribute::SrcEndpointMac, card);
         }
-        push_destination(event, &origin.hostname, None)
+        push_destination(event, &origin.hostname, None) || is_known
     }
 
     /// An update that this host sent to a name server; an address may stand there as in a reverse zone.
@@ -159,7 +167,7 @@ impl<'a> Client<'a> {
         if !self.address.is_empty() {
             event.unmap("address", self.address);
         }
-        push_source(event, &origin.hostname, None)
+        push_source(event, &origin.hostname, None) || push_source(event, "localhost", None)
     }
 }
 
@@ -176,7 +184,27 @@ fn card(text: &str) -> Option<String> {
 mod tests {
     use serde_json::json;
 
-    use super::super::testing::normalized;
+    use super::super::Origin;
+    use super::super::testing::{normalized, normalized_from};
+
+    #[test]
+    fn a_line_is_read_also_where_nobody_knows_its_host() {
+        for (line, kind, at, value) in [
+            ("10,03/16/26,10:00:00,Assign,192.0.2.100,,0011223344AA,,1234,0", 400_405, "ip", "192.0.2.100"),
+            ("10,03/16/26,10:00:00,Assign,,,0011223344AA,,1234,0", 400_405, "uid", "00:11:22:33:44:aa"),
+            (
+                "32,03/16/26,10:00:00,DNS Update Successful,192.0.2.9,pc.example.com,,,0,6",
+                400_301,
+                "hostname",
+                "localhost",
+            ),
+        ] {
+            let event = normalized_from(&Origin::default(), line.as_bytes(), None);
+            assert_eq!((&event["type_uid"], &event["src_endpoint"][at]), (&json!(kind), &json!(value)), "{line}");
+        }
+        let event = normalized_from(&Origin::default(), b"10,03/16/26,10:00:00,Assign,,,,,1234,0", None);
+        assert_eq!(event["class_uid"], 0);
+    }
 
     #[test]
     fn leases_of_both_protocols_name_their_client() {

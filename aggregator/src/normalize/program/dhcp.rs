@@ -1,17 +1,18 @@
 //! DHCP: ISC dhcpd and dhclient, Kea, dnsmasq, udhcpd and udhcpc, dhcpcd, systemd-networkd (4004).
 //!
-//! `DHCPREQUEST for A (S) from MAC (NAME) via eth0: reason`, `DHCPACK on A to MAC (NAME) via eth0`, `DHCPACK(eth0) A MAC NAME`,
-//! `DHCP4_LEASE_ALLOC [hwtype=1 MAC], cid=[…], tid=0x1: lease A has been allocated for 4000 seconds`. The client is the
-//! source; a line in which a server only offers names it by its hardware address. Source: ISC DHCP 4.4, server/dhcp.c; Kea 2.6,
-//! src/bin/dhcp4/dhcp4_messages.mes; dnsmasq 2.90, src/rfc2131.c; busybox 1.36, networking/udhcp.
+//! `DHCPREQUEST for A (S) from MAC (NAME) via eth0: reason`, `DHCPACK on A to MAC (NAME) via eth0`, `DHCPACK(eth0) A MAC NAME`.
+//! The client is the source; a line in which a server only offers names it by its hardware address. Source: ISC DHCP 4.4,
+//! server/dhcp.c; dnsmasq 2.90, src/rfc2131.c; busybox 1.36, networking/udhcp.
+
+mod isc;
+pub(super) mod kea;
 
 use super::super::endpoint::{self, push_destination};
 use super::super::outcome::{failure, success};
 use super::super::record::is_mac;
-use super::super::remark::{life, remark};
+use super::super::remark::remark;
 use super::super::syslog::Header;
-use super::super::text::{base_name, between, cut, head, level, number, port, word};
-use super::super::{Context, attempt, timestamp};
+use super::super::text::{base_name, between, cut, number, word};
 use super::daemon;
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -35,9 +36,31 @@ const MESSAGES: [(&str, u8); 20] = [
     ("DHCPREPLY", 5),
     ("BOOTREQUEST", 3),
     ("BOOTREPLY", 5),
-    ("DHCPLEASEQUERY", 8),
+    ("DHCPLEASEQUERY", LEASE_QUERY),
     ("DHCPINFORMATION-REQUEST", 8),
     ("SLAAC-CONFIRM", 5),
+];
+
+/// `activity_id` of a question about the lease of another (RFC 4388 §6.1), which OCSF has no number for.
+const LEASE_QUERY: u8 = 99;
+
+/// What servers write where they do not grant, or do not even answer.
+const REFUSALS: [&str; 15] = [
+    "no free leases",
+    "no address ",
+    "No DHCPOFFERS",
+    "unknown network",
+    "unknown lease",
+    "unknown client",
+    "ignored",
+    "not authoritative",
+    "wrong network",
+    "database update failed",
+    "not found",
+    "unavailable",
+    "not allowed",
+    "peer holds all",
+    "disallowed",
 ];
 
 /// What a line says of a client and its lease.
@@ -54,7 +77,9 @@ struct Lease<'a> {
     interface: Option<&'a str>,
     relay: Option<&'a str>,
     server: Option<&'a str>,
+    server_port: Option<i64>,
     seconds: Option<i64>,
+    is_renewal: Option<bool>,
     detail: &'a str,
 }
 
@@ -74,18 +99,20 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         "dnsmasq-dhcp" => dnsmasq(message),
         "systemd-networkd" => networkd(message),
         "dnsmasq-script" => script(message),
-        _ => isc(message, program == "dhclient")
-            .or_else(|| six(message))
+        _ => isc::message(message, program == "dhclient")
+            .or_else(|| isc::six(message))
             .or_else(|| client(message))
             .or_else(|| udhcp(message)),
     };
     let Some(lease) = lease else {
         return match program {
             "systemd-networkd" => daemon::parse(message, header, event),
-            _ => remark(program, message, event),
+            _ => isc::spoofed(program, message, event) || remark(program, message, event),
         };
     };
-    if lease.server.is_none() && matches!(program, "dhcpd" | "dhcpd3" | "dnsmasq-dhcp" | "dnsmasq-script" | "udhcpd") {
+    if lease.server.is_none()
+        && matches!(program, "dhcpd" | "dhcpd3" | "dhcpdv6" | "dnsmasq-dhcp" | "dnsmasq-script" | "udhcpd")
+    {
         push_destination(event, header.this_host(), None);
     }
     if matches!(program, "dhclient" | "dhcpcd" | "udhcpc" | "systemd-networkd")
@@ -100,6 +127,9 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
 fn push<'a>(lease: Lease<'a>, event: &mut Event<'a>) -> bool {
     event.class = Class::DhcpActivity;
     event.activity_id = lease.activity;
+    if lease.activity == LEASE_QUERY {
+        event.push(Attribute::ActivityName, "Lease Query");
+    }
     for (attribute, value) in [
         (Attribute::SrcEndpointIp, lease.address),
         (Attribute::SrcEndpointMac, lease.mac),
@@ -121,17 +151,15 @@ fn push<'a>(lease: Lease<'a>, event: &mut Event<'a>) -> bool {
         event.push(Attribute::SrcEndpointUid, duid);
     }
     if let Some(server) = lease.server {
-        push_destination(event, server, None);
+        push_destination(event, server, lease.server_port);
     }
     if let Some(seconds) = lease.seconds {
         event.push(Attribute::LeaseDur, seconds);
     }
-    if matches!(lease.activity, 4 | 6)
-        || lease.detail.contains("no free leases")
-        || lease.detail.contains("no address ")
-        || lease.detail.starts_with("No DHCPOFFERS")
-        || lease.detail.contains("unknown network")
-    {
+    if let Some(is_renewal) = lease.is_renewal {
+        event.push(Attribute::IsRenewal, is_renewal);
+    }
+    if matches!(lease.activity, 4 | 6) || REFUSALS.iter().any(|refusal| lease.detail.contains(refusal)) {
         failure(event, lease.detail);
     } else {
         success(event);
@@ -156,119 +184,6 @@ fn push<'a>(lease: Lease<'a>, event: &mut Event<'a>) -> bool {
 
 fn activity(name: &str) -> Option<u8> {
     MESSAGES.iter().find(|(message, _)| *message == name).map(|&(_, activity)| activity)
-}
-
-/// `DHCPREQUEST for A (S) from MAC (NAME) via eth0: reason`, `DHCPOFFER on A to MAC (NAME) via 192.0.2.1`, `DHCPRELEASE of A from MAC via eth0 (found)`.
-/// What a client says itself names the server behind `from` and `to`: `DHCPREQUEST for A on eth0 to S port 67`, `DHCPACK from S`.
-fn isc(message: &str, is_client: bool) -> Option<Lease<'_>> {
-    let (name, rest) = word(message);
-    let activity = activity(name)?;
-    let (head, detail) = match cut(rest, " via ") {
-        Some((_, via)) => via.split_once([':', ' ']).map_or((rest, ""), |(_, detail)| (rest, detail.trim())),
-        None => (rest, ""),
-    };
-    let mut lease = Lease { activity, detail: detail.trim_matches(['(', ')']), ..Lease::default() };
-    let mut before = "";
-    for word in head.split(' ') {
-        match before {
-            "for" | "on" | "of" | "from" | "to" | "interval" => {
-                if let Some(found) = mac(word) {
-                    lease.mac = lease.mac.or(Some(found));
-                } else if let Some(found) = address(word) {
-                    // A client names the server that it asks, or that offers, grants or denies: `DHCPNAK from S`.
-                    let from_server = lease.address.is_some() || matches!(activity, 2 | 5 | 6);
-                    if (is_client && matches!(before, "from" | "to")) || (before == "from" && from_server) {
-                        lease.server = Some(found)
-                    } else {
-                        lease.address = lease.address.or(Some(found))
-                    }
-                } else if before == "on" {
-                    lease.interface = Some(word);
-                }
-            }
-            "via" => {
-                let via = word.trim_end_matches(':');
-                match endpoint::ip(via) {
-                    Some(relay) => lease.relay = Some(relay),
-                    None => lease.interface = Some(via),
-                }
-                break;
-            }
-            _ => {
-                if let Some(inner) = word.strip_prefix('(') {
-                    let inner = inner.trim_end_matches(')');
-                    match address(inner) {
-                        None if lease.mac.is_none() && mac(inner).is_some() => lease.mac = mac(inner),
-                        Some(server) if lease.mac.is_none() => lease.server = Some(server),
-                        _ if lease.mac.is_some() && lease.name.is_none() => lease.name = Some(inner),
-                        _ => {}
-                    }
-                }
-            }
-        }
-        before = word;
-    }
-    Some(lease)
-}
-
-/// The messages of RFC 8415 as ISC's programs name them.
-fn activity_of_six(name: &str) -> Option<u8> {
-    Some(match name {
-        "Solicit" => 1,
-        "Advertise" => 2,
-        "Request" | "Renew" | "Rebind" | "Confirm" | "Relay-forward" => 3,
-        "Decline" => 4,
-        "Reply" | "Relay-reply" => 5,
-        "Release" => 7,
-        "Information-request" | "Info-Request" => 8,
-        _ => return None,
-    })
-}
-
-/// dhcpd for IPv6: `Solicit message from A port 546, transaction ID 0x1`, `Reply NA: address A to client with duid D iaid = 1
-/// valid for 300 seconds`, `Sending Reply to A port 546`, `Client D releases address A`.
-fn six(message: &str) -> Option<Lease<'_>> {
-    let (verb, rest) = match message.strip_prefix("Sending ") {
-        Some(sent) => word(sent),
-        None => word(message),
-    };
-    if verb == "Client" {
-        let (duid, rest) = word(rest);
-        let (verb, rest) = word(rest);
-        let activity = match verb {
-            "releases" => 7,
-            "declines" => 4,
-            _ => return None,
-        };
-        return Some(Lease {
-            activity,
-            address: address(word(rest).1),
-            duid: Some(duid),
-            detail: message,
-            ..Lease::default()
-        });
-    }
-    let activity = activity_of_six(verb)?;
-    if let Some(rest) = rest.strip_prefix("message from ").or_else(|| rest.strip_prefix("to ")) {
-        let number = between(rest, " port ", ",").map(|(port, _)| port).or_else(|| cut(rest, " port ").map(|(_, p)| p));
-        return Some(Lease {
-            activity,
-            address: address(word(rest).0),
-            port: number.and_then(port),
-            transaction: cut(rest, "transaction ID ").map(|(_, id)| word(id).0),
-            relay: cut(rest, "link address ").and_then(|(_, link)| address(word(link).0)),
-            ..Lease::default()
-        });
-    }
-    let (kind, rest) = cut(rest, ": address ")?;
-    let (found, rest) = word(rest);
-    matches!(kind, "NA" | "TA" | "PD").then(|| Lease {
-        activity,
-        address: address(found.split('/').next().unwrap_or(found)),
-        duid: between(rest, "duid ", " ").map(|(duid, _)| duid),
-        seconds: between(rest, "valid for ", " ").and_then(|(seconds, _)| number(seconds)),
-        ..Lease::default()
-    })
 }
 
 /// The script that dnsmasq runs for a lease: `add|old|del MAC A [NAME]`.
@@ -298,7 +213,7 @@ fn client(message: &str) -> Option<Lease<'_>> {
     if matches!(interface, "XMT" | "RCV") {
         let interface = cut(rest, "on ").map(|(_, rest)| word(rest).0.trim_end_matches([',', '.']));
         let server = cut(rest, "from ").and_then(|(_, server)| address(server.trim_end_matches('.')));
-        return Some(Lease { activity: activity_of_six(verb)?, interface, server, ..Lease::default() });
+        return Some(Lease { activity: isc::activity_of_six(verb)?, interface, server, ..Lease::default() });
     }
     let activity = match verb {
         "leased" | "acknowledged" | "rebinding" => 5,
@@ -396,109 +311,6 @@ fn networkd(message: &str) -> Option<Lease<'_>> {
         server: server.and_then(address),
         ..Lease::default()
     })
-}
-
-/// Whether a line begins as a line of Kea does.
-pub(crate) fn kea_looks(text: &str) -> bool {
-    text.as_bytes().get(4) == Some(&b'-') && cut(head(text, 64), " [kea-").is_some()
-}
-
-/// `2026-03-16 10:00:00.123 INFO  [kea-dhcp4.leases/9.140] DHCP4_LEASE_ALLOC text`.
-pub(crate) fn kea_line<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
-    let Some((stamp, rest)) = timestamp::iso(text, context.reference) else { return false };
-    let (word_level, rest) = word(rest.trim_start());
-    let (Some(severity), Some((logger, rest))) =
-        (level(word_level), rest.strip_prefix("[kea-").and_then(|rest| cut(rest, "] ")))
-    else {
-        return false;
-    };
-    stamp.apply(event);
-    event.severity_id = severity;
-    event.push(Attribute::MetadataLogLevel, word_level);
-    event.push(Attribute::MetadataLogProvider, "kea");
-    event.push(Attribute::MetadataLogFormat, "kea");
-    if let Some(pid) = logger.split('/').nth(1).and_then(|id| number(id.split('.').next().unwrap_or(id))) {
-        event.push(Attribute::ActorProcessPid, pid);
-        event.push(Attribute::ActorProcessName, "kea");
-    }
-    event.push(Attribute::Message, rest);
-    event.push(Attribute::MetadataEventCode, word(rest).0);
-    attempt(|rest, (), event| leased(rest, event), rest, &(), event) || own(rest, event)
-}
-
-/// What Kea says of itself: `DHCP4_STARTED Kea DHCPv4 server version 2.2.0 started`, `DHCP4_SHUTDOWN server shutdown`.
-fn own<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
-    let code = word(text).0;
-    let activity = match () {
-        () if code.ends_with("_STARTED") || code.ends_with("_STARTING") => 3,
-        () if code.ends_with("_SHUTDOWN") => 4,
-        () => return remark("kea", text, event),
-    };
-    if let Some((_, version)) = cut(text, "version ") {
-        event.push(Attribute::AppVersion, word(version).0);
-    }
-    life("kea", activity, event)
-}
-
-/// Reads a message of Kea that came in syslog.
-pub(crate) fn kea<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
-    let rest = match message.find("] ").filter(|_| message.contains("[kea-")) {
-        Some(at) => message.get(at + 2..).unwrap_or(message),
-        None => word(message).1,
-    };
-    let rest = rest.trim_start();
-    if !attempt(|rest, (), event| leased(rest, event), rest, &(), event) {
-        own(rest, event);
-    }
-    event.push(Attribute::MetadataEventCode, word(rest).0);
-    true
-}
-
-/// `DHCP4_LEASE_ALLOC [hwtype=1 MAC], cid=[…], tid=0x1: lease A has been allocated for 4000 seconds`.
-fn leased<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
-    let (code, rest) = word(text);
-    let name = match code.split_once('_') {
-        Some(("DHCP4" | "DHCP6", name)) => name,
-        Some(("ALLOC", "ENGINE_V4_ALLOC_FAIL" | "ENGINE_V6_ALLOC_FAIL")) => "ALLOC_FAIL",
-        _ => return false,
-    };
-    let activity = match name.strip_prefix("PD_").unwrap_or(name) {
-        "LEASE_ALLOC" | "LEASE_RENEW" | "LEASE_REUSE" | "V6_LEASE_ALLOC" => 5,
-        "INIT_REBOOT" => 3,
-        "LEASE_ADVERT" | "LEASE_OFFER" => 2,
-        "PACKET_SEND" => match () {
-            () if rest.contains("DHCPOFFER") || rest.contains("ADVERTISE") => 2,
-            () if rest.contains("DHCPNAK") => 6,
-            () => 5,
-        },
-        "RELEASE" | "RELEASE_NA" | "RELEASE_PD" | "LEASE_RELEASE" => 7,
-        "DECLINE_LEASE" | "DECLINE_LEASE_MATCH" => 4,
-        "RELEASE_EXPIRED" | "LEASE_EXPIRE" => 9,
-        "QUERY_DATA" | "PACKET_RECEIVED" => match cut(rest, "DHCPDISCOVER").or_else(|| cut(rest, "SOLICIT")) {
-            Some(_) => 1,
-            None => 3,
-        },
-        "PACKET_NAK_0001" | "PACKET_NAK_0002" | "PACKET_NAK_0003" | "PACKET_NAK_0004" | "ALLOC_FAIL" => 6,
-        _ => return false,
-    };
-    let names = |before: &str| matches!(before, "lease" | "address" | "prefix");
-    let found = rest
-        .split(' ')
-        .zip(rest.split(' ').skip(1))
-        .filter(|(before, _)| names(before))
-        .find_map(|(_, word)| address(word.split('/').next().unwrap_or(word)));
-    let hardware = between(rest, "[hwtype=", "]").and_then(|(inner, _)| mac(word(inner).1));
-    let duid = between(rest, "duid=[", "]").map(|(duid, _)| duid);
-    if found.is_none() && hardware.is_none() && duid.is_none() {
-        return false;
-    }
-    let seconds = between(rest, " for ", " seconds").and_then(|(seconds, _)| number(seconds));
-    if let Some((tid, _)) = between(rest, "tid=", ":").or_else(|| between(rest, "tid=", ",")) {
-        event.push(Attribute::TransactionUid, tid);
-    }
-    event.push(Attribute::IsRenewal, name.ends_with("LEASE_RENEW"));
-    let detail = cut(rest, ": ").filter(|_| activity == 6).map_or("", |(_, detail)| detail);
-    push(Lease { activity, address: found, mac: hardware, duid, seconds, detail, ..Lease::default() }, event)
 }
 
 #[cfg(test)]

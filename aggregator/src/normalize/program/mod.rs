@@ -52,7 +52,7 @@ use super::remark::remark;
 use super::syslog::Header;
 use super::text::{base_name, cut, number};
 use super::{attempt, carried, combined, fail2ban, falco, package, snort, squid};
-pub(super) use dhcp::{kea_line, kea_looks};
+pub(super) use dhcp::kea::{looks as kea_looks, parse_line as kea_line};
 pub(super) use dns::bind::{looks as bind_looks, parse_line as bind_line};
 pub(super) use dns::unbound::{looks as unbound_looks, parse_line as unbound_line};
 pub(super) use dovecot::{looks as dovecot_looks, parse_line as dovecot_line};
@@ -209,7 +209,7 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
     (&["RT_FLOW", "RT_IDP", "RT_UTM", "RT_IDS"], junos::parse),
     (&["pdns", "pdns_server", "pdns_recursor", "pdns-recursor"], dns::powerdns::parse),
     (&["haproxy"], haproxy::parse),
-    (&["named"], dns::bind::parse),
+    (&["named", "infoblox-responses"], dns::bind::parse),
     (&["dnsmasq"], dns::dnsmasq::parse),
     (&["unbound"], dns::unbound::parse),
     (&["dnsmasq-tftp"], dns::dnsmasq::parse_tftp),
@@ -219,6 +219,7 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
             "dnsmasq-script",
             "dhcpd",
             "dhcpd3",
+            "dhcpdv6",
             "dhclient",
             "dhcpcd",
             "udhcpd",
@@ -313,7 +314,7 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
         ],
         daemon::parse,
     ),
-    (&["kea-dhcp4", "kea-dhcp6", "kea"], dhcp::kea),
+    (&["kea-dhcp4", "kea-dhcp6", "kea"], dhcp::kea::parse),
     (&["policyd-spf", "postgrey", "opendkim", "opendmarc", "amavis", "amavisd", "amavisd-new"], mail_filter::parse),
 ];
 

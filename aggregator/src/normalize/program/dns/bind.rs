@@ -3,13 +3,16 @@
 //! `[TIME ][CATEGORY: ][SEVERITY: ]client [@0x…] ADDRESS#PORT[/key K] [(NAME)]: [view V: ]TEXT`, in a file or behind a syslog
 //! header. Source: BIND 9.20, lib/ns/client.c (ns_client_logv), lib/ns/query.c (log_query, log_queryerror), lib/ns/xfrout.c.
 
+mod answer;
+mod peer;
+
 use super::super::super::endpoint::{push_destination, push_source};
 use super::super::super::outcome::{Control, controlled, failure, success};
 use super::super::super::syslog::Header;
 use super::super::super::text::{between, cut, head, level, number, port, unquoted, word};
 use super::super::super::timestamp::{self, Stamp};
 use super::super::super::{Context, attempt, remark::remark, timestamp::Reference};
-use super::{QUERY, RESPONSE, lifecycle, push_rcode, question};
+use super::{NOTIFY, QUERY, RESPONSE, UPDATE, lifecycle, push_rcode, question};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -44,6 +47,7 @@ pub(crate) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut E
 
 /// Reads a message of syslog, with BIND's own time inside or without.
 pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let message = message.strip_prefix("infoblox-responses: ").unwrap_or(message);
     let (stamp, rest) = stamp(message, header.context.reference);
     said(rest, true, event);
     if let Some(stamp) = stamp {
@@ -114,7 +118,14 @@ fn said<'a>(text: &'a str, is_own: bool, event: &mut Event<'a>) -> bool {
     }
     let about_others = |rest: &'a str, (): &(), event: &mut Event<'a>| match rest.strip_prefix("client ") {
         Some(client) => from_client(client, event),
-        None => transfer(rest, event) || resolving(rest, event) || validating(rest, event) || service(rest, event),
+        None => {
+            peer::transfer(rest, event)
+                || peer::zone(rest, event)
+                || peer::limited(rest, event)
+                || peer::resolving(rest, event)
+                || validating(rest, event)
+                || service(rest, event)
+        }
     };
     attempt(about_others, rest, &(), event) || (is_own && remark("named", rest, event))
 }
@@ -143,10 +154,12 @@ fn from_client<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
         Some((view, rest)) => (Some(view), rest),
         None => (None, rest),
     };
-    let understood = query(rest, event)
+    let understood = answer::exchange(rest, event)
+        || query(rest, event)
         || denied(rest, asked, event)
         || failed(rest, event)
         || policy(rest, event)
+        || rewritten(rest, event)
         || other(rest, asked, event);
     if !understood || !push_source(event, address, port(number)) {
         return false;
@@ -207,10 +220,10 @@ fn denied<'a>(text: &'a str, asked: &'a str, event: &mut Event<'a>) -> bool {
         kind = "AXFR";
     }
     question(event, QUERY, name, kind, class);
-    event.unmap(
-        "operation",
-        if bad.is_some() { "zone transfer" } else { what.find(" '").and_then(|at| what.get(..at)).unwrap_or(what) },
-    );
+    let operation =
+        if bad.is_some() { "zone transfer" } else { what.find(" '").and_then(|at| what.get(..at)).unwrap_or(what) };
+    event.unmap("operation", operation);
+    set_opcode(operation, event);
     controlled(event, Control::Rejected);
     let reason =
         if bad.is_some() { what.rsplit(": ").next() } else { between(tail, "(", ")").map(|(reason, _)| reason) };
@@ -222,6 +235,28 @@ fn denied<'a>(text: &'a str, asked: &'a str, event: &mut Event<'a>) -> bool {
         event.push(Attribute::Rcode, "Refused");
     }
     failure(event, reason.unwrap_or_default());
+    true
+}
+
+/// What a line is about that names no type of record: `update`, `update forwarding`, `updating zone …`, `received notify …`.
+fn set_opcode(operation: &str, event: &mut Event<'_>) {
+    let opcode = match () {
+        () if operation.starts_with("updat") => UPDATE,
+        () if operation.starts_with("notify") || operation.starts_with("received notify") => NOTIFY,
+        () => return,
+    };
+    if event.value(Attribute::QueryOpcodeId).is_some() {
+        event.set(Attribute::QueryOpcodeId, opcode);
+    }
+}
+
+/// `rewriting query name 'NAME' to 'OTHER', type A`.
+fn rewritten<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    let Some((name, rest)) = between(text, "rewriting query name '", "'") else { return false };
+    let Some((other, rest)) = between(rest, " to '", "'") else { return false };
+    question(event, QUERY, name, rest.strip_prefix(", type ").map_or("", |rest| word(rest).0), "");
+    event.unmap("rewritten_to", other);
+    success(event);
     true
 }
 
@@ -310,57 +345,13 @@ fn other<'a>(text: &'a str, asked: &'a str, event: &mut Event<'a>) -> bool {
         event.activity_id = if bad { 4 } else { 6 };
     } else {
         question(event, QUERY, zone, kind, "");
+        set_opcode(text, event);
     }
     if bad {
         failure(event, text);
     } else {
         success(event);
         event.push(Attribute::StatusDetail, text);
-    }
-    true
-}
-
-/// `transfer of 'Z/IN' from A#53: text`, `zone Z/IN: transferred serial 1`, `zone Z/IN: sending notifies (serial 1)`.
-fn transfer<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
-    let Some((zone, rest)) = between(text, "transfer of '", "'") else { return false };
-    let Some((peer, text)) = rest.strip_prefix(" from ").and_then(|rest| cut(rest, ": ")) else { return false };
-    let (name, kind, class) = slashed(zone);
-    question(event, RESPONSE, name, if kind.is_empty() { "AXFR" } else { kind }, class);
-    let (address, number) = peer.split_once('#').unwrap_or((peer, ""));
-    push_destination(event, address, port(number));
-    if cut(text, "failed").is_some() || cut(text, "error").is_some() {
-        failure(event, text);
-    } else {
-        success(event);
-        event.push(Attribute::StatusDetail, text);
-    }
-    true
-}
-
-/// `connection refused resolving 'NAME/TYPE/CLASS': A#53`, `DNS format error from A#53 resolving NAME/TYPE: text`, `REFUSED unexpected RCODE resolving …`.
-fn resolving<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
-    let Some((problem, rest)) = cut(text, "resolving ") else { return false };
-    let (asked, rest) = match rest.strip_prefix('\'').and_then(|rest| cut(rest, "'")) {
-        Some(found) => found,
-        None => word(rest),
-    };
-    let (name, kind, class) = match slashed(asked.trim_end_matches(':')) {
-        (name, "", kind) => (name, kind, ""),
-        found => found,
-    };
-    question(event, RESPONSE, name, kind, class);
-    let peer = between(problem, " from ", " ")
-        .map(|(peer, _)| peer)
-        .or_else(|| rest.rsplit(' ').find(|word| word.contains('#')));
-    let Some((address, number)) = peer.and_then(|peer| peer.split_once('#')) else { return false };
-    push_destination(event, address, port(number.trim_end_matches(':')));
-    if let Some((client, number)) = cut(rest, "for client ").and_then(|(_, rest)| word(rest).0.split_once('#')) {
-        push_source(event, client, port(number.trim_end_matches(':')));
-    }
-    let problem = problem.trim();
-    let code = problem.split([' ', '(', ')']).find(|word| super::RCODES.iter().any(|(code, ..)| code == word));
-    if !code.is_some_and(|code| push_rcode(event, code)) {
-        failure(event, problem);
     }
     true
 }
@@ -479,6 +470,19 @@ mod tests {
             let event = normalized(&format!("16-Mar-2026 10:00:00.123 client 192.0.2.1#5/key k: {text}"));
             assert_eq!((&event["type_uid"], &event["src_endpoint"]["port"]), (&json!(kind), &json!(5)), "{text}");
         }
+        for (text, opcode, status) in [
+            ("received notify for zone 'a.example'", 4, 1),
+            ("updating zone 'a.example/IN': adding an RR at 'b.a.example' A 192.0.2.9", 5, 1),
+            ("update 'a.example/IN' denied", 5, 2),
+            ("rewriting query name 'a.example' to 'b.example', type A", 0, 1),
+        ] {
+            let event = normalized(&format!("Mar 16 10:00:00 ns named[9]: client @0x7 192.0.2.1#5: {text}"));
+            assert_eq!((&event["type_uid"], &event["src_endpoint"]["port"]), (&json!(400_301), &json!(5)), "{text}");
+            assert_eq!((&event["query"]["opcode_id"], &event["status_id"]), (&json!(opcode), &json!(status)), "{text}");
+            assert_eq!(event["query"]["hostname"], "a.example", "{text}");
+        }
+        let event = normalized("Mar 16 10:00:00 ns named[9]: client 192.0.2.1#5: query (cache) denied");
+        assert_eq!((&event["type_uid"], &event["query"]), (&json!(400_301), &json!(null)));
         let event =
             normalized("Mar 16 10:00:00 ns named[9]: connection refused resolving 'a.example/A/IN': 192.0.2.53#53");
         assert_eq!((&event["dst_endpoint"]["ip"], &event["query"]["type"]), (&json!("192.0.2.53"), &json!("A")));

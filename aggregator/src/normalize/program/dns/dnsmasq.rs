@@ -3,6 +3,8 @@
 //! `[SERIAL [ADDRESS/PORT ]]query[A] NAME from ADDRESS`, `forwarded NAME to ADDRESS`, `reply|cached|config|… NAME is ANSWER`. An answer
 //! names no peer: its source of the event is the server. Source: dnsmasq 2.90, src/cache.c (log_query).
 
+use std::borrow::Cow;
+
 use super::super::super::attempt;
 use super::super::super::endpoint::{self, push_destination, push_source};
 use super::super::super::outcome::{Control, controlled, failure, success};
@@ -44,7 +46,10 @@ fn said<'a>(rest: &'a str, client: Option<(&'a str, &'a str)>, header: &Header<'
         rest.strip_prefix("query[").or_else(|| rest.strip_prefix("auth[")).and_then(|rest| cut(rest, "] "))
     {
         let Some((name, source)) = cut(tail, " from ") else { return false };
-        question(event, QUERY, name, kind, "");
+        question(event, QUERY, name, "", "");
+        if !name.is_empty() {
+            event.push(Attribute::QueryType, record_type(kind));
+        }
         push_destination(event, header.this_host(), None);
         success(event);
         return push_source(event, word(source).0, client.and_then(|(_, number)| port(number)));
@@ -70,6 +75,9 @@ fn said<'a>(rest: &'a str, client: Option<(&'a str, &'a str)>, header: &Header<'
         success(event);
         let (address, number) = server.split_once('#').unwrap_or((server, ""));
         event.unmap("forwarded", true);
+        if let Some((client, number)) = client {
+            push_source(event, client, port(number));
+        }
         return push_destination(event, word(address).0, port(number));
     }
     let Some((before, answer)) = rest.rsplit_once(" is ") else { return false };
@@ -82,7 +90,9 @@ fn said<'a>(rest: &'a str, client: Option<(&'a str, &'a str)>, header: &Header<'
     if validated && name == "result" {
         return false;
     }
-    question(event, RESPONSE, name, "", "");
+    // `reply error is SERVFAIL`: the name stood in the line before.
+    let is_nameless = origin == "reply" && name == "error";
+    question(event, RESPONSE, if is_nameless { "" } else { name }, "", "");
     event.unmap("answered_by", origin);
     match client {
         Some((address, number)) => push_source(event, address, port(number)),
@@ -139,6 +149,19 @@ pub(crate) fn parse_tftp<'a>(message: &'a str, header: &Header<'a>, event: &mut 
     true
 }
 
+/// The types that dnsmasq writes as numbers (`type=65`), by the registry of the IANA.
+const TYPES: [(&str, &str); 5] =
+    [("64", "SVCB"), ("65", "HTTPS"), ("61", "OPENPGPKEY"), ("256", "URI"), ("257", "CAA")];
+
+/// `A`, or of `type=65` the name of the type; `TYPE65` (RFC 3597 §5) where it has none here.
+fn record_type(kind: &str) -> Cow<'_, str> {
+    let Some(digits) = kind.strip_prefix("type=") else { return Cow::Borrowed(kind) };
+    match TYPES.iter().find(|(number, _)| *number == digits) {
+        Some((_, name)) => Cow::Borrowed(*name),
+        None => Cow::Owned(format!("TYPE{digits}")),
+    }
+}
+
 /// `dnssec-query[DS] `, `dnssec-retry[DS] `: the type, and what follows.
 fn dnssec(text: &str) -> Option<(&str, &str)> {
     between(text.strip_prefix("dnssec-")?, "[", "] ")
@@ -154,6 +177,9 @@ mod tests {
     fn queries_and_answers_are_read() {
         for (message, kind, at, value) in [
             ("query[AAAA] a.example from 192.0.2.1", 400_301, "/src_endpoint/ip", json!("192.0.2.1")),
+            ("query[type=65] a.example from 192.0.2.1", 400_301, "/query/type", json!("HTTPS")),
+            ("query[type=999] a.example from 192.0.2.1", 400_301, "/query/type", json!("TYPE999")),
+            ("17 192.0.2.1/5353 forwarded a.example to 192.0.2.53", 400_301, "/src_endpoint/port", json!(5353)),
             ("17 192.0.2.1/5353 query[A] a.example from 192.0.2.1", 400_301, "/src_endpoint/port", json!(5353)),
             ("forwarded a.example to 198.51.100.53", 400_301, "/dst_endpoint/ip", json!("198.51.100.53")),
             ("reply a.example is 192.0.2.9", 400_302, "/answers/0/rdata", json!("192.0.2.9")),
@@ -169,6 +195,11 @@ mod tests {
             assert_eq!(event["query"]["hostname"], "a.example", "{message}");
             assert_eq!(event.pointer(at), Some(&value), "{message}");
         }
+        let event = normalized("Mar 16 10:00:00 gw dnsmasq[9]: reply error is SERVFAIL");
+        assert_eq!(
+            (&event["type_uid"], &event["query"], &event["rcode_id"]),
+            (&json!(400_302), &json!(null), &json!(2))
+        );
         assert_eq!(normalized("Mar 16 10:00:00 gw dnsmasq[9]: validation result is SECURE")["type_uid"], 600_299);
     }
 }

@@ -14,6 +14,10 @@ use crate::schema::{Attribute, Class};
 const QUERY: u8 = 1;
 const RESPONSE: u8 = 2;
 
+/// `query.opcode_id`: RFC 1996 §3 and RFC 2136 §1.3.
+const NOTIFY: i64 = 4;
+const UPDATE: i64 = 5;
+
 /// RFC 1035 §4.1.1 and RFC 2136 §2.2, as servers write them.
 const RCODES: [(&str, i64, &str); 12] = [
     ("NOERROR", 0, "NoError"),
@@ -30,11 +34,14 @@ const RCODES: [(&str, i64, &str); 12] = [
     ("NOTZONE", 10, "NotZone"),
 ];
 
-/// What was asked. The root is kept as a dot; another name loses the dot at its end.
+/// What was asked, where the line names it. The root is kept as a dot; another name loses the dot at its end.
 fn question<'a>(event: &mut Event<'a>, activity: u8, name: &'a str, kind: &'a str, class: &'a str) {
     event.class = Class::DnsActivity;
     event.activity_id = activity;
     let bare = name.strip_suffix('.').filter(|bare| !bare.is_empty()).unwrap_or(name);
+    if bare.is_empty() {
+        return;
+    }
     event.push(Attribute::QueryHostname, bare);
     if !kind.is_empty() {
         event.push(Attribute::QueryType, kind);

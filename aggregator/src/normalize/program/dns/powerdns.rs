@@ -1,12 +1,13 @@
 //! PowerDNS: questions to the authoritative server and the recursor, answers of the recursor, transfers (4003).
 //!
 //! `Remote A wants 'NAME|TYPE', do = 0, bufsize = 512: packetcache MISS`, `3 [17/1] question for 'NAME|TYPE' from A:p`, `3 [17/1]
-//! answer to question 'NAME|TYPE': 1 answers, …, rcode=0`, `AXFR-out zone 'NAME', client 'A:p', transfer initiated`. Source:
+//! answer to question 'NAME|TYPE': 1 answers, …, rcode=0`, `3 question answered from packet cache tag=0 from A:p`, `Answer to
+//! NAME|TYPE for A:p validates as Bogus`, `NAME|TYPE: RPZ Hit; PolicyName=P; Type=QName; Kind=.`, `AXFR-out zone 'NAME', client 'A:p', transfer initiated`. Source:
 //! PowerDNS Authoritative Server 4.9, `common_startup.cc`, `tcpreceiver.cc`; Recursor 4 and 5, `pdns_recursor.cc`.
 
 use super::super::super::attempt;
 use super::super::super::endpoint::{ip, push_destination, push_source};
-use super::super::super::outcome::success;
+use super::super::super::outcome::{Control, controlled, failure, success};
 use super::super::super::remark::remark;
 use super::super::super::syslog::Header;
 use super::super::super::text::{between, cut, port, word};
@@ -18,6 +19,9 @@ use crate::schema::Attribute;
 pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     attempt(asked, message, header, event)
         || attempt(answered, message, header, event)
+        || attempt(cached, message, header, event)
+        || attempt(validated, message, header, event)
+        || attempt(policy, message, header, event)
         || attempt(transferred, message, header, event)
         || remark("pdns", message, event)
 }
@@ -66,6 +70,69 @@ fn answered<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) ->
     true
 }
 
+/// `3 question answered from packet cache tag=0 from A:p`: what was asked does not stand there.
+fn cached<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let Some((_, rest)) = cut(message, " question answered from packet cache") else { return false };
+    let Some((_, from)) = cut(rest, " from ") else { return false };
+    question(event, RESPONSE, "", "", "");
+    event.unmap("from_cache", true);
+    success(event);
+    push_destination(event, header.this_host(), None);
+    client(word(from).0, event)
+}
+
+/// `Answer to NAME|TYPE for A:p validates as Bogus`.
+fn validated<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let Some((asked, rest)) = message.strip_prefix("Answer to ").and_then(|rest| cut(rest, " for ")) else {
+        return false;
+    };
+    let (Some((name, kind)), Some((from, verdict))) = (asked.rsplit_once('|'), cut(rest, " validates as ")) else {
+        return false;
+    };
+    question(event, RESPONSE, name, kind, "");
+    push_destination(event, header.this_host(), None);
+    let verdict = word(verdict).0;
+    if verdict == "Bogus" {
+        failure(event, verdict);
+    } else {
+        success(event);
+        event.push(Attribute::StatusDetail, verdict);
+    }
+    client(from, event)
+}
+
+/// `NAME|TYPE: RPZ Hit; PolicyName=P; Trigger=T; Hit=H; Type=QName; Kind=.`: what the policy put in the answer's place.
+fn policy<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let Some((asked, rest)) = cut(message, ": RPZ Hit; ") else { return false };
+    let Some((name, kind)) = asked.rsplit_once('|') else { return false };
+    question(event, RESPONSE, name, kind, "");
+    let pairs = rest.split("; ").filter_map(|pair| pair.split_once('='));
+    let mut action = "";
+    for (key, value) in pairs {
+        match key {
+            "PolicyName" => event.push(Attribute::FirewallRuleName, value),
+            "Trigger" => event.unmap("rpz_trigger", value),
+            "Hit" => event.unmap("rpz_hit", value),
+            "Type" => event.unmap("rpz_type", value),
+            "Kind" => action = value.trim(),
+            _ => {}
+        }
+    }
+    let control = match action {
+        _ if action.starts_with("rpz-passthru") => Control::Allowed,
+        _ if action.starts_with("rpz-drop") => Control::Dropped,
+        _ => Control::Blocked,
+    };
+    controlled(event, control);
+    event.unmap("rpz_action", action);
+    if control == Control::Allowed {
+        success(event);
+    } else {
+        failure(event, "RPZ Hit");
+    }
+    push_destination(event, header.this_host(), None) || push_destination(event, "localhost", None)
+}
+
 fn transferred<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
     let Some((kind, rest)) = cut(message, "-out zone '") else { return false };
     let (Some((zone, _)), Some((from, rest))) = (cut(rest, "'"), between(rest, "client '", "'")) else { return false };
@@ -83,6 +150,22 @@ mod tests {
     use serde_json::json;
 
     use super::super::super::super::testing::normalized;
+
+    #[test]
+    fn policies_validations_and_the_cache_are_read() {
+        let read = |message: &str| normalized(&format!("Mar 16 10:00:00 ns pdns_recursor[7]: {message}"));
+        let event = read("a.example.com|A: RPZ Hit; PolicyName=ads; Trigger=a.example.com; Type=QName; Kind=.");
+        assert_eq!((&event["type_uid"], &event["query"]["type"]), (&json!(400_302), &json!("A")));
+        assert_eq!((&event["firewall_rule"]["name"], &event["disposition_id"]), (&json!("ads"), &json!(2)));
+        let event = read("a.example.com|A: RPZ Hit; PolicyName=ads; Type=QName; Kind=rpz-passthru.");
+        assert_eq!((&event["disposition_id"], &event["status_id"]), (&json!(1), &json!(1)));
+        let event = read("Answer to a.example.com|AAAA for [2001:db8::7]:4913 validates as Bogus");
+        assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(400_302), &json!(2)));
+        assert_eq!(event["src_endpoint"], json!({"ip": "2001:db8::7", "port": 4913}));
+        let event = read("3 question answered from packet cache tag=0 from 192.0.2.7:4913 ");
+        assert_eq!((&event["type_uid"], &event["query"]), (&json!(400_302), &json!(null)));
+        assert_eq!(event["src_endpoint"], json!({"ip": "192.0.2.7", "port": 4913}));
+    }
 
     #[test]
     fn questions_answers_and_transfers_are_read() {

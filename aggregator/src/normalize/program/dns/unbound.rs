@@ -54,6 +54,7 @@ fn leveled<'a>(text: &'a str, host: &'a str, event: &mut Event<'a>) -> bool {
         || asked(rest, host, event)
         || failed(rest, event)
         || handshake(rest, event)
+        || limited(rest, event)
         || remark("unbound", rest, event)
 }
 
@@ -135,6 +136,41 @@ fn failed<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     push_destination(event, server, None) || push_destination(event, "localhost", None)
 }
 
+/// `ratelimit exceeded ZONE RATE[ query NAME TYPE CLASS from ADDRESS]`, `ip_ratelimit exceeded ADDRESS RATE[ NAME CLASS TYPE]`: what
+/// a client, or a zone's servers, were asked too often.
+fn limited<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    let Some((what, rest)) = cut(text, " exceeded ") else { return false };
+    let (limited, rest) = word(rest);
+    let rest = word(rest).1;
+    let (client, zone, asked) = match what {
+        "ip_ratelimit" => (limited, None, rest),
+        "ratelimit" => {
+            let Some((asked, client)) = rest.strip_prefix("query ").and_then(|rest| cut(rest, " from ")) else {
+                return false;
+            };
+            (client, Some(limited), asked)
+        }
+        _ => return false,
+    };
+    let client = word(client).0;
+    let (client, number) = client.split_once('@').unwrap_or((client, ""));
+    if endpoint::ip(client).is_none() {
+        return false;
+    }
+    let (name, kinds) = word(asked);
+    let (kind, class) = match word(kinds) {
+        (class @ ("IN" | "CH" | "HS"), kind) => (kind, class),
+        found => found,
+    };
+    question(event, QUERY, name, kind, class);
+    if let Some(zone) = zone {
+        event.unmap("zone", zone);
+    }
+    controlled(event, Control::Blocked);
+    failure(event, "rate limit exceeded");
+    push_source(event, client, port(number))
+}
+
 /// `ssl handshake failed A port 50123`: of a client over TLS.
 fn handshake<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     let Some((address, rest)) = text.strip_prefix("ssl handshake failed ").map(word) else { return false };
@@ -180,6 +216,19 @@ mod tests {
                 "/dst_endpoint/ip",
                 json!("192.0.2.53"),
             ),
+            (
+                "notice: ratelimit exceeded example.com. 1000 query a.example.com. A IN from 192.0.2.5",
+                400_301,
+                "/src_endpoint/ip",
+                json!("192.0.2.5"),
+            ),
+            (
+                "notice: ratelimit exceeded example.com. 1000 query a.example.com. A IN from 192.0.2.5",
+                400_301,
+                "/query",
+                json!({"hostname": "a.example.com", "type": "A", "class": "IN", "opcode_id": 0}),
+            ),
+            ("notice: ip_ratelimit exceeded 192.0.2.5 100 a.example. A IN", 400_301, "/disposition_id", json!(2)),
             ("notice: ssl handshake failed 192.0.2.1 port 50123", 400_104, "/src_endpoint/port", json!(50_123)),
             ("info: start of service (unbound 1.20.0).", 600_203, "/app/version", json!("1.20.0")),
         ] {

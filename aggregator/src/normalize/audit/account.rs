@@ -4,12 +4,17 @@
 //! In: `op=add-user-to-group grp="wheel" acct="bob" exe="/usr/sbin/usermod" … res=success` (shadow's `audit_logger`,
 //! pam_faillock, accounts-daemon). Out: classes 3001 and 3006.
 
-use super::record::{Records, says};
+use super::record::Records;
 use super::subject::{self, ACTOR};
 use super::{Meaning, login, outcome};
 use crate::event::Event;
 use crate::normalize::outcome::LOW;
+use crate::normalize::text::base_name;
 use crate::schema::{Attribute, Class};
+
+/// Activities of Account Change (3001): by the user, and by somebody else.
+const PASSWORD_CHANGE: u8 = 3;
+const PASSWORD_RESET: u8 = 4;
 
 /// What happened to whom.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,7 +47,7 @@ fn change(kind: &str, op: &str, has_group: bool) -> Option<Change> {
             } else if has(&["lock"]) {
                 Change::Account(9)
             } else if kind == "USER_CHAUTHTOK" && (op.is_empty() || has(&["chauthtok", "password", "passwd"])) {
-                Change::Account(3)
+                Change::Account(PASSWORD_CHANGE)
             } else {
                 Change::Account(99)
             }
@@ -56,7 +61,10 @@ pub(super) fn read<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: 
     let record = meaning.main;
     let op = records.peek(record, "op").map(|field| field.value.clone()).unwrap_or_default();
     let has_group = records.peek(record, "grp").is_some();
-    let Some(change) = change(meaning.kind, &op, has_group) else { return false };
+    let Some(mut change) = change(meaning.kind, &op, has_group) else { return false };
+    if change == Change::Account(PASSWORD_CHANGE) && of_another(record, records) {
+        change = Change::Account(PASSWORD_RESET);
+    }
     let read = match change {
         Change::Account(activity) => account(activity, record, records, event),
         Change::Group(activity) => group(activity, record, records, event),
@@ -74,15 +82,28 @@ pub(super) fn read<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: 
     true
 }
 
+/// Whether the account is certainly another's than the user's whose process it is: `uid=0 … acct="bob"`, `uid=0 … id=1001`. A
+/// service that lets somebody in has that user's expired password changed as root, by the user.
+fn of_another(record: usize, records: &Records<'_>) -> bool {
+    const LETS_IN: [&str; 7] = ["sshd", "login", "su", "gdm-", "lightdm", "sddm", "cockpit"];
+    let value = |key: &str| records.peek(record, key).map(|field| &*field.value);
+    let program = base_name(value("exe").unwrap_or_default());
+    let lets_in = |name: &&str| program == *name || (name.len() > 2 && program.starts_with(*name));
+    let Some(uid) = value("uid").filter(|_| !LETS_IN.iter().any(lets_in)) else { return false };
+    let is_id = uid.bytes().all(|byte| byte.is_ascii_digit());
+    match (value("acct"), value("id")) {
+        (Some(account), _) if is_id => {
+            let name = value("UID").or((uid == "0").then_some("root"));
+            name.is_some_and(|name| name != account)
+        }
+        (Some(named), _) | (None, Some(named)) => named != uid,
+        (None, None) => false,
+    }
+}
+
 fn account<'a>(activity: u8, record: usize, records: &mut Records<'a>, event: &mut Event<'a>) -> bool {
     if !login::user(records, record, event) {
-        // pam_faillock: `pid=1 uid=0 … msg='pam_faillock uid=1000 exe=…'`: the second is who is locked.
-        let Some(standing) = records.records.get(record) else { return false };
-        let fields = records.fields.get_mut(standing.from..standing.to).unwrap_or_default();
-        let mut ids = fields.iter_mut().filter(|field| field.key == "uid").skip(1);
-        let Some(field) = ids.next().filter(|field| says(&field.value)) else { return false };
-        field.taken = true;
-        let id = field.value.clone();
+        let Some(id) = login::inner_id(records, record) else { return false };
         event.push(subject::id_or_name(&id, Attribute::UserUid, Attribute::UserName), id);
     }
     event.class = Class::AccountChange;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::record::Records;
 use super::subject::{self, ACTOR};
-use super::{Meaning, outcome};
+use super::{Meaning, login, outcome};
 use crate::event::Event;
 use crate::normalize::endpoint;
 use crate::schema::{Attribute, Class};
@@ -48,6 +48,19 @@ fn title(kind: &str) -> Option<&'static str> {
     })
 }
 
+/// `op=pam_faillock suid=1000`: whose logins they were is the actor; the user that the program runs as is kept beside.
+fn whose<'a>(id: Cow<'a, str>, record: usize, records: &mut Records<'a>, event: &mut Event<'a>) {
+    for key in ["uid", "UID"] {
+        if let Some(own) = records.take(record, key) {
+            event.unmap(key, own);
+        }
+    }
+    event.push(subject::id_or_name(&id, Attribute::ActorUserUid, Attribute::ActorUserName), id);
+    if let Some(name) = records.take_text(record, "SUID").filter(|_| event.value(Attribute::ActorUserName).is_none()) {
+        event.push(Attribute::ActorUserName, name);
+    }
+}
+
 /// Reads the event if it is such a finding.
 pub(super) fn read<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: &mut Event<'a>) -> bool {
     let Some(title) = title(meaning.kind) else { return false };
@@ -61,7 +74,9 @@ pub(super) fn read<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: 
     event.push(Attribute::FindingTypes, "Audit anomaly");
     event.push(Attribute::FindingAnalyticName, meaning.kind);
     event.push(Attribute::FindingAnalyticTypeId, 1);
-    if let Some(account) = records.take_text(record, "acct") {
+    let account = records.take_text(record, "acct");
+    let id = if account.is_none() { login::inner_id(records, record) } else { None };
+    if let Some(account) = account {
         event.push(Attribute::EvidencesUserName, account);
     }
     let host = [records.take(record, "addr"), records.take(record, "hostname")];
@@ -75,6 +90,9 @@ pub(super) fn read<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: 
         if !exe.is_empty() {
             event.push(Attribute::EvidencesProcessName, crate::normalize::text::base_name(&exe).to_owned());
         }
+    }
+    if let Some(id) = id {
+        whose(id, record, records, event);
     }
     subject::push(records, record, &ACTOR, event);
     outcome(meaning, records, event);

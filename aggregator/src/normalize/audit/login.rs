@@ -45,8 +45,12 @@ pub(super) fn read<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: 
     if meaning.kind == "LOGIN" {
         return assigned(meaning, records, event);
     }
-    if !user(records, record, event) && !login_user(records, record, event) {
-        return false;
+    if !user(records, record, event) {
+        match inner_id(records, record) {
+            Some(id) => event.push(subject::id_or_name(&id, Attribute::UserUid, Attribute::UserName), id),
+            None if login_user(records, record, event) => {}
+            None => return false,
+        }
     }
     event.class = Class::Authentication;
     event.activity_id = activity;
@@ -63,6 +67,9 @@ pub(super) fn read<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: 
     }
     if source(records, record, event) {
         event.push(Attribute::IsRemote, true);
+        if let Some(port) = records.take(record, "rport").and_then(|text| port(&text)) {
+            event.push(Attribute::SrcEndpointPort, port);
+        }
     }
     subject::push(records, record, &ACTOR, event);
     outcome(meaning, records, event);
@@ -126,6 +133,23 @@ pub(super) fn user<'a>(records: &mut Records<'a>, record: usize, event: &mut Eve
         }
     }
     named
+}
+
+/// Whom a program means that names a user by id alone: `uid=0 … msg='op=pam_faillock suid=1000 …'`, `uid=0 …
+/// msg='pam_tally2 uid=1000 reset=0 …'`, where the first `uid=` is its own.
+pub(super) fn inner_id<'a>(records: &mut Records<'a>, record: usize) -> Option<Cow<'a, str>> {
+    if let Some(id) = records.take(record, "suid") {
+        return Some(id);
+    }
+    let standing = records.records.get(record)?;
+    let fields = records.fields.get_mut(standing.from..standing.to)?;
+    let field = fields.iter_mut().filter(|field| field.key == "uid").nth(1)?;
+    // Older ones wrote `uid=1000: exe=…`.
+    if !super::record::says(&field.value) || field.value.ends_with(':') {
+        return None;
+    }
+    field.taken = true;
+    Some(field.value.clone())
 }
 
 /// The user that the process works for, where the record names no other.

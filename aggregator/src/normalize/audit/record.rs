@@ -130,8 +130,11 @@ pub(super) fn head(text: &str, from: usize) -> Option<Head<'_>> {
         let line = before.rfind('\n').map_or(0, |newline| newline + 1);
         let words = before.get(line..)?;
         let Some((kind, node, start)) = lead(words) else { continue };
-        if colon {
-            return Some(Head { node, kind, stamp, start: lookback + line + start, end: end + gap + 1 });
+        // What auditd says of itself was long without one: `msg=audit(T.mmm:SERIAL) config changed, auid=0 …`.
+        let of_daemon = || gap == 1 && kinds::name(kind).unwrap_or(kind).starts_with("DAEMON_");
+        if colon || of_daemon() {
+            let start = lookback + line + start;
+            return Some(Head { node, kind, stamp, start, end: end + gap + usize::from(colon) });
         }
     }
 }
@@ -278,6 +281,7 @@ impl<'a> Records<'a> {
                 }
                 None => {
                     let end = memchr::memchr(b' ', value.as_bytes()).unwrap_or(value.len());
+                    let end = if key == "op" { several_words(value).unwrap_or(end) } else { end };
                     let end = value.get(..end).and_then(unmarked_half).unwrap_or(end);
                     let (value, after) = value.split_at_checked(end).unwrap_or((value, ""));
                     let closed = value.starts_with('(');
@@ -332,6 +336,15 @@ fn unmarked_half(value: &str) -> Option<usize> {
     let key = before.len() - before.bytes().rev().take_while(|b| b.is_ascii_uppercase() || *b == b'-').count();
     let key = key.max(1);
     before.get(key..).filter(|name| FIRST.contains(name)).map(|_| key)
+}
+
+/// Where `op=adding group to /etc/group id=1004` ends, which no quotes enclose: before the next word that is a field.
+fn several_words(value: &str) -> Option<usize> {
+    let mut spaces = memchr::memchr_iter(b' ', value.as_bytes());
+    spaces.find(|at| {
+        let rest = value.get(at + 1..).unwrap_or_default();
+        rest.split(' ').next().is_some_and(|word| word.contains('='))
+    })
 }
 
 /// Whether a value says anything: `?`, `(null)`, `(none)`, the unset id and nothing do not.
@@ -395,12 +408,21 @@ mod tests {
             ("kernel: audit(1.002:3): avc:  denied", "", None),
             ("audit(1.002:3): initialized", "", None),
             ("type=UNKNOWN[1334] msg=audit(1.002:3): prog-id=5", "UNKNOWN[1334]", None),
+            ("type=DAEMON_ROTATE msg=audit(1.002:3) auditd rotates, auid=0", "DAEMON_ROTATE", None),
+            ("type=1203 msg=audit(1.002:3) config changed, auid=0", "1203", None),
         ] {
             let head = head(text, 0).unwrap();
             assert_eq!((head.kind, head.node, head.stamp.text), (kind, node, "1.002:3"), "{text}");
             assert_eq!((head.stamp.time, head.stamp.serial), (Timestamp(1_002_000_000), 3));
         }
-        for text in ["", "audit(", "type=X msg=audit(1:2): ", "type=x msg=audit(1.002:3): ", "my audit(1.002:3): x"] {
+        for text in [
+            "",
+            "audit(",
+            "type=X msg=audit(1:2): ",
+            "type=X msg=audit(1.002:3) x=1",
+            "type=x msg=audit(1.002:3): ",
+            "my audit(1.002:3): x",
+        ] {
             assert_eq!(head(text, 0), None, "{text}");
         }
     }
@@ -428,6 +450,10 @@ mod tests {
         assert_eq!(shown(text)[0].1, ["saddr=10", "saddr_fam=inet", "laddr=192.0.2.1", "lport=53"]);
         let text = "type=SYSCALL msg=audit(1.002:3): subj==a key=(null)ARCH=x86_64 SYSCALL=read";
         assert_eq!(shown(text)[0].1, ["subj==a", "key=(null)", "ARCH=x86_64", "SYSCALL=read"]);
+        let text = "type=ADD_GROUP msg=audit(1.002:3): pid=9 msg='op=adding group to /etc/group id=48 res=success'";
+        assert_eq!(shown(text)[0].1, ["pid=9", "op=adding group to /etc/group", "id=48", "res=success"]);
+        let text = "type=USER_LOGIN msg=audit(1.002:3): op=login and on";
+        assert_eq!(shown(text)[0].1, ["op=login"]);
         let open = "type=SERVICE_START msg=audit(1.002:3): pid=1 msg='unit=a res=success";
         assert_eq!(shown(open)[0].1, ["pid=1", "unit=a", "res=success"]);
     }

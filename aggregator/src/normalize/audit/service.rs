@@ -9,6 +9,7 @@ use super::subject::{self, ACTOR};
 use super::{Meaning, login, outcome};
 use crate::event::Event;
 use crate::normalize::outcome::LOW;
+use crate::normalize::package::rpm;
 use crate::normalize::text::{base_name, port};
 use crate::schema::{Attribute, Class};
 
@@ -78,13 +79,26 @@ fn package<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: &mut Eve
         "update" | "upgrade" => UPDATE,
         _ => OTHER,
     };
-    event.push(Attribute::AppName, software);
+    if records.peek(meaning.main, "sw_type").is_none_or(|kind| kind.value != "rpm") {
+        event.push(Attribute::AppName, software);
+        return true;
+    }
+    let (name, version, architecture) = rpm::split(&software);
+    event.push(Attribute::AppName, name.to_owned());
+    if !version.is_empty() {
+        event.push(Attribute::AppVersion, version.to_owned());
+    }
+    if !architecture.is_empty() {
+        event.unmap("architecture", architecture.to_owned());
+    }
     true
 }
 
-/// `virt=kvm op=start reason=booted vm="web" uuid=…`.
+/// `virt=kvm op=start reason=booted vm="web" uuid=…`; Docker names none: `reason=api op=create vm=? … exe="/usr/bin/dockerd"`.
 fn machine<'a>(meaning: &Meaning<'a>, records: &mut Records<'a>, event: &mut Event<'a>) -> bool {
-    let Some(machine) = records.take_text(meaning.main, "vm") else { return false };
+    let exe = records.peek(meaning.main, "exe").filter(|_| meaning.kind == "VIRT_CONTROL");
+    let daemon = exe.map(|exe| base_name(&exe.value).to_owned().into());
+    let Some(machine) = records.take_text(meaning.main, "vm").or(daemon) else { return false };
     event.class = Class::ApplicationLifecycle;
     let op = records.peek(meaning.main, "op").map(|field| field.value.clone()).unwrap_or_default();
     event.activity_id = match (meaning.kind, &*op) {

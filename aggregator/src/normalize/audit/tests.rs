@@ -180,6 +180,18 @@ fn services_and_the_log_itself_have_their_classes() {
             json!("bash-5"),
         ),
         (
+            "SOFTWARE_UPDATE pid=9 uid=0 msg='op=update sw=\"a-b-1.2-3.el7.x86_64\" sw_type=rpm res=success'",
+            600_208,
+            "/app",
+            json!({"name": "a-b", "version": "1.2-3.el7"}),
+        ),
+        (
+            "VIRT_CONTROL pid=9 uid=0 msg='reason=api op=create vm=? exe=\"/usr/bin/dockerd\" res=success'",
+            600_299,
+            "/app/name",
+            json!("dockerd"),
+        ),
+        (
             "VIRT_CONTROL pid=9 uid=0 msg='virt=kvm op=stop vm=\"web\" uuid=u res=success'",
             600_204,
             "/app/uid",
@@ -395,6 +407,53 @@ fn who_is_locked_is_read_and_a_policy_that_is_switched_off_weighs() {
             "type=MAC_STATUS msg=audit(1773651600.123:8): enforcing={enforcing} old_enforcing=1 auid=1000 ses=3 enabled=1 res=1"
         ));
         assert_eq!(event["severity_id"], severity, "{enforcing}");
+    }
+}
+
+#[test]
+fn what_auditd_says_of_itself_needs_no_colon() {
+    for (record, type_uid, status) in [
+        ("DAEMON_CONFIG msg=audit(1773653400.123:77) config changed, auid=0 pid=9 res=success", 100_899, 1),
+        ("DAEMON_ROTATE msg=audit(1773653400.123:77) auditd rotating logs, auid=0 pid=9 res=failed", 100_805, 2),
+    ] {
+        let event = normalized(&format!("type={record}"));
+        assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(type_uid), &json!(status)), "{record}");
+        assert_eq!(event["time"], 1_773_653_400_123_i64, "{record}");
+        assert_eq!(event["metadata"]["event_code"], record.split(' ').next().unwrap(), "{record}");
+    }
+}
+
+#[test]
+fn a_password_that_another_sets_is_a_reset() {
+    for (uid, message, activity) in [
+        (0, "op=PAM:chauthtok acct=\"bob\" exe=\"/usr/bin/passwd\"", 4),
+        (0, "op=PAM:chauthtok acct=\"root\" exe=\"/usr/bin/passwd\"", 3),
+        (1001, "op=PAM:chauthtok acct=\"bob\" exe=\"/usr/bin/passwd\"", 3),
+        (0, "op=change password id=1001 exe=\"/usr/bin/passwd\"", 4),
+        (1001, "op=change password id=1001 exe=\"/usr/bin/passwd\"", 3),
+    ] {
+        let event = joined(&[&format!("USER_CHAUTHTOK pid=9 uid={uid} auid=1000 ses=3 msg='{message} res=success'")]);
+        assert_eq!(event["type_uid"], 300_100 + activity, "{uid} {message}");
+    }
+}
+
+#[test]
+fn users_and_ports_inside_messages_are_read() {
+    let tail = "exe=\"/usr/sbin/sshd\" hostname=? addr=192.0.2.1 terminal=ssh res=success'";
+    for (record, type_uid, path, expected) in [
+        (
+            "USER_AUTH pid=9 uid=0 msg='op=pubkey_auth rport=40001 acct=\"bob\"",
+            300_201,
+            "/src_endpoint/port",
+            json!(40001),
+        ),
+        ("USER_ACCT pid=9 uid=0 auid=1000 msg='pam_tally2 uid=1001 reset=0", 300_299, "/user/uid", json!("1001")),
+        ("RESP_ACCT_LOCK pid=9 uid=0 msg='op=pam_faillock suid=1001", 300_109, "/user/uid", json!("1001")),
+        ("ANOM_LOGIN_FAILURES pid=9 uid=0 msg='op=pam_faillock suid=1001", 200_401, "/actor/user/uid", json!("1001")),
+    ] {
+        let event = joined(&[&format!("{record} {tail}")]);
+        assert_eq!(event["type_uid"], type_uid, "{record} {event}");
+        assert_eq!(event.pointer(path), Some(&expected), "{record} {event}");
     }
 }
 

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use shared::time::Timestamp;
+
 use super::super::fields::{Fields, Leaf};
 use super::super::outcome::{failure, success};
 use super::super::text::base_name;
@@ -17,7 +19,8 @@ use crate::schema::{Attribute, Class};
 struct Shape {
     wrapper: &'static str,
     kind: &'static str,
-    seconds: &'static str,
+    /// When the server, and when the client, had it.
+    seconds: [&'static str; 2],
     submitted_by: [&'static str; 2],
 }
 
@@ -26,7 +29,10 @@ macro_rules! shape {
         Shape {
             wrapper: $wrapper,
             kind: $kind,
-            seconds: concat!($wrapper, $kind, ".server_time.seconds"),
+            seconds: [
+                concat!($wrapper, $kind, ".server_time.seconds"),
+                concat!($wrapper, $kind, ".submit_time.seconds"),
+            ],
             submitted_by: [concat!($wrapper, $kind, ".submituser"), concat!($wrapper, $kind, ".uuid")],
         }
     };
@@ -47,7 +53,8 @@ static SHAPES: [Shape; 8] = [
 const COMMAND_BYTES_MAX: usize = 8 << 10;
 
 fn shape(fields: &Fields<'_>) -> Option<&'static Shape> {
-    SHAPES.iter().find(|shape| fields.has(shape.seconds) && shape.submitted_by.iter().any(|key| fields.has(key)))
+    let has = |keys: &[&str; 2]| keys.iter().any(|key| fields.has(key));
+    SHAPES.iter().find(|shape| has(&shape.seconds) && has(&shape.submitted_by))
 }
 
 /// Whether it is a record of sudo.
@@ -57,11 +64,10 @@ pub(super) fn looks(fields: &Fields<'_>) -> bool {
 
 /// Takes what the record says.
 pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
-    let Some(Shape { wrapper, kind, .. }) = shape(fields) else { return };
+    let Some(Shape { wrapper, kind, seconds, .. }) = shape(fields) else { return };
     let key = |name: &str| format!("{wrapper}{kind}.{name}");
-    fields.push_time(event, &key("server_time.seconds"), context.reference);
-    for part in ["server_time.nanoseconds", "server_time.iso8601", "server_time.localtime"] {
-        fields.take(&key(part));
+    if let Some(seconds) = seconds.iter().find(|seconds| fields.has(seconds)) {
+        time(fields, seconds, context, event);
     }
     event.push(Attribute::MetadataLogProvider, "sudo");
     event.push(Attribute::MetadataEventCode, *kind);
@@ -115,6 +121,18 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
     event.set(Attribute::Message, message);
 }
 
+/// `"server_time":{"seconds":1773653400,"nanoseconds":5,"iso8601":"20260316093000Z","localtime":"Mar 16 10:30:00"}`, by the key
+/// of its seconds.
+fn time<'a>(fields: &mut Fields<'a>, seconds: &str, context: &Context<'a>, event: &mut Event<'a>) {
+    let is_read = fields.push_time(event, seconds, context.reference);
+    let part = |name: &str| seconds.replace(".seconds", name);
+    let nanos = fields.number(&part(".nanoseconds")).filter(|nanos| is_read && (0..1_000_000_000).contains(nanos));
+    event.time = Timestamp(event.time.0.saturating_add(nanos.unwrap_or(0)));
+    for name in [".iso8601", ".localtime"] {
+        fields.take(&part(name));
+    }
+}
+
 /// The arguments joined by spaces, the path of the program in front.
 fn command(fields: &mut Fields<'_>, path: &str, arguments: &str) -> Option<String> {
     let path = fields.text(path).map(Cow::into_owned);
@@ -160,6 +178,10 @@ mod tests {
         ));
         assert_eq!((&event["type_uid"], &event["status_detail"]), (&json!(300_207), &json!("command not allowed")));
         assert_eq!((&event["user"]["name"], &event["unmapped"]["command"]), (&json!("root"), &json!("/bin/sh")));
+        let submitted = TIME.replace("server", "submit").replace(":1,", ":500000000,");
+        let event =
+            normalized(&format!(r#"{{"accept":{{"uuid":"a1",{submitted},"submituser":"bob","command":"/bin/x"}}}}"#));
+        assert_eq!((&event["type_uid"], &event["time"]), (&json!(100_701), &json!(1_773_653_400_500_i64)));
         let event = normalized(&format!(r#"{{"sudo":{{"exit":{{"uuid":"a1",{TIME},"exit_value":1}}}}}}"#));
         assert_eq!((&event["type_uid"], &event["exit_code"]), (&json!(100_702), &json!(1)));
     }

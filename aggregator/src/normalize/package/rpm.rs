@@ -204,7 +204,7 @@ fn spaced(package: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// `[EPOCH:]NAME-[EPOCH:]VERSION-RELEASE.ARCH` as name, version with release, architecture; old yums write the name alone.
-pub(super) fn split(package: &str) -> (&str, &str, &str) {
+pub(in super::super) fn split(package: &str) -> (&str, &str, &str) {
     const ARCHITECTURES: [&str; 12] = [
         "x86_64", "noarch", "i686", "i586", "i386", "aarch64", "ppc64le", "ppc64", "s390x", "armv7hl", "src", "riscv64",
     ];

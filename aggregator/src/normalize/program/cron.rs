@@ -221,10 +221,22 @@ fn refused<'a>(user: &'a str, verb: &'a str, argument: &'a str, detail: &'a str,
     if !matches!(user, "CRON" | "system") && !user.starts_with('*') {
         event.push(Attribute::JobUserName, user);
     }
+    if let Some((_, code)) = cut(argument, " failed with exit status ").filter(|_| verb == "error") {
+        // What ran is not said: `grandchild #4567 failed with exit status 1`.
+        if let Some(pid) = between(argument, "#", " ").and_then(|(pid, _)| number(pid)) {
+            event.unmap("pid", pid);
+        }
+        event.push(Attribute::StatusCode, word(code).0);
+        return failed(Activity::Other, "End", "crontab", argument, event);
+    }
     if fails {
         event.unmap("problem", verb);
         let reason = if detail.is_empty() { argument } else { detail };
         return failed(Activity::Other, "Refuse", path.unwrap_or("crontab"), reason, event);
+    }
+    if let Some((_, status)) = cut(argument, " but got status ") {
+        event.push(Attribute::StatusCode, word(status).0);
+        return failed(Activity::Other, "Mail", "crontab", argument, event);
     }
     event.push(Attribute::StatusDetail, argument);
     job(Activity::Other, "Mail", "crontab", event)
@@ -320,7 +332,8 @@ mod tests {
             ("(bob) AUTH (crontab command not allowed)", 100_602, 2),
             ("(bob) FAILED to authorize user with PAM (Permission denied)", 100_699, 2),
             ("(root) BAD FILE MODE (/etc/cron.d/x)", 100_699, 2),
-            ("(root) MAIL (mailed 33 bytes of output but got status 0x00ff)", 100_699, 1),
+            ("(root) MAIL (mailed 33 bytes of output but got status 0x00ff)", 100_699, 2),
+            ("(root) MAIL (mailed 33 bytes of output)", 100_699, 1),
             ("Anacron 2.3 started on 2026-03-16", 600_203, 1),
             ("Normal exit (1 job run)", 600_204, 1),
             ("Job `cron.daily' terminated (exit status: 1) (mailing output)", 100_699, 2),
@@ -350,6 +363,9 @@ mod tests {
         let event = cron("(CRON) CAN'T OPEN (/etc/crontab): No such file or directory");
         assert_eq!(event["job"]["name"], "/etc/crontab");
         assert_eq!(event["status_detail"], "No such file or directory");
+        let event = cron("(CRON) error (grandchild #77 failed with exit status 3)");
+        assert_eq!((&event["activity_name"], &event["status_id"]), (&"End".into(), &2.into()));
+        assert_eq!((&event["status_code"], &event["unmapped"]["pid"]), (&"3".into(), &77.into()));
         assert_eq!(cron("crond: USER root pid 12 cmd run-parts /etc/periodic/15min")["type_uid"], 100_606);
         assert_eq!(cron("Job `cron.daily' locked by another anacron - skipping")["activity_name"], "Skip");
     }

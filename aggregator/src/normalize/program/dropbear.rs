@@ -37,6 +37,11 @@ fn from(text: &str) -> Option<(&str, Peer<'_>)> {
     Some((before, peer(tail)?))
 }
 
+/// The name of `user 'bob'`; where nobody has it, dropbear writes `user 'is invalid'`.
+fn claimed(user: &str) -> &str {
+    Some(unquoted(user)).filter(|name| *name != "is invalid").unwrap_or_default()
+}
+
 fn logon<'a>(user: &'a str, method: &'static str, peer: Option<Peer<'a>>, header: &Header<'a>, event: &mut Event<'a>) {
     event.class = Class::Authentication;
     event.activity_id = 1;
@@ -84,13 +89,13 @@ fn succeeded<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -
 /// `Bad password attempt for 'bob' from 192.0.2.1:5`, `Bad PAM password attempt for …`, `Login attempt for nonexistent user
 /// ['bob'] from …`, `Login attempt for nonexistent user from …`, `root login rejected`, `Exit before auth (user 'bob', 10
 /// fails): Max auth tries reached - user 'bob' from 192.0.2.1:5`, `User 'bob' has invalid shell, rejected`, `User account
-/// 'bob' is locked`, `user 'bob' has blank password, rejected`, `Pubkey …`.
+/// 'bob' is locked`, `user 'bob' has blank password, rejected`, `pam_authenticate() failed, rc=7, reason`, `Pubkey …`.
 fn failed<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     let tried = ["Login attempt with wrong user ", "Max auth tries reached - user "]
         .into_iter()
         .find_map(|start| Some((start, from(message.strip_prefix(start)?)?)));
     if let Some((start, (user, peer))) = tried {
-        logon(unquoted(user), "", Some(peer), header, event);
+        logon(claimed(user), "", Some(peer), header, event);
         failure(event, if start.starts_with("Max") { "Max auth tries reached" } else { "invalid user" });
         return true;
     }
@@ -133,11 +138,23 @@ fn failed<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> b
         // Since 2020.79 the peer stands before the reason: `Exit before auth from <192.0.2.1:5>: (user 'bob', 10 fails): …`.
         let early = fails.strip_prefix(" from <").and_then(peer);
         let Some((user, peer)) = from(who).or_else(|| Some((who, early?))) else { return false };
-        logon(unquoted(user), "", Some(peer), header, event);
+        logon(claimed(user), "", Some(peer), header, event);
         failure(event, "Max auth tries reached");
         if let Some(count) = between(message, "', ", " fails").and_then(|(count, _)| number(count)) {
             event.push(Attribute::Count, count);
         }
+        return true;
+    }
+    if let Some((_, reason)) = message.strip_prefix("pam_authenticate() failed, ").and_then(|rest| cut(rest, ", ")) {
+        logon("", "password", None, header, event);
+        failure(event, reason);
+        return true;
+    }
+    if let Some((user, peer)) =
+        message.strip_prefix("User '").and_then(from).filter(|_| message.contains(", rejected "))
+    {
+        logon(cut(user, "' ").map_or(user, |(user, _)| user), "", Some(peer), header, event);
+        failure(event, cut(user, "' ").map_or(user, |(_, reason)| reason));
         return true;
     }
     let user = between(message, "'", "'").map(|(user, _)| user);
@@ -245,6 +262,8 @@ mod tests {
             ("Login attempt for nonexistent user from 192.0.2.1:5", "", 2),
             ("Login attempt with wrong user bob from 192.0.2.1:5", "bob", 2),
             ("Max auth tries reached - user 'bob' from 192.0.2.1:5", "bob", 2),
+            ("Max auth tries reached - user 'is invalid' from 192.0.2.1:5", "", 2),
+            ("User 'bob' has invalid shell, rejected from 192.0.2.1:5", "bob", 2),
             ("Login attempt for nonexistent user 'bob' from 192.0.2.1:5", "bob", 2),
             ("Exit before auth (user 'bob', 10 fails): Max auth tries reached - user 'bob' from 192.0.2.1:5", "bob", 2),
             (
@@ -259,6 +278,18 @@ mod tests {
             assert_eq!(event["user"]["name"], user, "{message}");
             assert_eq!(event["status_id"], status, "{message}");
             assert_eq!(event["src_endpoint"], serde_json::json!({"ip": "192.0.2.1", "port": 5}), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_peer_is_a_failed_logon_too() {
+        for (message, user) in [
+            ("User 'bob' has invalid shell, rejected", "bob"),
+            ("pam_authenticate() failed, rc=7, Authentication failure", ""),
+        ] {
+            let event = dropbear(message);
+            assert_eq!((&event["type_uid"], &event["status_id"]), (&300_201.into(), &2.into()), "{message}");
+            assert_eq!(event["user"]["name"], user, "{message}");
         }
     }
 

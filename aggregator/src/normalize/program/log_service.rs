@@ -27,6 +27,8 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
     let provider = match base_name(header.program) {
         _ if repeated(message, event) => "syslogd",
         "" => word(message).0,
+        // Before version 8 rsyslog wrote the number of a message behind its own name.
+        program if program.starts_with("rsyslogd-") => "rsyslogd",
         program => program,
     };
     let found = event.class == Class::EventLogActivity
@@ -100,8 +102,8 @@ fn journald<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     true
 }
 
-/// `Suppressed 12 messages from a.service`, `imuxsock lost 12 messages from pid 7 due to rate-limiting`, `imjournal: 12
-/// messages lost due to rate-limiting`, `Missed 12 kernel messages`, `Forwarding to syslog missed 3 messages.`
+/// `Suppressed 12 messages from a.service`, `imuxsock lost 12 messages from pid 7 due to rate-limiting`, `imuxsock begins to
+/// drop messages from pid 7 due to rate-limiting`, `imjournal: 12 messages lost due to rate-limiting`, `Missed 12 kernel messages`, `Forwarding to syslog missed 3 messages.`
 fn lost<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     const LOSES: [&str; 7] = [
         "Suppressed ",
@@ -116,8 +118,12 @@ fn lost<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         return false;
     }
     log(Log::Other, "Loss", event);
-    if let Some(count) = message.split(' ').find_map(number) {
+    let (before, pid) = cut(message, " from pid ").unwrap_or((message, ""));
+    if let Some(count) = before.split(' ').find_map(number) {
         event.push(Attribute::Count, count);
+    }
+    if let Some(pid) = number(word(pid).0) {
+        event.unmap("pid", pid);
     }
     failure(event, message);
     true
@@ -254,6 +260,17 @@ mod tests {
             let event = normalized(&format!("Mar 16 10:00:00 h {message}"));
             assert_eq!(event["type_uid"], 100_800 + activity, "{message}");
             assert!(event["log_provider"].is_string(), "{message}");
+        }
+        for program in ["rsyslogd", "rsyslogd-2177"] {
+            let event = normalized(&format!(
+                "Mar 16 10:00:00 h {program}: imuxsock begins to drop messages from pid 77 due to rate-limiting"
+            ));
+            assert_eq!(
+                (&event["type_uid"], &event["log_provider"]),
+                (&100_899.into(), &"rsyslogd".into()),
+                "{program}"
+            );
+            assert_eq!((event.get("count"), &event["unmapped"]["pid"]), (None, &77.into()), "{program}");
         }
         assert_eq!(normalized("Mar 16 10:00:00 h rsyslogd: x")["class_uid"], 0);
     }

@@ -52,6 +52,7 @@ use super::remark::remark;
 use super::syslog::Header;
 use super::text::{base_name, cut, number};
 use super::{attempt, carried, combined, fail2ban, falco, package, snort, squid};
+pub(super) use account::is_userlog;
 pub(super) use dhcp::kea::{looks as kea_looks, parse_line as kea_line};
 pub(super) use dns::bind::{looks as bind_looks, parse_line as bind_line};
 pub(super) use dns::unbound::{looks as unbound_looks, parse_line as unbound_line};
@@ -105,6 +106,7 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
         ],
         account::parse,
     ),
+    (&["pw"], account::parse_userlog),
     (&["systemd-sysusers"], account::parse_sysusers),
     (&["accounts-daemon"], account::parse_accounts_daemon),
     (&["systemd-logind", "elogind", "elogind-daemon"], logind::parse),
@@ -435,6 +437,9 @@ fn own(program: &str) -> Option<Parser> {
     }
     if program.starts_with("ovpn-") || program.starts_with("openvpn") {
         return Some(openvpn::parse);
+    }
+    if program.starts_with("rsyslogd-") {
+        return Some(log_service::parse);
     }
     if program.starts_with("ansible-") {
         return Some(ansible::parse);

@@ -118,6 +118,10 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
             return tag.host.is_some_and(|host| relayed(host, message, context, event))
                 || finish(Some(stamp), &tag, message, "syslog", context, event);
         }
+        if let Some(message) = rest.strip_prefix(' ').filter(|rest| program::is_userlog(rest)) {
+            let tag = Tag { program: "pw", ..Tag::default() };
+            return finish(Some(stamp), &tag, message, "syslog", context, event);
+        }
         let zoned = stamp.assumed_offset.is_none();
         let tag = tag(rest.trim_start_matches(' '));
         if let Some((Tag { host: Some(host), program: "", .. }, message)) = tag

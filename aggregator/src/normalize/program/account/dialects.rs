@@ -1,5 +1,5 @@
-//! Accounts as others than the shadow suite report them: pwdutils (SUSE), adduser (Debian), systemd-sysusers and
-//! AccountsService.
+//! Accounts as others than the shadow suite report them: pwdutils (SUSE), adduser (Debian), systemd-sysusers, AccountsService
+//! and pw (FreeBSD).
 
 use super::super::super::outcome::{LOW, success};
 use super::super::super::syslog::Header;
@@ -169,6 +169,75 @@ pub(in super::super) fn parse_accounts_daemon<'a>(message: &'a str, _: &Header<'
     true
 }
 
+/// Caller, verb and what they are about: `[root:useradd] bob(1001):…`.
+fn userlog(text: &str) -> Option<(&str, &str, &str)> {
+    const VERBS: [&str; 8] =
+        ["useradd", "userdel", "usermod", "userlock", "userunlock", "groupadd", "groupdel", "groupmod"];
+    let (who, rest) = cut(text.strip_prefix('[')?, "] ")?;
+    let (caller, verb) = who.rsplit_once(':')?;
+    VERBS.contains(&verb).then_some((caller, verb, rest))
+}
+
+/// Whether what follows the time is a line of FreeBSD's `/var/log/userlog`, which names neither host nor program.
+pub(in super::super::super) fn is_userlog(text: &str) -> bool {
+    userlog(text).is_some()
+}
+
+/// Reads what FreeBSD's pw writes there: `[root:useradd] bob(1001):bob(1001):User &:/home/bob:/bin/sh`, `[root:userdel] bob(1001)
+/// account removed`, `[root:groupadd] web(48)` (`pw_log` of usr.sbin/pw).
+pub(in super::super) fn parse_userlog<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let Some((caller, verb, rest)) = userlog(message.trim_end()) else { return false };
+    let (subject, rest) = rest.split_once([':', ' ']).unwrap_or((rest, ""));
+    let (name, id) = numbered(subject);
+    if name.is_empty() {
+        return false;
+    }
+    let about = Attribute::UserUid;
+    let (about, known) = match verb {
+        // What comes with it has a line of its own: `bob(1001) home /home/bob made`.
+        "useradd" if !rest.starts_with("home ") && !rest.starts_with("new user") => (about, Some(CREATE)),
+        "userdel" if !rest.starts_with("home ") => (about, Some(DELETE)),
+        "userlock" => (about, Some(LOCK)),
+        "userunlock" => (about, Some(UNLOCK)),
+        "groupadd" => (Attribute::GroupUid, Some(GROUP_CREATE)),
+        "groupdel" => (Attribute::GroupUid, Some(GROUP_DELETE)),
+        "groupmod" => (Attribute::GroupUid, None),
+        _ => (about, None),
+    };
+    if about == Attribute::UserUid {
+        account(known.unwrap_or(99), name, event);
+        settings(rest, event);
+    } else {
+        group(known.unwrap_or(99), name, event);
+    }
+    if known.is_none() {
+        event
+            .push(Attribute::ActivityName, if about == Attribute::UserUid { "Account Change" } else { "Group Change" });
+    }
+    if !id.is_empty() {
+        event.push(about, id);
+    }
+    event.push(Attribute::ActorUserName, caller);
+    event.severity_id = event.severity_id.max(LOW);
+    success(event);
+    true
+}
+
+/// Name and number of `bob(1001)`.
+fn numbered(text: &str) -> (&str, &str) {
+    let (name, id) = text.split_once('(').unwrap_or((text, ""));
+    (name, id.trim_end_matches(')'))
+}
+
+/// What stands behind the account: `bob(1001):User &:/home/bob:/bin/sh`.
+fn settings<'a>(text: &'a str, event: &mut Event<'a>) {
+    let mut fields = text.split(':');
+    let (Some(group), Some(home), Some(shell)) = (fields.next(), fields.nth(1), fields.next()) else { return };
+    event.push(Attribute::UserGroupsUid, numbered(group).1);
+    event.unmap("home", home);
+    event.unmap("shell", shell);
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::super::super::testing::normalized;
@@ -199,5 +268,24 @@ mod tests {
             assert_eq!(event["user"]["name"], user, "{message}");
             assert_eq!(event["severity_id"], 2, "{message}");
         }
+    }
+
+    #[test]
+    fn lines_of_userlog_name_who_did_what_to_whom() {
+        for (message, kind, about) in [
+            ("useradd] bob(1002):staff(20):Bob:/home/bob:/bin/sh", 300_101, "user"),
+            ("useradd] bob(1002) home /home/bob made", 300_199, "user"),
+            ("usermod] bob(1002):staff(20):Bob:/home/bob:/bin/csh", 300_199, "user"),
+            ("userdel] bob(1002) account removed", 300_106, "user"),
+            ("groupadd] bob(1002)", 300_606, "group"),
+            ("groupdel] bob(1002) group removed", 300_605, "group"),
+        ] {
+            let event = normalized(&format!("2026-03-16 10:00:00 [eve:{message}"));
+            assert_eq!(event["type_uid"], kind, "{message}");
+            assert_eq!((&event[about]["name"], &event[about]["uid"]), (&"bob".into(), &"1002".into()), "{message}");
+            assert_eq!(event["actor"]["user"]["name"], "eve", "{message}");
+            assert_eq!(event["time"], 1_773_651_600_000_i64, "{message}");
+        }
+        assert_eq!(normalized("2026-03-16 10:00:00 [eve:other] bob(1002)")["class_uid"], 0);
     }
 }

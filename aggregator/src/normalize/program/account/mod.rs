@@ -5,7 +5,8 @@
 
 mod dialects;
 
-pub(super) use dialects::{parse_accounts_daemon, parse_sysusers};
+pub(in super::super) use dialects::is_userlog;
+pub(super) use dialects::{parse_accounts_daemon, parse_sysusers, parse_userlog};
 
 use super::super::outcome::{LOW, failure, success};
 use super::super::syslog::Header;

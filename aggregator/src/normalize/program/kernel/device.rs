@@ -1,10 +1,11 @@
 //! Devices and modules: USB plugged in and out, links up and down, promiscuous interfaces, modules that taint the kernel.
 //!
-//! In: `usb 1-1: New USB device found, idVendor=0930, idProduct=6544` (drivers/usb/core/hub.c, generic.c), `device eth0 entered
+//! In: `usb 1-1: New USB device found, idVendor=0930, idProduct=6544` (drivers/usb/core/hub.c, generic.c), `usb 1-1:
+//! Device is not authorized for usage`, `device eth0 entered
 //! promiscuous mode` (net/core/dev.c), `e1000e: eth0 NIC Link is Up 1000 Mbps`, `x: loading out-of-tree module taints kernel.`
 //! (kernel/module). Out: classes 1010, 1003, 1002.
 
-use super::super::super::outcome::LOW;
+use super::super::super::outcome::{Control, LOW, controlled, failure, success};
 use super::super::super::text::{between, cut, word};
 use super::activity;
 use crate::event::Event;
@@ -69,6 +70,12 @@ fn usb<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         event.unmap("number", number.unwrap_or_default());
         return true;
     }
+    if text.starts_with("Device is not authorized") {
+        peripheral(CONNECT, name, "USB", event);
+        failure(event, text);
+        controlled(event, Control::Blocked);
+        return true;
+    }
     let described = [
         ("Product: ", Attribute::PeripheralModel),
         ("Manufacturer: ", Attribute::PeripheralVendorName),
@@ -123,9 +130,9 @@ fn module<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         event.unmap("license", license);
     }
     if refused {
-        super::super::super::outcome::failure(event, text);
+        failure(event, text);
     } else {
-        super::super::super::outcome::success(event);
+        success(event);
         event.push(Attribute::StatusDetail, text);
     }
     true
@@ -143,7 +150,7 @@ fn promiscuous<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     activity("promiscuous mode", if entered { "Enter Promiscuous Mode" } else { "Leave Promiscuous Mode" }, event);
     event.severity_id = event.severity_id.max(LOW);
     event.unmap("interface", interface);
-    super::super::super::outcome::success(event);
+    success(event);
     true
 }
 

@@ -20,6 +20,7 @@ pub(super) fn parse<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         || of_kernel(message, event)
         || hardware(message, event)
         || disk(message, event)
+        || share(message, event)
 }
 
 /// Application Error (6008): a general error.
@@ -143,13 +144,14 @@ fn stuck<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
 
 /// The kernel itself.
 fn of_kernel<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
-    const KINDS: [(&str, u8); 10] = [
+    const KINDS: [(&str, u8); 11] = [
         ("Kernel panic - not syncing", 6),
         ("kernel BUG at ", 5),
         ("BUG: unable to handle", 5),
         ("BUG: ", 4),
         ("Oops: ", 5),
         ("general protection fault: ", 5),
+        ("general protection fault, ", 5),
         ("Unable to handle kernel ", 5),
         ("divide error: ", 5),
         ("invalid opcode: ", 5),
@@ -159,7 +161,7 @@ fn of_kernel<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         return of_process(message, event);
     };
     error(severity, event);
-    event.push(Attribute::MetadataEventCode, kind.trim_end_matches([' ', ':']));
+    event.push(Attribute::MetadataEventCode, kind.trim_end_matches([' ', ':', ',']));
     failure(event, message);
     for (mark, key) in [("CPU: ", "cpu"), ("PID: ", "pid"), ("address: ", "address"), (" at ", "at")] {
         if let Some((_, rest)) = cut(message, mark) {
@@ -190,22 +192,36 @@ fn hardware<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         "memory error"
     } else if message.contains("temperature above threshold") {
         "temperature above threshold"
-    } else if message.contains("AER: ") && message.contains("error") {
+    } else if message.contains("PCIe Bus Error: ") || (message.contains("AER: ") && message.contains("error")) {
         "bus error"
     } else {
         return false;
     };
-    error(if message.contains(" UE ") || message.contains("Fatal") { 5 } else { 3 }, event);
+    let fatal = message.contains("Fatal") && !message.contains("Non-Fatal");
+    error(if message.contains(" UE ") || fatal { 5 } else { 3 }, event);
     event.push(Attribute::MetadataEventCode, kind);
     failure(event, message);
     event.unmap("component", message.split([':', ' ']).next().unwrap_or_default());
     true
 }
 
+/// `CIFS VFS: Send error in SessSetup = -13`, `CIFS: VFS: cifs_mount failed w/return code = -13` (fs/smb/client).
+fn share<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let text = message.strip_prefix("CIFS VFS: ").or_else(|| message.strip_prefix("CIFS: VFS: "));
+    let Some(text) = text.filter(|text| text.contains("rror") || text.contains("failed")) else { return false };
+    error(3, event);
+    event.push(Attribute::MetadataEventCode, "CIFS error");
+    failure(event, text);
+    if let Some((_, code)) = text.rsplit_once(" = -") {
+        event.push(Attribute::StatusCode, word(code).0);
+    }
+    true
+}
+
 /// `I/O error, dev sda, sector 123 op 0x0:(READ) flags 0x0`, `Buffer I/O error on dev sda1, logical block 0`,
-/// `EXT4-fs error (device sda1): …`.
+/// `EXT4-fs error (device sda1): …`, `ata1.00: exception Emask 0x0 SAct 0x0 SErr 0x0 action 0x6 frozen`.
 fn disk<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
-    const KINDS: [&str; 11] = [
+    const KINDS: [&str; 12] = [
         "I/O error",
         "medium error",
         "target error",
@@ -217,6 +233,7 @@ fn disk<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         "not responding",
         "rejecting I/O",
         "failed command",
+        "exception Emask",
     ];
     let Some(kind) = KINDS.into_iter().find(|kind| message.contains(kind)) else { return false };
     error(4, event);
@@ -225,7 +242,10 @@ fn disk<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     let device = [("dev ", ","), ("device ", ","), ("(device ", ")"), ("XFS (", ")"), ("failure on ", ","), ("[", "]")]
         .into_iter()
         .find_map(|(open, close)| between(message, open, close))
-        .map(|(device, _)| word(device.trim_end_matches(')')).0);
+        .map(|(device, _)| word(device.trim_end_matches(')')).0)
+        .or_else(|| {
+            cut(message, ": ").map(|(port, _)| port).filter(|port| port.starts_with("ata") && !port.contains(' '))
+        });
     if let Some(device) = device {
         event.unmap("device", device);
     }

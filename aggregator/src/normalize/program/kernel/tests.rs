@@ -274,3 +274,28 @@ fn packets_need_no_word_that_the_kernel_speaks() {
         assert_eq!(event["dst_endpoint"]["port"], 22, "{line}");
     }
 }
+
+#[test]
+fn faults_of_hardware_and_shares_weigh_as_others_do() {
+    for (message, severity) in [
+        ("general protection fault, probably for non-canonical address 0xbeef: 0000 [#1] SMP", 5),
+        ("ata2.00: exception Emask 0x0 SAct 0x0 SErr 0x0 action 0x6 frozen", 4),
+        ("pcieport 0000:00:1d.0: PCIe Bus Error: severity=Corrected, type=Data Link Layer, (Receiver ID)", 3),
+        ("pcieport 0000:00:1d.0: PCIe Bus Error: severity=Uncorrected (Non-Fatal), type=Transaction Layer", 3),
+        ("CIFS VFS: Send error in SessSetup = -13", 3),
+        ("CIFS: VFS: cifs_mount failed w/return code = -2", 3),
+    ] {
+        let event = said(message);
+        assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(600_801), &json!(2)), "{message}");
+        assert_eq!(event["severity_id"], severity, "{message}");
+    }
+    assert_eq!(said("CIFS VFS: Send error in SessSetup = -13")["status_code"], "13");
+    assert_eq!(said("ata2.00: exception Emask 0x0 SAct 0x0")["unmapped"]["device"], "ata2.00");
+}
+
+#[test]
+fn a_device_that_may_not_be_used_is_blocked() {
+    let event = said("usb 2-1: Device is not authorized for usage");
+    assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(101_001), &json!(2)));
+    assert_eq!((&event["action_id"], &event["peripheral_device"]["name"]), (&json!(2), &json!("2-1")));
+}

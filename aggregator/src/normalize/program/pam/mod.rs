@@ -29,7 +29,7 @@ struct Call<'a> {
 }
 
 /// Modules that log without the service: `pam_krb5[7]: …`, `pam_ldap: …`.
-const BARE_MODULES: [&str; 5] = ["krb5", "ldap", "radius_auth", "winbind", "duo"];
+const BARE_MODULES: [&str; 6] = ["krb5", "ldap", "radius_auth", "winbind", "duo", "tacplus"];
 
 /// Reads a message of a PAM module; false for everything else.
 pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
@@ -112,6 +112,10 @@ fn call<'a>(message: &'a str, header: &Header<'a>) -> Option<Call<'a>> {
     }
     if message.starts_with("PAM ") {
         return Some(Call { service: listener(service), message, module: "" });
+    }
+    // Duo's own program says what its module says.
+    if service == "login_duo" {
+        return Some(Call { service, message, module: "duo" });
     }
     // pam_unix's helper, which checks passwords for those that may not read them.
     if service == "unix_chkpwd" {

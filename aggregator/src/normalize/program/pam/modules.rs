@@ -72,7 +72,7 @@ const fn yes(before: &'static str, holds: &'static str) -> Form {
 }
 
 /// The first that fits names the user behind `before`.
-static FORMS: [Form; 52] = [
+static FORMS: [Form; 53] = [
     no("(user ", ") krb5_"),
     no("Authentication failed for user ", ""),
     no("Error opening the tally file for ", ""),
@@ -120,6 +120,7 @@ static FORMS: [Form; 52] = [
     no("Aborted Duo login for ", ""),
     yes("Failsafe Duo login for ", ""),
     yes("Allowed Duo login for ", ""),
+    yes("Skipped Duo login for ", ""),
     no("authentication fails for ", ""),
     no("authentication failed for ", ""),
     yes("authentication succeeds for ", ""),
@@ -158,6 +159,10 @@ fn of_user<'a>(call: &Call<'a>, header: &Header<'a>, event: &mut Event<'a>) -> b
         if form.holds == "has blank password" {
             event.push(Attribute::StatusDetail, "blank password");
         }
+        // Why Duo asked for nothing: `from 192.0.2.1: Allowed unknown user`.
+        if let Some((_, reason)) = last_cut(rest, ": ").filter(|_| form.before.ends_with(" Duo login for ")) {
+            event.push(Attribute::StatusDetail, reason);
+        }
     } else {
         failure(event, message);
     }
@@ -178,11 +183,13 @@ fn name(text: &str) -> &str {
 
 /// Verdicts that name no user, and those of pam_succeed_if, which name one at the end.
 fn bare<'a>(call: &Call<'a>, header: &Header<'a>, event: &mut Event<'a>) -> bool {
-    const STARTS: [&str; 25] = [
+    const STARTS: [&str; 27] = [
         "pam_get_uid; no such user",
         "User account has expired",
         "request failed: ",
         "authentication failed",
+        "auth failed",
+        "Did not receive verification code from user",
         "pam_get_authtok_verify returned error",
         "RADIUS server ",
         "bad password: ",
@@ -244,6 +251,23 @@ mod tests {
     use super::super::super::super::testing::normalized;
 
     #[test]
+    fn duo_says_whom_it_let_in_and_why() {
+        for (message, status, detail) in [
+            ("sshd[9]: Skipped Duo login for 'bob' from 192.0.2.1: Allowed unknown user", 1, "Allowed unknown user"),
+            (
+                "login_duo[9]: Aborted Duo login for 'bob' from 192.0.2.1: no answer",
+                2,
+                "Aborted Duo login for 'bob' from 192.0.2.1: no answer",
+            ),
+        ] {
+            let event = normalized(&format!("Mar 16 10:00:00 h {message}"));
+            assert_eq!((&event["type_uid"], &event["status_id"]), (&300_201.into(), &status.into()), "{message}");
+            assert_eq!((&event["user"]["name"], &event["status_detail"]), (&"bob".into(), &detail.into()), "{message}");
+            assert_eq!(event["src_endpoint"]["ip"], "192.0.2.1", "{message}");
+        }
+    }
+
+    #[test]
     fn refusals_name_the_user_and_the_reason() {
         for (message, user, status) in [
             ("pam_access(sshd:account): access denied for user `bob' from `192.0.2.1'", "bob", 2),
@@ -285,6 +309,15 @@ mod tests {
             assert_eq!(event["type_uid"], 300_201, "{message}");
             assert_eq!(event["user"]["name"], user, "{message}");
             assert_eq!(event["status_id"], status, "{message}");
+        }
+        for message in [
+            "PAM-tacplus[9]: auth failed: 2",
+            "sshd[9]: pam_tacplus: auth failed: 2",
+            "sshd(pam_google_authenticator)[9]: Did not receive verification code from user",
+        ] {
+            let event = normalized(&format!("Mar 16 10:00:00 h {message}"));
+            assert_eq!((&event["type_uid"], &event["status_id"]), (&300_201.into(), &2.into()), "{message}");
+            assert!(event.get("src_endpoint").is_none(), "{message}");
         }
         let event =
             normalized("Mar 16 10:00:00 h x[9]: pam_access(sshd:account): access denied for user `b' from `192.0.2.1'");

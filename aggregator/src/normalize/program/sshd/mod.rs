@@ -36,14 +36,16 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
     let message = message.strip_suffix(" [preauth]").or_else(|| message.strip_suffix(" [postauth]")).unwrap_or(message);
     let (first, rest) = word(message);
     let understood = match first {
-        "Successful" | "Failed" | "Aborted" | "Failsafe" | "Allowed" if rest.starts_with("Duo login for ") => {
+        "Successful" | "Failed" | "Aborted" | "Failsafe" | "Allowed" | "Skipped"
+            if rest.starts_with("Duo login for ") =>
+        {
             pam::parse_of_sshd(message, header, event)
         }
         "Accepted" | "Failed" | "Postponed" | "Partial" => attempt_made(first, rest, header, event),
         "Invalid" | "Illegal" => rest.strip_prefix("user").is_some_and(|rest| invalid_user(rest, header, event)),
         "input_userauth_request:" => named(rest).is_some_and(|user| refused(user, None, "invalid user", header, event)),
         "User" => not_allowed(rest, header, event) || expired(rest, header, event),
-        "Account" | "Login" => expired(rest, header, event),
+        "Account" | "Login" => expired(rest, header, event) || mismatched(rest, header, event),
         "ROOT" => rest
             .strip_prefix("LOGIN REFUSED FROM ")
             .and_then(peer)
@@ -234,6 +236,14 @@ fn expired<'a>(rest: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> boo
     refused(user, None, reason, header, event)
 }
 
+/// `Login name bob does not match stored username boby`.
+fn mismatched<'a>(rest: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    const MISMATCH: &str = " does not match stored username ";
+    let Some((user, stored)) = rest.strip_prefix("name ").and_then(|rest| cut(rest, MISMATCH)) else { return false };
+    event.unmap("stored_user", stored);
+    refused(user, None, "login name does not match stored username", header, event)
+}
+
 /// `PAM: Authentication failure for [illegal user] bob from host.example [via 192.0.2.1]`.
 fn pam_verdict<'a>(rest: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     let Some((reason, who)) = cut(rest, " for ") else { return false };
@@ -347,6 +357,12 @@ mod tests {
                 true,
             ),
             ("User root not allowed because account is locked", "root", "account is locked", false),
+            (
+                "Login name bob does not match stored username rob",
+                "bob",
+                "login name does not match stored username",
+                false,
+            ),
             ("ROOT LOGIN REFUSED FROM 192.0.2.1 port 5 [preauth]", "root", "root login refused", true),
             ("error: PAM: No such user for bob from 192.0.2.1 via 192.0.2.9", "bob", "No such user", true),
             ("error: PAM: No such user for illegal user bob from 192.0.2.1", "bob", "No such user", true),

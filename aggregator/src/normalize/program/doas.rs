@@ -9,8 +9,9 @@ use super::super::text::cut;
 use super::run::{Run, launched, refused};
 use crate::event::Event;
 
-/// `bob ran command ls -l as root from /home/bob`, before OpenBSD 6.0 `bob ran command as root: ls`, `failed auth for bob`, `failed command for bob: ls`, `command not
-/// permitted for bob: ls`, `failed auth for bob: …`, `/usr/libexec/auth/login_passwd: path not secure`, `cannot stat …`.
+/// `bob ran command ls -l as root from /home/bob`, before OpenBSD 6.0 `bob ran command as root: ls`, `failed auth for bob`,
+/// `failed command for bob: ls`, `command not permitted for bob: ls`, `failed auth for bob: …`, `/x/login_passwd: path not
+/// secure`, `cannot stat …`.
 pub(super) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
     let message = message.trim_end();
     if let Some((caller, rest)) = cut(message, " ran command ") {

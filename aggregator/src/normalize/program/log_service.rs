@@ -103,7 +103,8 @@ fn journald<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
 }
 
 /// `Suppressed 12 messages from a.service`, `imuxsock lost 12 messages from pid 7 due to rate-limiting`, `imuxsock begins to
-/// drop messages from pid 7 due to rate-limiting`, `imjournal: 12 messages lost due to rate-limiting`, `Missed 12 kernel messages`, `Forwarding to syslog missed 3 messages.`
+/// drop messages from pid 7 due to rate-limiting`, `imjournal: 12 messages lost due to rate-limiting`, `Missed 12 kernel
+/// messages`, `Forwarding to syslog missed 3 messages.`
 fn lost<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     const LOSES: [&str; 7] = [
         "Suppressed ",

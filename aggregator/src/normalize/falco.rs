@@ -6,12 +6,12 @@
 
 use std::borrow::Cow;
 
-use super::json_lines::{falco_ends, falco_severity, push_falco_ends};
+use super::json_lines::{FalcoProcess, falco_ends, falco_severity, push_falco_ends, push_falco_process};
 use super::outcome::LOW;
 use super::pairs::pairs;
 use super::remark::remark;
 use super::syslog::Header;
-use super::text::{base_name, cut, head, word};
+use super::text::{base_name, cut, head, last_cut, number, word};
 use super::{Context, carried, timestamp};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -20,17 +20,56 @@ use crate::schema::{Attribute, Class};
 const PRIORITIES: [&str; 8] =
     ["Emergency", "Alert", "Critical", "Error", "Warning", "Notice", "Informational", "Debug"];
 
+/// How far a time, and the priority behind it, may reach: `2026-03-16T10:00:00.123456789+0000: Informational`.
+const LEAD_LEN_MAX: usize = 64;
+
 /// Most fields that are kept.
 const FIELDS_MAX: usize = 64;
 
 /// The priority and what follows it, where a time with nine digits of a second stands before.
 fn behind_time(text: &str) -> Option<(&str, &str)> {
-    let (time, rest) = cut(head(text, 48), ": ")?;
+    let (time, rest) = cut(head(text, LEAD_LEN_MAX), ": ")?;
     let (_, fraction) = time.split_once('.')?;
     let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
     let priority = word(rest).0;
     let known = digits == 9 && !time.contains(' ') && PRIORITIES.contains(&priority);
     known.then(|| text.get(time.len() + 2..).map(word)).flatten()
+}
+
+/// The value of the first of several keys, with the spaces in it: up to the next key. A command line may hold what looks like
+/// one; the terminal that stands behind it in Falco's own rules ends it.
+fn spaced<'a>(fields: &'a str, keys: &[&str]) -> Option<&'a str> {
+    let at = |key: &&str| match fields.strip_prefix(*key) {
+        Some(rest) => Some(rest),
+        None => cut(fields, &format!(" {key}")).map(|(_, rest)| rest),
+    };
+    let rest = keys.iter().find_map(at)?;
+    let command = keys.iter().any(|key| matches!(*key, "command=" | "cmdline="));
+    if let Some((value, _)) = last_cut(rest, " terminal=").filter(|_| command) {
+        return Some(value);
+    }
+    let key_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'[' | b']');
+    let is_key = |space: &usize| {
+        let behind = rest.get(space + 1..).unwrap_or_default();
+        let len = behind.bytes().take_while(|b| key_byte(*b)).count();
+        len > 0 && behind.as_bytes().get(len) == Some(&b'=')
+    };
+    let end = rest.match_indices(' ').map(|(at, _)| at).find(is_key).unwrap_or(rest.len());
+    rest.get(..end)
+}
+
+/// The process that an alert's fields name, by the names of Falco's own rules or of its fields.
+fn process(fields: &str) -> FalcoProcess<'_> {
+    let text = |keys: &[&str]| spaced(fields, keys).map(Cow::Borrowed);
+    FalcoProcess {
+        name: text(&["process=", "proc.name=", "proc_name="]),
+        command: text(&["command=", "cmdline=", "proc.cmdline="]),
+        path: text(&["proc_exepath=", "proc.exepath=", "exepath="]),
+        pid: spaced(fields, &["pid=", "proc.pid=", "proc_pid="]).and_then(number),
+        parent: text(&["parent=", "proc.pname="]),
+        parent_command: text(&["pcmdline=", "proc.pcmdline="]),
+        parent_pid: spaced(fields, &["ppid=", "proc.ppid="]).and_then(number),
+    }
 }
 
 /// Whether a time in nanoseconds and a priority begin the line, or the time of what Falco says of itself.
@@ -137,8 +176,9 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     if let Some(ends) = ends {
         push_falco_ends(ends, event);
     }
+    let named = push_falco_process(process(fields), event);
     // A container alone is no evidence.
-    if let Some(id) = container.filter(|_| user.is_some() || file.is_some() || ends.is_some()) {
+    if let Some(id) = container.filter(|_| named || user.is_some() || file.is_some() || ends.is_some()) {
         event.push(Attribute::EvidencesContainerUid, id);
     }
     true
@@ -161,6 +201,21 @@ mod tests {
         let event = normalized("10:00:00.123456789: Error File written (file=/etc/x container_id=host)");
         assert_eq!(event["evidences"][0]["file"]["path"], "/etc/x");
         assert!(event["evidences"][0].get("container").is_none());
+    }
+
+    #[test]
+    fn a_process_is_evidence_with_its_whole_command() {
+        let fields =
+            "user=root process=sh proc_exepath=/bin/sh parent=httpd command=sh -c a=1 x terminal=0 container_id=host";
+        let event = normalized(&format!("2026-03-16T10:00:00.123456789+0000: Informational A shell ({fields})"));
+        assert_eq!((&event["class_uid"], &event["severity_id"]), (&json!(2004), &json!(1)));
+        let process = &event["evidences"][0]["process"];
+        assert_eq!((&process["name"], &process["cmd_line"]), (&json!("sh"), &json!("sh -c a=1 x")));
+        assert_eq!(
+            (&process["file"]["path"], &process["parent_process"]["name"]),
+            (&json!("/bin/sh"), &json!("httpd"))
+        );
+        assert!(process["uid"].is_string());
     }
 
     #[test]

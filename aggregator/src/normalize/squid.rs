@@ -1,6 +1,7 @@
 //! Squid: access.log in its own format (4002), cache.log (6002, 6008); squidGuard's log of blocked requests (4002).
 //!
-//! `1773653400.123 ELAPSED CLIENT RESULT/STATUS BYTES METHOD URL USER HIERARCHY/PEER TYPE`,
+//! `1773653400.123 ELAPSED CLIENT RESULT/STATUS BYTES METHOD URL USER HIERARCHY/PEER TYPE`, or with more counts and ports,
+//! `1773653400.123 ELAPSED CLIENT PORT RESULT/STATUS BYTES RECEIVED N N N METHOD URL VERSION USER HIERARCHY/PEER PORT TYPE …`,
 //! `2026/03/16 10:00:00 kid1| TEXT`, `2026-03-16 10:00:00 [9] Request(SOURCE/LIST/-) URL CLIENT/NAME USER METHOD REDIRECT`.
 //! Source: Squid 6, src/log/FormatSquidNative.cc; squidGuard 1.6, sgLog.c.
 
@@ -11,7 +12,7 @@ use super::endpoint::{push_destination, push_source};
 use super::outcome::{Control, controlled, failure};
 use super::remark::{life, remark};
 use super::syslog::Header;
-use super::text::{between, cut, head, number, word};
+use super::text::{between, cut, head, number, port, word};
 use super::{Context, carried, timestamp};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -52,18 +53,28 @@ fn access<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     let Some(stamp) = time.split_once('.').and_then(|(s, ms)| timestamp::seconds(s, ms)) else { return false };
     let (elapsed, rest) = word(rest);
     let (client, rest) = word(rest);
-    let (result, rest) = word(rest);
-    let (bytes, rest) = word(rest);
-    let (method, rest) = word(rest);
-    let Some([url, user, hierarchy, kind]) = tail(rest) else { return false };
+    let Some(request) = extended(rest).or_else(|| request(rest)) else { return false };
+    let Request { result, bytes, method, url, user, hierarchy, kind, .. } = request;
     let Some((result, code)) = result.rsplit_once('/') else { return false };
     event.class = Class::HttpActivity;
     event.time = stamp;
     event.push(Attribute::MetadataOriginalTime, time);
-    event.push(Attribute::Message, rest);
+    event.push(Attribute::Message, request.told);
     event.push(Attribute::MetadataLogProvider, "squid");
-    push_source(event, client, None);
+    push_source(event, client, request.client_port);
     push_method(method, url, event);
+    for (attribute, value) in [
+        (Attribute::HttpRequestVersion, request.version),
+        (Attribute::HttpRequestReferrer, request.referrer),
+        (Attribute::HttpRequestUserAgent, request.agent),
+    ] {
+        if !matches!(value, "" | "-") {
+            event.push(attribute, value);
+        }
+    }
+    if let Ok(received) = request.received.parse::<u32>() {
+        event.push(Attribute::TrafficBytesIn, received);
+    }
     // 000: nothing was answered.
     match number(code).filter(|code| *code > 0) {
         Some(code) => push_code(code, event),
@@ -82,7 +93,7 @@ fn access<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
         event.push(Attribute::ActorUserName, user);
     }
     if let Some((_, peer)) = hierarchy.split_once('/') {
-        push_destination(event, peer, None);
+        push_destination(event, peer, request.peer_port);
     }
     if kind != "-" && event.value(Attribute::HttpResponseCode).is_some() {
         event.push(Attribute::HttpResponseContentType, kind);
@@ -91,6 +102,71 @@ fn access<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     event.unmap("hierarchy", hierarchy);
     controlled(event, if result.contains("DENIED") { Control::Blocked } else { Control::Allowed });
     true
+}
+
+/// What a line says of a request, behind its client.
+#[derive(Default)]
+struct Request<'a> {
+    client_port: Option<i64>,
+    result: &'a str,
+    bytes: &'a str,
+    received: &'a str,
+    method: &'a str,
+    /// What stands behind the method.
+    told: &'a str,
+    url: &'a str,
+    version: &'a str,
+    user: &'a str,
+    hierarchy: &'a str,
+    peer_port: Option<i64>,
+    kind: &'a str,
+    referrer: &'a str,
+    agent: &'a str,
+}
+
+/// `RESULT/STATUS BYTES METHOD URL USER HIERARCHY/PEER TYPE`.
+fn request(text: &str) -> Option<Request<'_>> {
+    let (result, rest) = word(text);
+    let (bytes, rest) = word(rest);
+    let (method, rest) = word(rest);
+    let [url, user, hierarchy, kind] = tail(rest)?;
+    Some(Request { result, bytes, method, told: rest, url, user, hierarchy, kind, ..Request::default() })
+}
+
+/// `PORT RESULT/STATUS BYTES RECEIVED N N N METHOD URL VERSION USER HIERARCHY/PEER PORT TYPE - - "REFERRER" "AGENT" …`.
+fn extended(text: &str) -> Option<Request<'_>> {
+    let mut words = text.splitn(9, ' ');
+    let client_port = Some(port(words.next()?)?);
+    let (result, bytes, received) = (words.next()?, words.next()?, words.next()?);
+    let counted = |text: &str| text == "-" || number(text).is_some();
+    let sizes = [words.next()?, words.next()?, words.next()?];
+    if !result.contains('/') || !counted(received) || !sizes.into_iter().all(counted) {
+        return None;
+    }
+    let (method, told) = (words.next()?, words.next()?);
+    let mut words = told.split(' ');
+    let (url, version) = (words.next()?, words.next()?);
+    let (user, hierarchy) = (words.next()?, words.next()?);
+    hierarchy.contains('/').then_some(())?;
+    let (peer_port, kind) = (port(words.next()?), words.next()?);
+    let mut quoted = text.split('"').skip(1).step_by(2);
+    let (referrer, agent) = (quoted.next().unwrap_or_default(), quoted.next().unwrap_or_default());
+    Some(Request {
+        client_port,
+        result,
+        bytes,
+        received,
+        method,
+        told,
+        url,
+        version,
+        user,
+        hierarchy,
+        peer_port,
+        kind,
+        referrer,
+        agent,
+    })
 }
 
 /// `URL USER HIERARCHY/PEER TYPE`, and what a site adds: the fourth word is not the type then. A URL may hold spaces where
@@ -242,6 +318,19 @@ mod tests {
                 "{tail}"
             );
         }
+    }
+
+    #[test]
+    fn lines_with_ports_and_more_counts_are_read() {
+        let event = normalized(
+            r#"1773653400.123    104 192.0.2.199 5893 TCP_MISS/200 904 123 364 123 - GET http://a.example/ 1.1 bob HIER_DIRECT/198.51.100.10 80 text/html - - "-" "curl/8" "a.example" "-" 53 -"#,
+        );
+        assert_eq!((&event["type_uid"], &event["time"]), (&json!(400_203), &json!(1_773_653_400_123_i64)));
+        assert_eq!(event["src_endpoint"], json!({"ip": "192.0.2.199", "port": 5893}));
+        assert_eq!(event["dst_endpoint"], json!({"ip": "198.51.100.10", "port": 80}));
+        assert_eq!((&event["actor"]["user"]["name"], &event["http_response"]["code"]), (&json!("bob"), &json!(200)));
+        assert_eq!(event["http_request"]["user_agent"], "curl/8");
+        assert_eq!(event["http_request"]["url"]["url_string"], "http://a.example/");
     }
 
     #[test]

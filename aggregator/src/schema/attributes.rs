@@ -285,9 +285,14 @@ attributes! {
     EvidencesUserName "evidences[].user.name" Text FINDING;
     EvidencesProcessName "evidences[].process.name" Text FINDING;
     EvidencesProcessPid "evidences[].process.pid" Integer FINDING;
+    EvidencesProcessUid "evidences[].process.uid" Text FINDING;
     EvidencesProcessCmdLine "evidences[].process.cmd_line" Text FINDING;
+    EvidencesProcessFileName "evidences[].process.file.name" Text FINDING;
+    EvidencesProcessFilePath "evidences[].process.file.path" Text FINDING;
+    EvidencesProcessFileTypeId "evidences[].process.file.type_id" Integer FINDING;
     EvidencesProcessParentName "evidences[].process.parent_process.name" Text FINDING;
     EvidencesProcessParentPid "evidences[].process.parent_process.pid" Integer FINDING;
+    EvidencesProcessParentUid "evidences[].process.parent_process.uid" Text FINDING;
     EvidencesProcessParentCmdLine "evidences[].process.parent_process.cmd_line" Text FINDING;
     EvidencesFileName "evidences[].file.name" Text FINDING;
     EvidencesFilePath "evidences[].file.path" Text FINDING;

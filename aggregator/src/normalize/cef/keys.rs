@@ -34,7 +34,7 @@ pub(super) fn settled(fields: &mut Fields<'_>) {
     for key in ["suser", "duser", "usrName"] {
         let Some(user) = fields.peek(key) else { continue };
         let bare = user.trim_matches('"');
-        if matches!(bare, "-" | "N/A" | "n/a") {
+        if matches!(bare, "-" | "N/A" | "n/a" | "(no user)") {
             fields.take(key);
         } else if bare.len() < user.len() {
             let bare = Leaf::Text(Cow::Owned(bare.to_owned()));

@@ -108,6 +108,7 @@ fn apply<'a>(header: Header<'a>, fields: &mut Fields<'a>, event: &mut Event<'a>)
     event.push(Attribute::MetadataLogProvider, header.product.clone());
     match event.class {
         Class::DetectionFinding => finding(&header, uid.as_deref(), fields, event),
+        Class::FileActivity => file(&header, fields, event),
         Class::ApplicationLifecycle => {
             event.activity_id = 99;
             event.push(Attribute::ActivityName, "Report");
@@ -156,7 +157,7 @@ fn named(header: &Header<'_>, fields: &Fields<'_>, words: &[&str]) -> bool {
     })
 }
 
-const LOGONS: [&str; 14] = [
+const LOGONS: [&str; 15] = [
     "login",
     "logon",
     "log in",
@@ -166,6 +167,7 @@ const LOGONS: [&str; 14] = [
     "logged on",
     "authentic",
     "auth-",
+    "auth_",
     "sign in",
     "signed in",
     "signin",
@@ -174,8 +176,9 @@ const LOGONS: [&str; 14] = [
 ];
 /// What `act` says of a logon.
 const ACTED: [&str; 4] = ["login", "logon", "logout", "logoff"];
-const FINDINGS: [&str; 22] = [
+const FINDINGS: [&str; 23] = [
     "suspected",
+    "appfw",
     "callback",
     "worm",
     "quarantine",
@@ -199,6 +202,39 @@ const FINDINGS: [&str; 22] = [
     "ips",
 ];
 
+/// The activity of a file that integrity monitoring saw change.
+fn changed(header: &Header<'_>, fields: &Fields<'_>) -> Option<u8> {
+    if !fields.has("filePath") || !named(header, fields, &["integrity"]) {
+        return None;
+    }
+    match fields.peek("act").unwrap_or_default().to_ascii_lowercase().as_str() {
+        "created" => Some(1),
+        "updated" => Some(3),
+        "deleted" => Some(4),
+        "renamed" => Some(5),
+        _ => None,
+    }
+}
+
+/// Whether it is about a connection that ended: `Connection_Closed`.
+fn closed(header: &Header<'_>) -> bool {
+    header.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case("connection_closed"))
+}
+
+/// A file that changed, and who or what changed it.
+fn file<'a>(header: &Header<'a>, fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    event.activity_id = changed(header, fields).unwrap_or(0);
+    if let Some(path) = fields.text("filePath") {
+        let name = path.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+        event.push(Attribute::FileName, name);
+        event.push(Attribute::FilePath, path);
+        event.push(Attribute::FileTypeId, 1);
+    }
+    event.push(Attribute::ActorAppName, header.product.clone());
+    fields.push(event, Attribute::ActorUserName, "suser");
+    outcome::success(event);
+}
+
 fn class(header: &Header<'_>, fields: &Fields<'_>, weight: u8) -> Class {
     let any = |keys: &[(&str, &str)]| {
         let end = |key: &str| fields.peek(key).is_some_and(|text| Address::parse(text).is_some());
@@ -209,6 +245,9 @@ fn class(header: &Header<'_>, fields: &Fields<'_>, weight: u8) -> Class {
     let acted = || fields.peek("act").is_some_and(|act| ACTED.iter().any(|word| act.eq_ignore_ascii_case(word)));
     if user && (named(header, fields, &LOGONS) || acted()) {
         return Class::Authentication;
+    }
+    if changed(header, fields).is_some() {
+        return Class::FileActivity;
     }
     let found = fields.has("UNIFIipsSignature") || named(header, fields, &FINDINGS);
     let file = !ends && (fields.has("filePath") || fields.has("fileHash"));
@@ -221,7 +260,11 @@ fn class(header: &Header<'_>, fields: &Fields<'_>, weight: u8) -> Class {
         return Class::HttpActivity;
     }
     // Between no ends and with nothing found it is what the product says of itself.
-    if ends { Class::NetworkActivity } else { Class::ApplicationLifecycle }
+    if ends || (closed(header) && fields.has("deviceOutboundInterface")) {
+        Class::NetworkActivity
+    } else {
+        Class::ApplicationLifecycle
+    }
 }
 
 /// Both ends, with their names and ports.
@@ -294,11 +337,15 @@ fn activity<'a>(header: &Header<'a>, fields: &mut Fields<'a>, event: &mut Event<
                 http_fields::push_status(event, code);
             }
         }
+        _ if closed(header) => {
+            event.activity_id = 2;
+            outcome::success(event);
+        }
         _ => event.activity_id = 6,
     }
     if event.class != Class::Authentication {
         let from = event.value(Attribute::SrcEndpointIp).is_some();
-        let to = event.value(Attribute::DstEndpointIp).is_some();
+        let to = event.value(Attribute::DstEndpointIp).is_some() || closed(header);
         for (known, attribute, key) in [
             (from, Attribute::SrcEndpointInterfaceName, "deviceInboundInterface"),
             (from, Attribute::SrcEndpointZone, "Source_Zone"),
@@ -409,14 +456,22 @@ fn finding<'a>(header: &Header<'a>, uid: Option<&str>, fields: &mut Fields<'a>, 
 
 /// `outcome`, `act` and `reason`.
 fn outcome_of<'a>(header: &Header<'a>, fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    if event.class == Class::FileActivity {
+        // What `act` says happened to the file is the activity.
+        return;
+    }
     let act = fields.peek("act").or_else(|| fields.peek("action")).unwrap_or_default().to_ascii_lowercase();
-    let control = match word(&act).0 {
+    // Trend Micro's agents name the engine before what it did: `IDS:Reset`.
+    let act = act.strip_prefix("ids:").unwrap_or(&act);
+    let control = match word(act).0 {
         "" if event.class == Class::NetworkActivity => {
             let name = header.name.as_deref().unwrap_or_default().to_ascii_lowercase();
             let stopped = ["discarded", "refused", "denied", "dropped", "blocked"];
             stopped.iter().any(|word| name.ends_with(word)).then_some(Control::Blocked)
         }
         "" => None,
+        "not" if act == "not blocked" => Some(Control::Allowed),
+        act if act.starts_with("refus") => Some(Control::Blocked),
         act if act.starts_with("block") || act.starts_with("den") || act == "prevent" || act == "prevented" => {
             Some(Control::Blocked)
         }
@@ -475,114 +530,4 @@ fn outcome_of<'a>(header: &Header<'a>, fields: &mut Fields<'a>, event: &mut Even
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::testing::normalized;
-
-    #[test]
-    fn what_no_act_says_the_name_says() {
-        for (name, extension, type_uid) in [
-            ("Connection_Refused", "src=192.0.2.7 dst=198.51.100.9", 400_105),
-            ("Metadata_login", "src=192.0.2.7 suser=bob", 300_201),
-            ("Metadata_logout", "src=192.0.2.7 suser=bob", 300_202),
-        ] {
-            let event = normalized(&format!("CEF:0|V|P|1.0|7|{name}|0|{extension}"));
-            assert_eq!(
-                (&event["type_uid"], &event["src_endpoint"]["ip"]),
-                (&type_uid.into(), &"192.0.2.7".into()),
-                "{name}"
-            );
-        }
-        let addresses =
-            "c6a2=2001:db8::7 c6a2Label=Source IPv6 Address c6a3=2001:db8::9 c6a3Label=Destination IPv6 Address";
-        let event = normalized(&format!("CEF:0|V|P|1.0|7|flow|0|{addresses}"));
-        assert_eq!(
-            (&event["src_endpoint"]["ip"], &event["dst_endpoint"]["ip"]),
-            (&"2001:db8::7".into(), &"2001:db8::9".into())
-        );
-    }
-
-    #[test]
-    fn header_and_extension_are_unescaped_and_labels_are_keys() {
-        let event = normalized(
-            r"Mar 16 10:00:00 fw CEF:0|Ven\|dor|Prod\\uct|1.0|100|a name|3|src=192.0.2.7 spt=1232 dst=198.51.100.9 dpt=443 proto=TCP act=blocked rt=1773651600250 cs1Label=Virus Name cs1=a \= b c cs2Label=Rule cs2=r 1 msg=it is\nso  in=5",
-        );
-        assert_eq!(event["class_uid"], 4001);
-        assert_eq!(event["time"], 1_773_651_600_250_i64);
-        assert_eq!(event["src_endpoint"], serde_json::json!({"ip": "192.0.2.7", "port": 1232}));
-        assert_eq!(event["message"], "it is\nso");
-        assert_eq!(event["unmapped"]["Virus_Name"], "a = b c");
-        assert_eq!(event["unmapped"]["vendor"], "Ven|dor");
-        assert_eq!(event["metadata"]["log_provider"], r"Prod\uct");
-        assert_eq!((event["action_id"].as_u64(), event["status_id"].as_u64()), (Some(2), Some(2)));
-        assert_eq!(event["traffic"]["bytes_in"], 5);
-        assert_eq!(event["firewall_rule"]["name"], "r 1");
-    }
-
-    #[test]
-    fn what_is_said_decides_the_class() {
-        let line = |name: &str, rest: &str| normalized(&format!("CEF:0|V|P|1|id|{name}|8|{rest}"));
-        let event = line("User login failed", "duser=ann src=192.0.2.7 outcome=failure reason=bad password");
-        assert_eq!((event["type_uid"].as_u64(), event["status_id"].as_u64()), (Some(300_201), Some(2)));
-        assert_eq!(event["status_detail"], "bad password");
-        let event = line("Malware found", "src=192.0.2.7 fname=x.exe filePath=/tmp/x.exe suser=ann");
-        assert_eq!(event["class_uid"], 2004);
-        assert_eq!(event["evidences"][0]["file"]["name"], "x.exe");
-        assert_eq!(line("Started", "cnt=1")["class_uid"], 2004);
-        assert_eq!(normalized("CEF:0|V|P|1|id|Started|1|suser=ann")["type_uid"], 600_299);
-        let event = line("User Signed In", "suser=ann src=192.0.2.7");
-        assert_eq!((&event["type_uid"], &event["service"]["name"]), (&300_201.into(), &"P".into()));
-        assert_eq!(line("Insight", "act=Logout duser=ann src=192.0.2.7")["class_uid"], 3002);
-    }
-
-    #[test]
-    fn times_name_their_zone_and_vendors_their_own_keys() {
-        for line in [
-            "CEF:0|V|P|1|id|n|1|src=192.0.2.7 rt=Mar 16 2026 10:00:00 GMT+01:00",
-            "CEF:0|V|P|1|id|n|1|src=192.0.2.7 rt=16 March 2026 10:00:00",
-            "<134>Mar 16 10:00:00 fw CEF:0|V|P|1|id|n|1|src=192.0.2.7",
-            "<134>1 2026-03-16T09:00:00Z fw app - - - CEF:0|V|P|1|id|n|1|src=192.0.2.7",
-            "Mar 16 10:00:00 fw LEEF:1.0|V|P|1|id|src=192.0.2.7",
-        ] {
-            assert_eq!(normalized(line)["time"], 1_773_651_600_000_i64, "{line}");
-        }
-        let event =
-            normalized("<134>Mar 16 10:00:00 fw CEF:0|V|P|1|7|Logon|7|suser=ann src=192.0.2.7 reason=Invalid PIN");
-        assert_eq!((&event["status_id"], &event["unmapped"]["hostname"]), (&2.into(), &"fw".into()));
-        let event = normalized(
-            "CEF:0|V|P|1|id|n|1|c6a2=2001:db8::7 c6a2Label=Source IPv6 Address spt=5 suser=N/A duser=\"ann\" method=GET url=http://a.example/",
-        );
-        assert_eq!((&event["type_uid"], &event["src_endpoint"]["ip"]), (&400_203.into(), &"2001:db8::7".into()));
-        assert_eq!((&event["actor"]["user"]["name"], &event["src_endpoint"]["port"]), (&"ann".into(), &5.into()));
-        let event = normalized(
-            "CEF:0|V|P|1|id|n|1|src=192.0.2.7 shost=pc dst=198.51.100.9 dhost=a.example request=https://a.example/b",
-        );
-        assert_eq!((&event["class_uid"], &event["dst_endpoint"]["hostname"]), (&4002.into(), &"a.example".into()));
-        assert_eq!(event["src_endpoint"]["hostname"], "pc");
-        let event = normalized(
-            "CEF:0|Incapsula|SIEM|1|1|Normal|0|src=192.0.2.7 cpt=5 sip=198.51.100.9 spt=443 request=\"a.example/x\" requestMethod=GET act=REQ_BLOCKED_ACL",
-        );
-        assert_eq!(
-            (event["src_endpoint"]["port"].as_i64(), event["dst_endpoint"]["port"].as_i64()),
-            (Some(5), Some(443))
-        );
-        assert_eq!(event["http_request"]["url"]["url_string"], "a.example/x");
-        assert_eq!(event["action_id"], 2);
-        let event = normalized("LEEF:1.0|V|P|1|1|src=192.0.2.7\tusrName=ann\tcat=failed logon");
-        assert_eq!((event["class_uid"].as_i64(), event["status_id"].as_i64()), (Some(3002), Some(2)));
-    }
-
-    #[test]
-    fn leef_names_its_delimiter() {
-        for line in [
-            "LEEF:1.0|V|P|1|login|src=192.0.2.7\tusrName=ann\tdevTime=Mar 16 2026 10:00:00\tcat=Authentication",
-            "LEEF:2.0|V|P|1|login|^|src=192.0.2.7^usrName=ann^devTime=Mar 16 2026 10:00:00^cat=Authentication",
-            "LEEF:2.0|V|P|1|login|x5E|src=192.0.2.7^usrName=ann^devTime=Mar 16 2026 10:00:00^cat=Authentication",
-        ] {
-            let event = normalized(line);
-            assert_eq!(event["class_uid"], 3002, "{line}");
-            assert_eq!(event["user"]["name"], "ann");
-            assert_eq!(event["src_endpoint"]["ip"], "192.0.2.7");
-            assert_eq!(event["time"], 1_773_651_600_000_i64);
-        }
-    }
-}
+mod tests;

@@ -6,9 +6,10 @@
 
 use super::super::combined::{push_code, push_url};
 use super::super::endpoint::{self, push_destination, push_source};
+use super::super::json_lines::push_rcode;
 use super::super::outcome::{Control, controlled, failure, success};
 use super::super::text::{cut, number, port, unquoted};
-use super::flow::push_protocol;
+use super::flow::{bare_user, push_protocol};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -68,14 +69,33 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// Where a value ends: before `, ` and a word that a colon and a space follow.
+/// Most words of a key: `Original Client Country`.
+const KEY_WORDS_MAX: usize = 4;
+
+/// Whether a text begins with a key: a word, or some that begin as names do, and a colon and a space behind.
+fn begins_key(text: &str) -> bool {
+    let mut rest = text;
+    for number in 0..KEY_WORDS_MAX {
+        let is_name = rest.starts_with(|c: char| c.is_ascii_uppercase());
+        let len = rest.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')).count();
+        let Some(tail) = rest.get(len..).filter(|_| len > 0 && (is_name || number == 0)) else { return false };
+        if tail.starts_with(": ") {
+            return true;
+        }
+        let Some(tail) = tail.strip_prefix(' ').filter(|_| is_name) else { return false };
+        rest = tail;
+    }
+    false
+}
+
+/// Where a value ends: before `, ` and the next key; a quoted one not before its quote.
 fn value_end(text: &str) -> usize {
-    let mut from = 0;
+    let quoted = text.strip_prefix('"').and_then(|inner| cut(inner, "\"")).map(|(inner, _)| inner.len() + 1);
+    let mut from = quoted.unwrap_or(0);
     while let Some((at, tail)) =
         text.get(from..).and_then(|rest| cut(rest, ", ")).map(|(before, tail)| (from + before.len(), tail))
     {
-        let word = tail.bytes().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')).count();
-        if word > 0 && tail.get(word..).is_some_and(|rest| rest.starts_with(": ")) {
+        if begins_key(tail) {
             return at;
         }
         from = at + 2;
@@ -91,6 +111,7 @@ pub(super) fn parse<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> boo
     }
     match id {
         430_001 | 430_005 => finding(&keys, id, event),
+        430_004 => file(&keys, event),
         _ => connection(&keys, id, event),
     }
     for (key, value) in keys.iter().filter(|(key, value)| !value.is_empty() && !PLACED.contains(key)) {
@@ -99,9 +120,42 @@ pub(super) fn parse<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> boo
     true
 }
 
-/// Who, if the device knows it.
+/// What stands for a user where there is none.
+const NOBODY: [&str; 5] = ["Unknown", "Not Found", "No Authentication Required", "Failed Authentication", "Invalid ID"];
+
+/// Who, if the device knows it: `bob` of `REALM\bob`, whose whole name stays in `unmapped`.
 fn user<'a>(keys: &Keys<'a>) -> Option<&'a str> {
-    keys.find("User").filter(|user| !matches!(*user, "Unknown" | "No Authentication Required"))
+    keys.find("User").filter(|user| !NOBODY.contains(user)).map(bare_user)
+}
+
+/// A type of record by the words that the registry of DNS parameters explains it with.
+fn record_type(words: &str) -> &str {
+    const NAMES: [(&str, &str); 9] = [
+        ("a host address", "A"),
+        ("an authoritative name server", "NS"),
+        ("the canonical name for an alias", "CNAME"),
+        ("marks the start of a zone of authority", "SOA"),
+        ("a domain name pointer", "PTR"),
+        ("mail exchange", "MX"),
+        ("text strings", "TXT"),
+        ("IP6 Address", "AAAA"),
+        ("Server Selection", "SRV"),
+    ];
+    let named = NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(words)).map(|(_, name)| *name);
+    named.unwrap_or_else(|| words.split(' ').next().unwrap_or(words))
+}
+
+/// A code of an answer by the words that the same registry has for it.
+fn response_code(words: &str) -> Option<&'static str> {
+    Some(match words {
+        "No Error" => "NOERROR",
+        "Format Error" => "FORMERR",
+        "Server Failure" => "SERVFAIL",
+        "Non-Existent Domain" => "NXDOMAIN",
+        "Not Implemented" => "NOTIMP",
+        "Query Refused" => "REFUSED",
+        _ => return None,
+    })
 }
 
 /// What an action of a rule, a file policy or an intrusion policy did.
@@ -116,7 +170,38 @@ fn control(keys: &Keys<'_>) -> Control {
     }
 }
 
-/// A connection's begin or end, or a file that passed.
+/// A file that passed, in the class of the protocol that carried it where that is HTTP.
+fn file<'a>(keys: &Keys<'a>, event: &mut Event<'a>) {
+    // The level is that of the syslog alert, whatever passed.
+    event.severity_id = 1;
+    let uri = keys.find("URI").filter(|_| keys.find("ApplicationProtocol") == Some("HTTP"));
+    let Some(uri) = uri else { return connection(keys, 430_004, event) };
+    event.class = Class::HttpActivity;
+    event.activity_id = 0;
+    push_url(uri, event);
+    if let Some(name) = keys.find("FileName") {
+        event.push(Attribute::FileName, name);
+        event.push(Attribute::FileTypeId, 1);
+        if let Some(size) = keys.find("FileSize").and_then(number) {
+            event.push(Attribute::FileSize, size);
+        }
+        if let Some(hash) = keys.find("FileSHA256") {
+            event.push(Attribute::FileHashAlgorithm, "SHA-256");
+            event.push(Attribute::FileHashAlgorithmId, 3);
+            event.push(Attribute::FileHashValue, hash);
+        }
+    }
+    ends(keys, event);
+    let control = control(keys);
+    controlled(event, control);
+    if matches!(control, Control::Allowed | Control::Observed) {
+        success(event);
+    } else {
+        failure(event, keys.find("FileAction").unwrap_or_default());
+    }
+}
+
+/// A connection's begin or end.
 fn connection<'a>(keys: &Keys<'a>, id: i64, event: &mut Event<'a>) {
     let control = control(keys);
     let passed = matches!(control, Control::Allowed | Control::Observed);
@@ -132,7 +217,7 @@ fn connection<'a>(keys: &Keys<'a>, id: i64, event: &mut Event<'a>) {
         event.activity_id = if id == 430_002 { 1 } else { 6 };
         event.push(Attribute::QueryHostname, name.trim_end_matches('.'));
         if let Some(kind) = keys.find("DNSRecordType") {
-            event.push(Attribute::QueryType, kind.split(' ').next().unwrap_or(kind));
+            event.push(Attribute::QueryType, record_type(kind));
         }
     } else if let Some(url) = keys.find("URL").filter(|_| keys.find("HTTPResponse").is_some()) {
         event.class = Class::HttpActivity;
@@ -154,10 +239,17 @@ fn connection<'a>(keys: &Keys<'a>, id: i64, event: &mut Event<'a>) {
     }
     ends(keys, event);
     controlled(event, control);
+    let answer = keys.find("DNSResponseType").filter(|_| event.class == Class::DnsActivity).and_then(response_code);
+    if let Some(answer) = answer {
+        push_rcode(event, answer.into());
+    }
     let code = keys.find("HTTPResponse").and_then(number).filter(|code| *code > 0);
     match code.filter(|_| passed && event.class == Class::HttpActivity) {
         Some(code) => push_code(code, event),
-        None if passed => success(event),
+        None if passed => match answer.filter(|answer| *answer != "NOERROR") {
+            Some(answer) => failure(event, answer),
+            None => success(event),
+        },
         None => failure(event, keys.find("AccessControlRuleReason").unwrap_or_default()),
     }
 }
@@ -208,14 +300,18 @@ fn ends<'a>(keys: &Keys<'a>, event: &mut Event<'a>) {
 fn finding<'a>(keys: &Keys<'a>, id: i64, event: &mut Event<'a>) {
     event.class = Class::DetectionFinding;
     event.activity_id = 1;
-    let title = ["Message", "ThreatName", "FileName"].iter().find_map(|key| keys.find(key)).map_or("malware", unquoted);
+    let judged = keys.find("SHA_Disposition").is_none_or(|said| matches!(said, "Malware" | "Custom Detection"));
+    let harmful = id == 430_001 || judged;
+    let threat = keys.find("ThreatName").filter(|name| harmful && *name != "Invalid ID");
+    let title = keys.find("Message").or(threat).or_else(|| keys.find("FileName"));
+    let title = title.map_or(if harmful { "malware" } else { "file" }, unquoted);
     let rule = keys.find("SID").or_else(|| keys.find("FileSHA256")).unwrap_or(title);
     event.push(Attribute::FindingUid, format!("ftd-{id}-{rule}-{}", keys.find("ConnectionID").unwrap_or("0")));
     event.push(Attribute::FindingTitle, title);
     event.push(Attribute::FindingAnalyticUid, rule);
     event.push(Attribute::FindingAnalyticName, title);
     event.push(Attribute::FindingAnalyticTypeId, 1);
-    event.push(Attribute::IsAlert, true);
+    event.push(Attribute::IsAlert, harmful);
     if let Some(class) = keys.find("Classification") {
         event.push(Attribute::FindingTypes, class);
     }
@@ -224,6 +320,8 @@ fn finding<'a>(keys: &Keys<'a>, id: i64, event: &mut Event<'a>) {
         Some("1") => 4,
         Some("2") => 3,
         Some("3" | "4") => 2,
+        // The level is that of the syslog alert, whatever passed.
+        _ if !harmful => 1,
         _ => event.severity_id.max(3),
     };
     for (attribute, key, port_attribute, port_key) in [
@@ -249,7 +347,8 @@ fn finding<'a>(keys: &Keys<'a>, id: i64, event: &mut Event<'a>) {
     controlled(
         event,
         match control(keys) {
-            Control::Observed | Control::Allowed => Control::Alerted,
+            Control::Observed | Control::Allowed if harmful => Control::Alerted,
+            Control::Allowed => Control::Observed,
             other => other,
         },
     );
@@ -307,5 +406,35 @@ mod tests {
         assert_eq!(event["evidences"][0]["file"]["name"], "a.exe");
         assert_eq!((event["finding_info"]["title"].as_str(), event["action_id"].as_i64()), (Some("EICAR"), Some(3)));
         assert_eq!(ftd("430003: nothing").get("src_endpoint"), None);
+    }
+
+    #[test]
+    fn keys_of_words_end_a_value_and_placeholders_are_nobody() {
+        let event = ftd(&format!(
+            r"430003: {ENDS}, AccessControlRuleName: r-1, Prefilter Policy: p q, User: LAB\ann, Endpoint Profile: Box:B"
+        ));
+        assert_eq!((&event["firewall_rule"]["name"], &event["actor"]["user"]["name"]), (&json!("r-1"), &json!("ann")));
+        assert_eq!(event["unmapped"]["Prefilter Policy"], "p q");
+        assert_eq!(event["unmapped"]["Endpoint Profile"], "Box:B");
+        assert!(ftd(&format!("430002: {ENDS}, User: Not Found")).get("actor").is_none());
+        let event = ftd(&format!("430001: {ENDS}, Message: \"a thing, By Name: x\", SID: 9"));
+        assert_eq!(event["finding_info"]["title"], "a thing, By Name: x");
+        let event = ftd(&format!(
+            "430003: {ENDS}, DNSQuery: a.example, DNSRecordType: a host address, DNSResponseType: Non-Existent Domain"
+        ));
+        assert_eq!((&event["query"]["type"], &event["rcode_id"]), (&json!("A"), &json!(3)));
+    }
+
+    #[test]
+    fn a_file_without_a_verdict_is_no_malware() {
+        let file = "FileName: a.cab, ApplicationProtocol: HTTP, URI: http://a.example/d/a.cab, FileAction: Detect";
+        let line = normalized(&format!(
+            "<113>2026-03-16T10:00:00Z ftd-1 : %FTD-1-430005: {ENDS}, {file}, SHA_Disposition: Unknown, ThreatName: Invalid ID"
+        ));
+        assert_eq!((&line["severity_id"], &line["finding_info"]["title"]), (&json!(1), &json!("a.cab")));
+        let event = ftd(&format!("430004: {ENDS}, {file}"));
+        assert_eq!((&event["class_uid"], &event["file"]["name"]), (&json!(4002), &json!("a.cab")));
+        assert_eq!(event["http_request"]["url"]["path"], "/d/a.cab");
+        assert_eq!(ftd(&format!("430004: {ENDS}, FileName: a.cab"))["class_uid"], 4001);
     }
 }

@@ -72,11 +72,15 @@ fn end<'a>(text: &'a str, source: bool, event: &mut Event<'a>) -> Option<&'a str
     Some(rest)
 }
 
-/// `00:11:22:33:44:55` of `0011.2233.4455`.
+/// `00:11:22:33:44:55` of `0011.2233.4455`, or of six pairs with `-` or `:` between them.
 pub(super) fn colons(mac: &str) -> Option<String> {
-    let digits: Vec<char> = mac.chars().take(20).filter(char::is_ascii_hexdigit).collect();
-    let shaped = mac.len() <= 17 && mac.bytes().all(|b| b.is_ascii_hexdigit() || matches!(b, b'.' | b':' | b'-'));
-    (shaped && digits.len() == 12).then(|| {
+    let groups = |mark: char, count: usize, len: usize| {
+        let is_group = |group: &str| group.len() == len && group.bytes().all(|b| b.is_ascii_hexdigit());
+        mac.split(mark).count() == count && mac.split(mark).all(is_group)
+    };
+    let shaped = mac.len() <= 17 && (groups('.', 3, 4) || groups('-', 6, 2) || groups(':', 6, 2));
+    shaped.then(|| {
+        let digits: Vec<char> = mac.chars().filter(char::is_ascii_hexdigit).collect();
         digits.chunks(2).map(|pair| pair.iter().collect::<String>().to_ascii_lowercase()).collect::<Vec<_>>().join(":")
     })
 }
@@ -248,7 +252,7 @@ fn layer2<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     true
 }
 
-/// `Interface I, changed state to up|down`.
+/// `Interface I, changed state to up|down`, `Interface I is admin up`.
 pub(super) fn link<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     let (Some(interface), Some((_, state))) =
         (after(message, "nterface "), cut(message, "state to ").or_else(|| cut(message, " is ")))
@@ -257,6 +261,7 @@ pub(super) fn link<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     };
     event.class = Class::NetworkActivity;
     event.activity_id = 99;
+    let state = state.strip_prefix("admin ").unwrap_or(state);
     let state = word(state).0;
     let up = state.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("up"));
     event.push(Attribute::ActivityName, if up { "Link Up" } else { "Link Down" });
@@ -500,6 +505,26 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_no_card_and_up_is_up_whoever_says_so() {
+        let head = "<189>Mar 16 10:00:00 r1 5:";
+        let event = normalized(&format!(
+            "{head} %SEC-6-IPACCESSLOGRP: list 177 denied igmp 192.168.100.197 -> 198.51.100.22, 1 packet"
+        ));
+        assert_eq!((&event["type_uid"], &event["src_endpoint"]["ip"]), (&400_105.into(), &"192.168.100.197".into()));
+        assert_eq!(event["dst_endpoint"]["ip"], "198.51.100.22");
+        assert!(event["src_endpoint"].get("mac").is_none());
+        let event = normalized(&format!("{head} %ETHPORT-5-IF_ADMIN_UP: Interface Ethernet1/9 is admin up ."));
+        assert_eq!((&event["activity_name"], &event["status_id"]), (&"Link Up".into(), &1.into()));
+    }
+
+    #[test]
+    fn a_year_at_the_end_of_the_message_is_the_times() {
+        let said = "[user: bob] [Source: 192.0.2.1] [localport: 22] at 10:00:00 UTC Mon Mar 15 2021";
+        let event = normalized(&format!("Mar 15 10:00:00.5 UTC: %SEC_LOGIN-5-LOGIN_SUCCESS: Login Success {said}"));
+        assert_eq!(event["time"], 1_615_802_400_500_i64);
+    }
+
+    #[test]
     fn nexus_switches_say_who_was_refused_and_who_configured() {
         let head = "2026 Mar 16 10:00:00 n9k";
         let event = normalized(&format!(
@@ -508,6 +533,11 @@ mod tests {
         assert_eq!((&event["type_uid"], &event["status_id"]), (&300_201.into(), &2.into()));
         assert_eq!((&event["user"]["name"], &event["service"]["name"]), (&"bob".into(), &"sshd".into()));
         assert_eq!(event["src_endpoint"]["ip"], "192.0.2.7");
+        let event = normalized(&format!("{head} %AUTHPRIV-5-SYSTEM_MSG: Login failed for user bob - sshd[9]"));
+        assert_eq!((&event["type_uid"], &event["status_id"]), (&300_201.into(), &2.into()));
+        assert_eq!((&event["user"]["name"], &event["service"]["name"]), (&"bob".into(), &"sshd".into()));
+        let event = normalized(&format!("{head} %SYS-SW1-6-LOGOUT_C6K: User bob has exited tty session 2(192.0.2.32)"));
+        assert_eq!((&event["type_uid"], &event["src_endpoint"]["ip"]), (&300_202.into(), &"192.0.2.32".into()));
         let event =
             normalized(&format!("{head} %VSHD-5-VSHD_SYSLOG_CONFIG_I: Configured from vty by bob on 192.0.2.7@pts/0"));
         assert_eq!((&event["class_uid"], &event["actor"]["user"]["name"]), (&5019.into(), &"bob".into()));

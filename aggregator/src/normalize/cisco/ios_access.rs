@@ -18,7 +18,7 @@ pub(super) fn parse<'a>(message: &'a str, mnemonic: &Mnemonic<'a>, event: &mut E
         ("AUTHPRIV" | "DAEMON", "SYSTEM_MSG") => refused(message, event),
         ("AAA", "AAA_ACCOUNTING_MESSAGE") => accounted(message, event),
         ("SYS", "PRIV_AUTH_PASS" | "PRIV_AUTH_FAIL") => privilege(message, mnemonic.name == "PRIV_AUTH_PASS", event),
-        ("SYS", "LOGOUT") => logout(message, event),
+        ("SYS", "LOGOUT" | "LOGOUT_C6K") => logout(message, event),
         ("SYS", "TTY_EXPIRE_TIMER") => expired(message, event),
         ("SYS", "LOGGINGHOST_STARTSTOP") => logging(message, event),
         ("SYS", "RESTART" | "RELOAD" | "BOOTTIME") => restarted(message, mnemonic.name, event),
@@ -71,9 +71,11 @@ fn login<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     true
 }
 
-/// NX-OS: `pam_aaa:Authentication failed for user u from A - sshd[9]`, `error: PAM: Authentication failure for u from A - dcos_sshd[9]`.
+/// NX-OS: `pam_aaa:Authentication failed for user u from A - sshd[9]`, `error: PAM: Authentication failure for u from A - dcos_sshd[9]`,
+/// `Login failed for user u - sshd[9]`.
 fn refused<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
-    let Some((_, tail)) = cut(message, "uthentication fail") else { return false };
+    let failed = cut(message, "uthentication fail").or_else(|| cut(message, "ogin failed"));
+    let Some((_, tail)) = failed else { return false };
     let (user, rest) = match cut(tail, " for ") {
         Some((_, rest)) => {
             let rest = rest.strip_prefix("illegal ").unwrap_or(rest);
@@ -85,7 +87,8 @@ fn refused<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
             None => return false,
         },
     };
-    let service = rest.rsplit_once(" - ").map_or("login", |(_, service)| service.split('[').next().unwrap_or(service));
+    let service = rest.rsplit_once(" - ").map(|(_, service)| service).or_else(|| rest.strip_prefix("- "));
+    let service = service.map_or("login", |service| service.split('[').next().unwrap_or(service));
     logon(event, user, service, 1);
     if let Some(source) = rest.strip_prefix("from ") {
         push_source(event, word(source).0, None);

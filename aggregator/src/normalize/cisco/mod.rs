@@ -24,8 +24,8 @@ use super::endpoint;
 use super::formats::MARK_LEN_MAX;
 use super::outcome::failure;
 use super::remark::report;
-use super::text::{cut, number, severity_of};
-use super::timestamp::{self, Stamp};
+use super::text::{cut, head, number, severity_of};
+use super::timestamp::{self, Reference, Stamp};
 use super::{Context, attempt, syslog, zones};
 use crate::event::{Event, Value};
 use crate::schema::{Attribute, Class};
@@ -56,7 +56,8 @@ pub(super) fn looks(text: &str) -> bool {
 /// Reads a line; false where what stands before the mnemonic is no header that these devices and their relays write.
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
     let Some((before, mnemonic, message)) = split(text) else { return false };
-    let Some(prefix) = prefix(before, context) else { return false };
+    let Some(mut prefix) = prefix(before, context) else { return false };
+    prefix.stamp = prefix.stamp.map(|stamp| dated(stamp, message, context.reference));
     prefix.apply(context, event);
     event.severity_id = severity_of(mnemonic.severity);
     let firewall = matches!(mnemonic.facility, "ASA" | "FTD" | "PIX" | "FWSM");
@@ -110,15 +111,21 @@ fn split(text: &str) -> Option<(&str, Mnemonic<'_>, &str)> {
     }
 }
 
-/// `ASA-6-302013: `, `ASA-session-5-106100: `, `SEC_LOGIN-SW1-4-LOGIN_FAILED: `.
+/// Longest remark in angle brackets behind a facility.
+const REMARK_LEN_MAX: usize = 16;
+
+/// `ASA-6-302013: `, `ASA-session-5-106100: `, `SEC_LOGIN-SW1-4-LOGIN_FAILED: `, `FTD<Up>-4-313005: `.
 fn mnemonic(text: &str) -> Option<(Mnemonic<'_>, &str)> {
+    let named_byte = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
     let word_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
-    let end = text.bytes().take(PREFIX_LEN_MAX).position(|b| !word_byte(b)).unwrap_or(text.len());
-    let (code, rest) = text.split_at_checked(end)?;
+    let (facility, tail) = text.split_at_checked(text.bytes().take_while(|b| named_byte(*b)).count())?;
+    let marked = tail.strip_prefix('<').and_then(|mark| head(mark, REMARK_LEN_MAX).find('>'));
+    let tail = marked.map_or(Some(tail), |end| tail.get(end + 2..))?.strip_prefix('-')?;
+    let end = tail.bytes().take(PREFIX_LEN_MAX).position(|b| !word_byte(b)).unwrap_or(tail.len());
+    let (tail, rest) = tail.split_at_checked(end)?;
+    let code = text.get(..text.len() - rest.len())?;
     let message = rest.strip_prefix(':').or_else(|| rest.strip_prefix(' ')).or(rest.is_empty().then_some(""))?;
-    let (facility, tail) = code.split_once('-')?;
-    let named =
-        facility.len() > 1 && facility.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    let named = facility.len() > 1;
     let mut parts = tail.split('-');
     let mut severity = parts.next()?;
     let mut name = tail.strip_prefix(severity)?.strip_prefix('-')?;
@@ -129,6 +136,23 @@ fn mnemonic(text: &str) -> Option<(Mnemonic<'_>, &str)> {
     let severity = severity_number(severity)?;
     (named && !name.is_empty())
         .then_some((Mnemonic { facility, severity, name, code }, message.trim_start_matches([':', ' '])))
+}
+
+/// A time without a year, completed by the one that the message ends with where both are of the same day:
+/// `… at 10:00:00 UTC Mon Mar 16 2026`.
+fn dated<'a>(stamp: Stamp<'a>, message: &str, reference: Reference) -> Stamp<'a> {
+    let found = || {
+        let mut words = message.trim_end().rsplitn(5, ' ');
+        let (year, day, month) = (words.next()?, words.next()?, words.next()?);
+        let mut stated = stamp.text.split_whitespace();
+        number(year).filter(|number| year.len() == 4 && (1970..2100).contains(number))?;
+        (stated.next() == Some(month) && stated.next() == Some(day)).then_some(())?;
+        let (guessed, _) = timestamp::bsd(stamp.text, reference)?;
+        let whole = format!("{} {year}", stamp.text);
+        let (meant, _) = timestamp::bsd(&whole, reference)?;
+        Some(Timestamp(stamp.time.0.checked_add(meant.time.0.checked_sub(guessed.time.0)?)?))
+    };
+    Stamp { time: found().unwrap_or(stamp.time), ..stamp }
 }
 
 /// A severity as a digit, or as the letter that small switches write: `%SNMP-W-SNMPAUTHFAIL`.

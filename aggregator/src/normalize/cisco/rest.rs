@@ -4,7 +4,7 @@
 //! (5019), what befell a peer or an interface (4001), the device's own life (6002). Nothing where none of these is named.
 //! Source: Cisco Secure Firewall ASA Series Syslog Messages; Cisco IOS System Message Guide.
 
-use super::super::endpoint::{self, push_source};
+use super::super::endpoint::push_source;
 use super::super::outcome::{Control, failure, success};
 use super::super::text::{between, cut, unquoted, word};
 use super::{after, flow, ios, ios_access};
@@ -88,11 +88,15 @@ fn befell<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         let bare = |word: &'a str| word.trim_matches(['.', ':', '\'', '"', '>', '<']);
         message.split([' ', ',', '(', ')', '[', ']', '/', ';', '=']).take(WORDS_MAX).map(bare)
     };
-    let address = words().find_map(|word| endpoint::ip(word).or_else(|| super::vpn::address(word).map(|(ip, _)| ip)));
+    // No address stands for none.
+    let known = |text| super::vpn::address(text).map(|(ip, _)| ip).filter(|ip| !matches!(*ip, "0.0.0.0" | "::"));
+    let sender = cut(message, "Join from ").and_then(|(_, rest)| known(word(rest).0));
+    let address = sender.or_else(|| words().find_map(known));
     let mac = words().find_map(ios::colons);
     let port = |word: &&str| {
         let digit = word.find(|c: char| c.is_ascii_digit()).unwrap_or(0);
-        digit >= 2 && word.starts_with(|c: char| c.is_ascii_uppercase()) && word.contains('/')
+        let named = digit >= 2 && word.starts_with(|c: char| c.is_ascii_uppercase());
+        named && (word.contains('/') || word.starts_with("Vlan"))
     };
     let interface =
         after(message, "nterface ").or_else(|| message.split([' ', ',', '(', ')']).take(WORDS_MAX).find(port));
@@ -173,6 +177,18 @@ mod tests {
                 "GigabitEthernet0/1",
             ),
             (
+                "%ARP-4-INVAL_IP:  arp [3303]  Received packet with invalid destination IP address (0.0.0.0) from 0011.2233.4455 on Vlan5",
+                400_199,
+                "/src_endpoint/mac",
+                "00:11:22:33:44:55",
+            ),
+            (
+                "%PIM-SW1-6-INVALID_RP_JOIN: Received (198.51.100.5, 203.0.113.7) Join from 192.0.2.6 for invalid RP 198.51.100.3",
+                400_199,
+                "/src_endpoint/ip",
+                "192.0.2.6",
+            ),
+            (
                 "%RADIUS-4-RADIUS_DEAD: RADIUS server 192.0.2.5:1812,1813 is not responding.",
                 400_199,
                 "/status",
@@ -196,5 +212,7 @@ mod tests {
             assert_eq!(event.pointer(at).and_then(|found| found.as_str()), Some(value), "{message}");
         }
         assert_eq!(normalized("<166>Mar 16 2026 10:00:00 fw-1: %ASA-6-199018: x")["type_uid"], 600_299);
+        let event = normalized("<188>%ARP-4-INVAL_IP: Received packet with invalid address (0.0.0.0) on Vlan5");
+        assert!(event["src_endpoint"].get("ip").is_none());
     }
 }

@@ -193,7 +193,9 @@ fn peer(message: &str) -> Peer<'_> {
     if let Some((first, rest)) = between(message, " between ", " and ") {
         let (second, rest) = word(rest);
         let user = between(rest, "user= ", ")").or_else(|| between(rest, "user=", ")")).map(|(user, _)| user.trim());
-        return Peer { user, address: Some(second), local: Some(first), text: message, ..Peer::default() };
+        // Whose address is the user's name is the peer; an inbound association says it first.
+        let (local, remote) = if user == Some(first) { (second, first) } else { (first, second) };
+        return Peer { user, address: Some(remote), local: Some(local), text: message, ..Peer::default() };
     }
     if let Some((address, rest)) = cut(message, "remote-peer = ").map(|(_, rest)| cut(rest, ",").unwrap_or((rest, "")))
     {

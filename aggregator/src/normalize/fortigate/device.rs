@@ -1,12 +1,13 @@
 //! What a FortiGate says of itself: tunnels (4014), logons (3002), changes of configuration (5019), leases (4004), neighbors of
-//! its routers (4001), its own life (6002) and faults (6008).
+//! its routers (4001), requests to its API (4002), its own life (6002) and faults (6008).
 //!
 //! In: the keys of a line of `type="event"`. Source: Fortinet, FortiOS Log Message Reference 7.4, "Event".
 
+use super::super::combined::{push_code, push_method};
 use super::super::endpoint::{self, push_destination, push_source};
 use super::super::outcome::{failure, success};
 use super::super::record::is_mac;
-use super::super::text::{cut, number};
+use super::super::text::{cut, number, port};
 use super::{Keys, ends};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -54,11 +55,67 @@ pub(super) fn tunnel<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
     if let Some(seconds) = keys.find("duration").and_then(number) {
         event.push(Attribute::Duration, seconds * 1000);
     }
-    ends(keys, event);
+    if keys.find("init") == Some("local") || keys.find("role") == Some("initiator") {
+        begun_here(keys, event);
+    } else {
+        ends(keys, event);
+    }
     if bad {
         failure(event, keys.any(&["reason", "msg"]).unwrap_or_default())
     } else {
         success(event)
+    }
+    true
+}
+
+/// The ends of a tunnel that the device itself began: from it to the peer.
+fn begun_here<'a>(keys: &Keys<'a>, event: &mut Event<'a>) {
+    let ports = |names: &[&str]| keys.any(names).and_then(port);
+    if let Some(local) = keys.any(&["locip", "loc_ip"]) {
+        push_source(event, local, ports(&["locport", "loc_port"]));
+    }
+    if let Some(peer) = keys.any(&["remip", "rem_ip"]) {
+        push_destination(event, peer, ports(&["remport", "rem_port"]));
+    }
+}
+
+/// A FortiClient that came or went: `action="add|close" connection_type="sslvpn" user="u" ip=A name="HOST"`.
+fn client<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
+    let Some(address) = keys.find("ip").and_then(endpoint::ip) else { return false };
+    event.class = Class::TunnelActivity;
+    event.activity_id = if keys.find("action") == Some("add") { 1 } else { 2 };
+    event.push(Attribute::TunnelTypeId, 0);
+    event.push(Attribute::SrcEndpointIp, address);
+    for (attribute, key) in [
+        (Attribute::TunnelType, "connection_type"),
+        (Attribute::SrcEndpointHostname, "name"),
+        (Attribute::UserName, "user"),
+    ] {
+        if let Some(value) = keys.find(key) {
+            event.push(attribute, value);
+        }
+    }
+    if keys.find("status").is_some_and(|status| status != "success") {
+        failure(event, keys.find("msg").unwrap_or_default());
+    } else {
+        success(event);
+    }
+    true
+}
+
+/// A request to the device's API: `user="u" ui="GUI(A)" method="GET" status="200" url="/api/…"`.
+fn request<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
+    let (Some(method), Some(url), Some(address)) = (keys.find("method"), keys.find("url"), way_in(keys).1) else {
+        return false;
+    };
+    event.class = Class::HttpActivity;
+    push_method(method, url, event);
+    push_source(event, address, None);
+    if let Some(user) = keys.find("user") {
+        event.push(Attribute::ActorUserName, user);
+    }
+    if let Some(code) = keys.find("status").and_then(number) {
+        push_code(code, event);
     }
     true
 }
@@ -102,6 +159,12 @@ fn logon<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
 pub(super) fn occurrence<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
     let action = keys.find("action").unwrap_or_default();
     let user = keys.find("user");
+    let asked = keys.find("subtype") == Some("rest-api");
+    let tunneled =
+        matches!(action, "add" | "close") && matches!(keys.find("connection_type"), Some("sslvpn" | "ipsec"));
+    if (asked && request(keys, event)) || (tunneled && client(keys, event)) {
+        return true;
+    }
     if user.is_some()
         && [
             "login",
@@ -181,11 +244,18 @@ fn system<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
         return true;
     }
     let status = keys.any(&["status", "result"]).unwrap_or_default();
-    let bad = status.contains("fail") || status == "DOWN" || description.contains("ailed") || text.contains(" Down");
+    let mut bad =
+        status.contains("fail") || status == "DOWN" || description.contains("ailed") || text.contains(" Down");
     let neighbor = text.split([' ', ',', '(', ')']).take(24).find_map(endpoint::ip);
     if let Some(address) = neighbor.filter(|_| keys.find("subtype") == Some("router")) {
         event.class = Class::NetworkActivity;
-        event.activity_id = if bad { 2 } else { 1 };
+        let wrong = ["nvalid", "rror", "ismatch", "ailed"].iter().any(|word| cut(text, word).is_some());
+        event.activity_id = match (bad, wrong) {
+            (true, _) => 2,
+            (false, true) => 4,
+            (false, false) => 1,
+        };
+        bad |= wrong;
         push_source(event, address, None);
     } else {
         event.class = Class::ApplicationLifecycle;

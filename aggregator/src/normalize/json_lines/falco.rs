@@ -3,6 +3,8 @@
 //! In: fields `rule`, `priority`, `output` and `output_fields`. Out: a finding with the process, user, file, ends and
 //! container that the rule's output names. Source: Falco, `formats.cpp`; its text output is the same without fields.
 
+use std::borrow::Cow;
+
 use super::super::Context;
 use super::super::endpoint::ip;
 use super::super::fields::Fields;
@@ -48,6 +50,58 @@ pub(in super::super) fn push_ends((from, to): (End<'_>, End<'_>), event: &mut Ev
     event.push(Attribute::EvidencesDstEndpointPort, to.1);
 }
 
+/// What an alert says of a process and of the one that began it.
+#[derive(Default)]
+pub(in super::super) struct Process<'a> {
+    pub(in super::super) name: Option<Cow<'a, str>>,
+    pub(in super::super) command: Option<Cow<'a, str>>,
+    pub(in super::super) path: Option<Cow<'a, str>>,
+    pub(in super::super) pid: Option<i64>,
+    pub(in super::super) parent: Option<Cow<'a, str>>,
+    pub(in super::super) parent_command: Option<Cow<'a, str>>,
+    pub(in super::super) parent_pid: Option<i64>,
+}
+
+/// Sets the process of a finding's evidence, and says whether there is one. The event's own id stands in for a number that
+/// the rule does not show: OCSF has no process without either.
+pub(in super::super) fn push_process<'a>(process: Process<'a>, event: &mut Event<'a>) -> bool {
+    let known = |text: Option<Cow<'a, str>>| text.filter(|text| !matches!(&**text, "" | "<NA>"));
+    let (name, command, path) = (known(process.name), known(process.command), known(process.path));
+    let path = path.filter(|path| path.starts_with('/'));
+    if name.is_none() && command.is_none() && path.is_none() {
+        return false;
+    }
+    let whole = |pid: Option<i64>| pid.filter(|pid| i32::try_from(*pid).is_ok());
+    match whole(process.pid) {
+        Some(pid) => event.push(Attribute::EvidencesProcessPid, pid),
+        None => event.push(Attribute::EvidencesProcessUid, event.id.to_string()),
+    }
+    if let Some(path) = path {
+        event.push(Attribute::EvidencesProcessFileName, base_name(&path).to_owned());
+        event.push(Attribute::EvidencesProcessFilePath, path);
+        event.push(Attribute::EvidencesProcessFileTypeId, 1);
+    }
+    let (parent, parent_command) = (known(process.parent), known(process.parent_command));
+    match whole(process.parent_pid) {
+        Some(pid) => event.push(Attribute::EvidencesProcessParentPid, pid),
+        None if parent.is_some() || parent_command.is_some() => {
+            event.push(Attribute::EvidencesProcessParentUid, format!("{}.parent", event.id));
+        }
+        None => {}
+    }
+    for (attribute, value) in [
+        (Attribute::EvidencesProcessName, name),
+        (Attribute::EvidencesProcessCmdLine, command),
+        (Attribute::EvidencesProcessParentName, parent),
+        (Attribute::EvidencesProcessParentCmdLine, parent_command),
+    ] {
+        if let Some(value) = value {
+            event.push(attribute, value);
+        }
+    }
+    true
+}
+
 /// Takes the rule and what it saw.
 pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
     event.class = Class::DetectionFinding;
@@ -74,6 +128,24 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
     evidence(fields, event);
 }
 
+/// Takes the process, where the rule shows one.
+fn process<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    let shown = ["output_fields.proc.name", "output_fields.proc.cmdline", "output_fields.proc.exepath"];
+    if !shown.into_iter().any(|key| fields.peek(key).is_some()) {
+        return;
+    }
+    let process = Process {
+        name: fields.text("output_fields.proc.name"),
+        command: fields.text("output_fields.proc.cmdline"),
+        path: fields.text("output_fields.proc.exepath"),
+        pid: fields.number("output_fields.proc.pid"),
+        parent: fields.text("output_fields.proc.pname"),
+        parent_command: fields.text("output_fields.proc.pcmdline"),
+        parent_pid: fields.number("output_fields.proc.ppid"),
+    };
+    push_process(process, event);
+}
+
 fn evidence<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     fields.push_new(
         event,
@@ -82,25 +154,7 @@ fn evidence<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
             (Attribute::EvidencesUserName, "output_fields.ka.user.name"),
         ],
     );
-    // OCSF has no process without its number.
-    if fields.push(event, Attribute::EvidencesProcessPid, "output_fields.proc.pid") {
-        fields.push_all(
-            event,
-            &[
-                (Attribute::EvidencesProcessName, "output_fields.proc.name"),
-                (Attribute::EvidencesProcessCmdLine, "output_fields.proc.cmdline"),
-            ],
-        );
-        if fields.push(event, Attribute::EvidencesProcessParentPid, "output_fields.proc.ppid") {
-            fields.push_all(
-                event,
-                &[
-                    (Attribute::EvidencesProcessParentName, "output_fields.proc.pname"),
-                    (Attribute::EvidencesProcessParentCmdLine, "output_fields.proc.pcmdline"),
-                ],
-            );
-        }
-    }
+    process(fields, event);
     let path = fields.peek("output_fields.fd.name").filter(|path| path.starts_with('/')).map(str::to_owned);
     if let Some(path) = path {
         fields.take("output_fields.fd.name");
@@ -125,6 +179,7 @@ fn evidence<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     let found = [
         Attribute::EvidencesUserName,
         Attribute::EvidencesProcessPid,
+        Attribute::EvidencesProcessUid,
         Attribute::EvidencesFileName,
         Attribute::EvidencesSrcEndpointIp,
         Attribute::EvidencesDstEndpointIp,
@@ -164,5 +219,12 @@ mod tests {
         );
         assert_eq!(event["evidences"][0]["src_endpoint"]["ip"], "192.0.2.7");
         assert_eq!(event["evidences"][0]["dst_endpoint"]["port"], 22);
+        let event = normalized(
+            r#"{"output":"x","output_fields":{"proc.name":"sh","proc.cmdline":"sh -c id","proc.exepath":"/bin/sh","proc.pname":"httpd"},"priority":"Notice","rule":"r"}"#,
+        );
+        let process = &event["evidences"][0]["process"];
+        assert_eq!((&process["cmd_line"], &process["file"]["path"]), (&"sh -c id".into(), &"/bin/sh".into()));
+        assert_eq!(process["parent_process"]["name"], "httpd");
+        assert!(process["uid"].is_string() && process.get("pid").is_none());
     }
 }

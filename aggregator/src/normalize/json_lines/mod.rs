@@ -28,7 +28,10 @@ pub(super) use access::{looks as is_request, parse as push_request};
 pub(super) use bare::parse as push_bare;
 pub(super) use container::{inner, part};
 pub(super) use eve::{push_ftp_code, push_ftp_command, push_rcode};
-pub(super) use falco::{ends as falco_ends, push_ends as push_falco_ends, severity as falco_severity};
+pub(super) use falco::{
+    Process as FalcoProcess, ends as falco_ends, push_ends as push_falco_ends, push_process as push_falco_process,
+    severity as falco_severity,
+};
 
 use super::fields::Fields;
 use super::{Context, json, zeek};

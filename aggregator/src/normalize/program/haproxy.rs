@@ -2,8 +2,8 @@
 //!
 //! `A:p [TIME] FRONTEND[~] BACKEND/SERVER TR/Tw/Tc/Tr/Ta STATUS BYTES C C TERM a/f/b/s/r q/q [{h}] [{h}] "REQUEST"[ tls]`,
 //! `A:p [TIME] FRONTEND BACKEND/SERVER Tw/Tc/Tt BYTES TERM a/f/b/s/r q/q`, `A:p [TIME] FRONTEND/BIND: SSL handshake failure`.
-//! Behind a syslog header the time inside is when the connection was accepted; alone it is the event's. Source: HAProxy 2.9
-//! configuration manual §8.2.
+//! The time inside is when the connection was accepted; the event's is a syslog header's, and where that knows less or there
+//! is none, the accepted one and the whole duration. Source: HAProxy 2.9 configuration manual §8.2.
 
 use shared::time::Timestamp;
 
@@ -20,6 +20,8 @@ use crate::schema::{Attribute, Class};
 
 /// How far a header's time may be from what the message says.
 const DAY_NS: u64 = 86_400_000_000_000;
+/// What a header's time may leave out.
+const SECOND_NS: i64 = 1_000_000_000;
 
 /// Whether a line may be one that HAProxy wrote without a header.
 pub(crate) fn looks(text: &str) -> bool {
@@ -49,6 +51,8 @@ pub(crate) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut E
         event.push(Attribute::Message, text);
     }
     stamp.apply(event);
+    event.push(Attribute::StartTime, stamp.time.as_ms());
+    event.time = ended(stamp.time, event);
     event.push(Attribute::MetadataLogFormat, "haproxy");
     event.push(Attribute::MetadataLogProvider, "haproxy");
     true
@@ -70,15 +74,24 @@ pub(crate) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         || own(message, event)
 }
 
-/// Where the header has no year, or a wrong one: a request ends within its duration.
-fn end_by(start: Timestamp, event: &mut Event<'_>) {
+/// When what began at `start` ended.
+fn ended(start: Timestamp, event: &Event<'_>) -> Timestamp {
     let lasted = match event.value(Attribute::Duration) {
         Some(Value::Int(ms)) => ms.saturating_mul(1_000_000),
         _ => 0,
     };
-    let end = start.0.saturating_add(lasted);
-    if event.time.0.saturating_sub(end).unsigned_abs() > DAY_NS {
-        event.time = Timestamp(end);
+    Timestamp(start.0.saturating_add(lasted))
+}
+
+/// Where the header has no year, or a wrong one: a request ends within its duration. Where it has only the second of the end,
+/// or of the start, the fraction is the message's.
+fn end_by(start: Timestamp, event: &mut Event<'_>) {
+    let end = ended(start, event);
+    let since = |moment: Timestamp| moment.0.saturating_sub(event.time.0);
+    if since(end).unsigned_abs() > DAY_NS || (0..SECOND_NS).contains(&since(end)) {
+        event.time = end;
+    } else if (0..SECOND_NS).contains(&since(start)) {
+        event.time = start;
     }
 }
 
@@ -352,7 +365,23 @@ mod tests {
             assert_eq!(event["dst_endpoint"]["hostname"], "app1");
             assert_eq!(event["unmapped"]["captured_headers"], "{example.com|curl} {}");
         }
-        assert_eq!(normalized(text)["time"], 1_773_651_600_439_i64);
+        // Accepted at .439, ended 1940 ms later.
+        let event = normalized(text);
+        assert_eq!(
+            (&event["start_time"], &event["time"]),
+            (&json!(1_773_651_600_439_i64), &json!(1_773_651_602_379_i64))
+        );
+    }
+
+    #[test]
+    fn a_header_of_the_same_second_does_not_cut_the_fraction() {
+        let event = normalized(
+            r#"Mar 16 10:00:00 lb haproxy[9]: 192.0.2.1:5 [16/Mar/2026:10:00:00.439] main app/app1 0/0/1/0/2 200 5 - - ---- 3/3/0/0/0 0/0 "GET /a HTTP/1.1""#,
+        );
+        assert_eq!(
+            (&event["start_time"], &event["time"]),
+            (&json!(1_773_651_600_439_i64), &json!(1_773_651_600_441_i64))
+        );
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) fn parse<'a>(path: &str, fields: &mut Fields<'a>, event: &mut Event<'
                 } else {
                     event.push(Attribute::AppProtocolName, path.to_owned());
                 }
-                push_outcome(fields, event, "success", "response");
+                push_outcome(fields, event, if path == "rfb" { "auth" } else { "success" }, "response");
                 fields.push_all(event, &[(Attribute::ActorUserName, "user"), (Attribute::ActorUserName, "username")]);
             }
         }

@@ -57,6 +57,16 @@ fn commands_of_smb_name_user_and_share() {
 }
 
 #[test]
+fn who_was_let_in_by_a_remote_desktop_is_said() {
+    for (auth, status) in [(true, 1), (false, 2)] {
+        let event = normalized(&format!(
+            r#"{{"ts":1773651600.25,"uid":"C1","id.orig_h":"192.0.2.7","id.orig_p":5,"id.resp_h":"198.51.100.9","id.resp_p":5900,"authentication_method":"VNC","auth":{auth}}}"#
+        ));
+        assert_eq!((&event["class_uid"], &event["status_id"]), (&json!(4001), &json!(status)));
+    }
+}
+
+#[test]
 fn what_the_sensor_says_of_itself_is_a_report_or_an_error() {
     for (line, kind) in [
         (r#"{"ts":1773651600.25,"peer":"zeek","mem":100,"pkts_proc":1,"bytes_recv":1}"#, 600_299),

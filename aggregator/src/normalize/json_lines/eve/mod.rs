@@ -66,7 +66,7 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
     event.class = class;
     let ends = match class {
         Class::DetectionFinding => alert::ends(fields, event),
-        _ => ends(fields, event),
+        _ => ends(fields, event, kind == "fileinfo" && class == Class::HttpActivity && is_answer(fields)),
     };
     if !ends && class != Class::DetectionFinding {
         event.class = Class::BaseEvent;
@@ -93,14 +93,28 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
     event.push(Attribute::MetadataEventCode, kind);
 }
 
-/// Both ends, their cards and the network that they talk in.
-fn ends<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool {
-    let from = fields.push_source(event, "src_ip", "src_port") || fields.push_source(event, "arp.src_ip", "");
-    let to =
-        fields.push_destination(event, "dest_ip", "dest_port") || fields.push_destination(event, "arp.dest_ip", "");
+/// Ports that servers of HTTP listen on beside those below 1024.
+const HTTP_PORTS: [i64; 6] = [3128, 8000, 8008, 8080, 8081, 8888];
+
+/// Whether a file over HTTP was sent by the server, which the record then calls the source.
+fn is_answer(fields: &Fields<'_>) -> bool {
+    let port = |key: &str| fields.leaf(key).and_then(Leaf::as_number).unwrap_or_default();
+    let (from, to) = (port("src_port"), port("dest_port"));
+    let is_served = |port: i64| port < 1024 || HTTP_PORTS.contains(&port);
+    // An answer to GET brings what was asked for.
+    let was_asked = fields.is("http.http_method", "GET") && fields.has("http.status");
+    from != 0 && !is_served(to) && (is_served(from) || (was_asked && from < to))
+}
+
+/// Both ends, their cards and the network that they talk in; `swapped` where the source is the server.
+fn ends<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>, swapped: bool) -> bool {
+    let (client, server) = (("src_ip", "src_port", "ether.src_mac"), ("dest_ip", "dest_port", "ether.dest_mac"));
+    let (client, server) = if swapped { (server, client) } else { (client, server) };
+    let from = fields.push_source(event, client.0, client.1) || fields.push_source(event, "arp.src_ip", "");
+    let to = fields.push_destination(event, server.0, server.1) || fields.push_destination(event, "arp.dest_ip", "");
     let table = [
-        (Attribute::SrcEndpointMac, "ether.src_mac"),
-        (Attribute::DstEndpointMac, "ether.dest_mac"),
+        (Attribute::SrcEndpointMac, client.2),
+        (Attribute::DstEndpointMac, server.2),
         (Attribute::SrcEndpointInterfaceName, "in_iface"),
         (Attribute::ConnectionCommunityUid, "community_id"),
     ];

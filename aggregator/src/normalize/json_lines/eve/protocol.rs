@@ -181,9 +181,12 @@ fn dns<'a>(kind: &str, fields: &mut Fields<'a>, event: &mut Event<'a>) {
         }
         _ => {
             if fields.push(event, Attribute::QueryHostname, &key("rrname")) {
-                // In version 1 the type of an answer is the answer's own.
+                // In version 1 it is the answer's too, which takes it below.
+                if let Some(kind) = fields.peek(&key("rrtype")).map(str::to_owned) {
+                    event.push(Attribute::QueryType, kind);
+                }
                 if !fields.has(&key("rdata")) {
-                    fields.push(event, Attribute::QueryType, &key("rrtype"));
+                    fields.take(&key("rrtype"));
                 }
                 fields.push(event, Attribute::QueryPacketUid, &key("id"));
                 if let Some(opcode) = fields.number(&key("opcode")).filter(|code| (0..=6).contains(code)) {

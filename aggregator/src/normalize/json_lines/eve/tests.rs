@@ -57,6 +57,7 @@ fn names_are_asked_and_answered_in_every_version() {
         let event = normalized(&format!(r#"{{{HEAD},"event_type":"dns","dns":{dns}}}"#));
         assert_eq!(event["type_uid"], type_uid, "{dns}");
         assert_eq!(event["query"]["hostname"], "a.example.com");
+        assert_eq!(event["query"]["type"], "A", "{dns}");
         if type_uid == 400_302 {
             assert_eq!(event["answers"], json!([{"rdata": "192.0.2.1", "type": "A", "ttl": 60}]), "{dns}");
             assert_eq!(event["rcode_id"], 0);
@@ -100,6 +101,19 @@ fn each_protocol_has_its_class() {
     let event =
         normalized(r#"{"timestamp":"2026-03-16T09:00:00.250000+0000","event_type":"stats","stats":{"uptime":5}}"#);
     assert_eq!((event["class_uid"].as_u64(), event["unmapped"]["stats"]["uptime"].as_u64()), (Some(6002), Some(5)));
+}
+
+#[test]
+fn the_client_of_a_file_over_http_is_the_source_whoever_sent_it() {
+    let ends = |ports: &str, method: &str| {
+        let event = normalized(&format!(
+            r#"{{"timestamp":"2026-03-16T09:00:00.250000+0000","flow_id":7,"event_type":"fileinfo","src_ip":"192.0.2.7","dest_ip":"198.51.100.9",{ports},"proto":"TCP","app_proto":"http","http":{{"url":"/x","http_method":"{method}","status":200}},"fileinfo":{{"filename":"/x"}}}}"#
+        ));
+        (event["src_endpoint"]["ip"].clone(), event["dst_endpoint"]["port"].clone())
+    };
+    assert_eq!(ends(r#""src_port":80,"dest_port":40000"#, "POST"), (json!("198.51.100.9"), json!(80)));
+    assert_eq!(ends(r#""src_port":9000,"dest_port":40000"#, "GET"), (json!("198.51.100.9"), json!(9000)));
+    assert_eq!(ends(r#""src_port":40000,"dest_port":80"#, "POST"), (json!("192.0.2.7"), json!(80)));
 }
 
 #[test]

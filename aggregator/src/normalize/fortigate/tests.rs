@@ -1,0 +1,191 @@
+use serde_json::{Value, json};
+
+use super::super::testing::normalized;
+
+fn said(rest: &str) -> Value {
+    normalized(&format!("date=2026-03-16 time=10:00:00 devname=fw devid=F1 logid=\"0000000013\" {rest}"))
+}
+
+#[test]
+fn traffic_has_ends_rule_and_verdict() {
+    let event = said(
+        "type=\"traffic\" subtype=\"forward\" level=\"notice\" eventtime=1773653400815101919 srcip=192.0.2.1 srcport=5 srcintf=\"in\" dstip=198.51.100.2 dstport=80 dstintf=\"out\" sessionid=7 proto=6 action=\"deny\" policyid=4 service=\"HTTP\" sentbyte=10 rcvdbyte=20 duration=3",
+    );
+    assert_eq!((&event["type_uid"], &event["time"]), (&json!(400_105), &json!(1_773_653_400_815_i64)));
+    assert_eq!(event["src_endpoint"], json!({"ip": "192.0.2.1", "port": 5, "interface_name": "in"}));
+    assert_eq!(event["dst_endpoint"], json!({"ip": "198.51.100.2", "port": 80, "interface_name": "out"}));
+    assert_eq!(
+        (&event["firewall_rule"]["uid"], &event["disposition_id"], &event["duration"]),
+        (&json!("4"), &json!(2), &json!(3000))
+    );
+    let event = normalized(
+        "<189>Mar 16 10:00:09 gw date=2026-03-16 time=10:00:00 devname=fw devid=F1 logid=1 tz=\"-0500\" type=traffic subtype=other status=accept src=192.0.2.1 src_port=5 dst=198.51.100.2 dst_port=80 proto=17",
+    );
+    assert_eq!(
+        (&event["type_uid"], &event["time"], &event["status_id"]),
+        (&json!(400_106), &json!(1_773_673_200_000_i64), &json!(1))
+    );
+    assert_eq!(event["dst_endpoint"]["port"], 80);
+}
+
+#[test]
+fn keys_may_stand_between_commas() {
+    for line in [
+        r#"date=2026-03-16,time=10:00:00,devname=fw,devid=F1,logid=0000000013,type=traffic,subtype=forward,srcip=192.0.2.1,srcport=5,dstip=198.51.100.2,dstport=80,proto=6,action=deny,msg="a, b",user="bob""#,
+        r#"<189>"date=2026-03-16","time=10:00:00","devname=""fw""","devid=F1","logid=""0000000013""","type=""traffic""","srcip=192.0.2.1","srcport=5","dstip=198.51.100.2","dstport=80","proto=6","action=""deny""","msg=""a, b""","user=""bob""""#,
+    ] {
+        let event = normalized(line);
+        assert_eq!(event["type_uid"], 400_105, "{line}");
+        assert_eq!(event["time"], 1_773_651_600_000_i64);
+        assert_eq!(event["src_endpoint"], json!({"ip": "192.0.2.1", "port": 5}));
+        assert_eq!((&event["actor"]["user"]["name"], &event["status_detail"]), (&json!("bob"), &json!("a, b")));
+    }
+}
+
+#[test]
+fn filters_logons_tunnels_and_changes_have_their_classes() {
+    for (rest, kind, at, value) in [
+        (
+            "type=utm subtype=ips severity=critical srcip=192.0.2.1 srcport=5 dstip=198.51.100.2 dstport=80 action=dropped attack=\"Bad.Thing\" attackid=9 sessionid=4",
+            200_401,
+            "/evidences/0/dst_endpoint/port",
+            json!(80),
+        ),
+        (
+            "type=utm subtype=webfilter srcip=192.0.2.1 dstip=198.51.100.2 action=blocked hostname=\"a.example\" url=\"/x?y\"",
+            400_200,
+            "/http_request/url/path",
+            json!("/x"),
+        ),
+        (
+            "type=utm subtype=dns eventtype=dns-query srcip=192.0.2.1 dstip=198.51.100.2 qname=\"a.example\" qtype=\"A\" action=pass",
+            400_301,
+            "/query/hostname",
+            json!("a.example"),
+        ),
+        (
+            "type=event subtype=system user=\"bob\" ui=https(192.0.2.1) action=login status=failed reason=\"name_invalid\"",
+            300_201,
+            "/src_endpoint/ip",
+            json!("192.0.2.1"),
+        ),
+        (
+            "type=ips subtype=signature src=192.0.2.1 dst=198.51.100.2 attack_name=\"a\" attack_id=5 status=dropped",
+            200_401,
+            "/finding_info/title",
+            json!("a"),
+        ),
+        (
+            "type=event subtype=ipsec action=\"install_sa\" rem_ip=192.0.2.1 loc_ip=198.51.100.2 vpn_tunnel=\"t\"",
+            401_401,
+            "/src_endpoint/ip",
+            json!("192.0.2.1"),
+        ),
+        (
+            "type=event subtype=user action=\"auth-lockout\" srcip=192.0.2.1 user=\"bob\"",
+            300_201,
+            "/status_id",
+            json!(2),
+        ),
+        (
+            "type=event subtype=vpn action=\"ssl-login-fail\" remip=192.0.2.1 user=\"bob\" reason=\"unknown\"",
+            300_201,
+            "/status_id",
+            json!(2),
+        ),
+        (
+            "type=event subtype=vpn action=\"tunnel-up\" remip=192.0.2.1 tunnelip=198.51.100.9 user=\"bob\"",
+            401_401,
+            "/tunnel_interface/ip",
+            json!("198.51.100.9"),
+        ),
+        (
+            "type=event subtype=system user=\"bob\" ui=\"GUI(192.0.2.1)\" action=Edit cfgpath=\"a.b\"",
+            501_901,
+            "/actor/user/name",
+            json!("bob"),
+        ),
+        (
+            "type=event subtype=system logdesc=\"FortiGate rebooted\" user=\"bob\" ui=\"ssh(192.0.2.1)\"",
+            600_205,
+            "/actor/user/name",
+            json!("bob"),
+        ),
+        (
+            "type=event subtype=wad level=error logdesc=\"SSL fatal alert sent\" srcip=192.0.2.1 srcport=5 dstip=198.51.100.2 dstport=636 desc=\"certificate unknown\"",
+            400_104,
+            "/src_endpoint/ip",
+            json!("192.0.2.1"),
+        ),
+        (
+            "type=event subtype=router level=warning logdesc=\"BGP\" msg=\"neighbor 192.0.2.1 Down Peer closed\"",
+            400_102,
+            "/src_endpoint/ip",
+            json!("192.0.2.1"),
+        ),
+        (
+            "type=event subtype=wireless level=warning logdesc=\"Rogue AP detected\" bssid=\"00:11:22:33:44:55\"",
+            200_401,
+            "/finding_info/title",
+            json!("Rogue AP detected"),
+        ),
+        (
+            "type=utm subtype=dns eventtype=dns-response srcip=192.0.2.1 qname=\"a.example\" ipaddr=\"192.0.2.2, 192.0.2.3\"",
+            400_302,
+            "/answers/1/rdata",
+            json!("192.0.2.3"),
+        ),
+    ] {
+        let event = said(rest);
+        assert_eq!(event["type_uid"], kind, "{rest}");
+        assert_eq!(event.pointer(at), Some(&value), "{rest}");
+    }
+}
+
+#[test]
+fn what_failed_what_began_here_and_who_asked_is_told() {
+    for (rest, kind, at, value) in [
+        (
+            "type=traffic subtype=forward level=warning srcip=192.0.2.1 dstip=198.51.100.2 proto=17 action=\"ip-conn\"",
+            400_104,
+            "/status_id",
+            json!(2),
+        ),
+        (
+            "type=event subtype=vpn action=negotiate remip=198.51.100.2 locip=192.0.2.1 remport=500 locport=500 init=\"local\" status=success",
+            401_499,
+            "/src_endpoint/ip",
+            json!("192.0.2.1"),
+        ),
+        (
+            "type=event subtype=router level=warning logdesc=\"Routing log\" msg=\"OSPF: RECV[Hello]: From 192.0.2.1 via port9:198.51.100.2: Invalid Area ID 0.0.0.0\"",
+            400_104,
+            "/status_id",
+            json!(2),
+        ),
+        (
+            "type=utm subtype=ssh srcip=192.0.2.1 srcport=5 dstip=198.51.100.2 dstport=22 proto=6 action=blocked login=\"bob\" channeltype=shell",
+            400_705,
+            "/actor/user/name",
+            json!("bob"),
+        ),
+        (
+            "type=event subtype=rest-api user=\"bob\" ui=\"GUI(192.0.2.69)\" method=\"GET\" status=\"200\" url=\"/api/v2/x?y=z\" logdesc=\"REST API request success\"",
+            400_203,
+            "/src_endpoint/ip",
+            json!("192.0.2.69"),
+        ),
+        (
+            "type=event subtype=endpoint logdesc=\"FortiClient connection closed\" action=close status=success connection_type=sslvpn user=bob ip=192.0.2.7 name=\"pc-1\"",
+            401_402,
+            "/src_endpoint/hostname",
+            json!("pc-1"),
+        ),
+    ] {
+        let event = said(rest);
+        assert_eq!(event["type_uid"], kind, "{rest}");
+        assert_eq!(event.pointer(at), Some(&value), "{rest}");
+    }
+    let event = said("type=traffic subtype=forward srcip=192.0.2.1 dstip=198.51.100.2 proto=17 action=\"dns\"");
+    assert_eq!((&event["type_uid"], event.get("action_id")), (&json!(400_104), None));
+}

@@ -461,9 +461,9 @@ fn outcome_of<'a>(header: &Header<'a>, fields: &mut Fields<'a>, event: &mut Even
         return;
     }
     let act = fields.peek("act").or_else(|| fields.peek("action")).unwrap_or_default().to_ascii_lowercase();
-    // Trend Micro's agents name the engine before what it did: `IDS:Reset`.
-    let act = act.strip_prefix("ids:").unwrap_or(&act);
-    let control = match word(act).0 {
+    let control = match word(&act).0 {
+        // Trend Micro's agents say so of what they would have done, where a rule only detects: `IDS:Reset`.
+        act if act.starts_with("ids:") => Some(Control::Alerted),
         "" if event.class == Class::NetworkActivity => {
             let name = header.name.as_deref().unwrap_or_default().to_ascii_lowercase();
             let stopped = ["discarded", "refused", "denied", "dropped", "blocked"];

@@ -28,7 +28,7 @@ fn what_was_done_is_told_in_the_words_of_each_product() {
     let ends = "src=192.0.2.7 dst=198.51.100.9";
     for (head, extension, class_uid, action) in [
         ("F|W|1|7|Connection_Refused|0", format!("act=Refuse {ends}"), 4001, 2),
-        ("T|A|1|7|Intrusion rule|3", format!("act=IDS:Reset {ends}"), 2004, 2),
+        ("T|A|1|7|Intrusion rule|3", format!("act=IDS:Reset {ends}"), 2004, 3),
         ("C|N|1|APPFW|APPFW_X|6", format!("act=blocked request=http://a.example/x {ends}"), 2004, 2),
         ("C|N|1|APPFW|APPFW_X|6", format!("act=not blocked request=http://a.example/x {ends}"), 2004, 1),
     ] {

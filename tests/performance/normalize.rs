@@ -47,8 +47,11 @@ pub fn run(plan: &Plan) -> anyhow::Result<()> {
     report.print(&folder("normalize")?.join("figures.json"))
 }
 
+/// Takes out of an event what shall not reach the lake.
+type Share = fn(&mut Event<'_>);
+
 /// What of each event reaches the lake, by the name of its row.
-const SHARES: [(&str, fn(&mut Event<'_>)); 3] = [
+const SHARES: [(&str, Share); 3] = [
     ("to the lake", |_| {}),
     ("to the lake without observables", |event| event.is_observed = false),
     ("to the lake without observables, message and raw line", |event| {
@@ -87,7 +90,7 @@ pub fn lake(plan: &Plan) -> anyhow::Result<()> {
 }
 
 /// Opens and normalizes everything once into a new lake, commits included; the CPU that it took.
-fn fill(frames: &[Frame], place: &Path, share: fn(&mut Event<'_>)) -> anyhow::Result<f64> {
+fn fill(frames: &[Frame], place: &Path, share: Share) -> anyhow::Result<f64> {
     if place.exists() {
         std::fs::remove_dir_all(place).with_context(|| format!("remove {}", place.display()))?;
     }

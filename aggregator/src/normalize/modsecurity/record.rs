@@ -7,7 +7,7 @@
 
 use super::super::combined::{push_code, push_request};
 use super::super::text::{between, cut, number, port, word};
-use super::super::{Context, endpoint, timestamp};
+use super::super::{Context, endpoint, http_fields, timestamp};
 use super::{boundary, finding, section_a};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -125,12 +125,14 @@ fn evidence<'a>(record: &Record<'a>, [from, to]: [(&'a str, &'a str); 2], event:
             event.set(Attribute::EvidencesUrlHostname, host);
         }
     }
-    for (attribute, value) in
-        [(Attribute::EvidencesHttpMethod, Some(method)), (Attribute::EvidencesHttpUserAgent, record.agent)]
-    {
-        if let Some(value) = value.filter(|value| !value.is_empty()) {
-            event.push(attribute, value);
-        }
+    // OCSF has a list of methods, a client may say anything.
+    match http_fields::method(method) {
+        Some(method) => event.push(Attribute::EvidencesHttpMethod, method),
+        None if method.is_empty() => {}
+        None => event.unmap("http_method", method),
+    }
+    if let Some(agent) = record.agent.filter(|agent| !agent.is_empty()) {
+        event.push(Attribute::EvidencesHttpUserAgent, agent);
     }
     if let Some(code) = record.status.and_then(number) {
         event.push(Attribute::EvidencesHttpCode, code);
@@ -160,6 +162,16 @@ mod tests {
             (&event["time"], &event["metadata"]["correlation_uid"]),
             (&json!(1_773_651_600_000_i64), &json!("YVW7"))
         );
+    }
+
+    #[test]
+    fn a_method_that_ocsf_does_not_know_is_kept_beside() {
+        let event = normalized(&format!(
+            "{}Message: Warning. Matched. [id \"1\"] [msg \"m\"]\n\n--6b253045-Z--",
+            HEAD.replace("GET /x", "G\0T /x")
+        ));
+        assert!(event["evidences"][0]["http_request"].get("http_method").is_none());
+        assert_eq!(event["unmapped"]["http_method"], "G\0T");
     }
 
     #[test]

@@ -84,7 +84,7 @@ const UNMAPPED: [(&str, &str); 3] = [
 ];
 
 /// Most observables of an event: an answer of the DNS can have thousands of addresses.
-pub const OBSERVABLES_MAX: usize = 64;
+const OBSERVABLES_MAX: usize = 64;
 
 /// The attributes of which an observable consists.
 pub const PARTS: [Attribute; 3] =
@@ -104,34 +104,22 @@ pub struct Observable<'e> {
 /// The observables of an event that [is observed](Event::is_observed): one for every field of its own that is one, and for
 /// addresses in `unmapped`. The host's own name is none: it stands in `device` already.
 pub fn of<'e>(event: &'e Event<'_>) -> impl Iterator<Item = Observable<'e>> {
-    let fields: &[Field<'_>] = if event.is_observed { &event.fields } else { &[] };
-    fields.iter().filter_map(|field| of_field(event, field)).chain(of_unmapped(event)).take(OBSERVABLES_MAX)
-}
-
-/// That of a field of an event that is observed: for who walks its fields anyway.
-#[inline(always)]
-pub fn of_field<'e>(event: &'e Event<'_>, field: &'e Field<'_>) -> Option<Observable<'e>> {
-    let type_id = KINDS.get(field.attribute as usize).copied().filter(|kind| *kind > 0)?;
-    told(event, field, type_id)
-}
-
-#[inline(never)]
-fn told<'e>(event: &'e Event<'_>, field: &'e Field<'_>, type_id: u8) -> Option<Observable<'e>> {
-    let Value::Text(text) = &field.value else { return None };
-    let is_none = text.is_empty()
-        || (type_id == HOSTNAME && event.text(Attribute::DeviceHostname) == Some(text))
-        || (field.attribute == Attribute::AnswersRdata && !is_address(text));
-    (!is_none).then(|| Observable { name: field.attribute.path(), type_id, value: text })
-}
-
-/// Those behind its fields.
-pub fn of_unmapped<'e>(event: &'e Event<'_>) -> impl Iterator<Item = Observable<'e>> {
-    let unmapped: &[_] = if event.is_observed { &event.unmapped } else { &[] };
-    unmapped.iter().filter_map(|(key, value): &'e (Cow<'_, str>, Value<'_>)| {
+    let (fields, unmapped): (&[Field<'_>], &[_]) =
+        if event.is_observed { (&event.fields, &event.unmapped) } else { (&[], &[]) };
+    let fields = fields.iter().filter_map(|field| {
+        let type_id = KINDS.get(field.attribute as usize).copied().filter(|kind| *kind > 0)?;
+        let Value::Text(text) = &field.value else { return None };
+        let is_none = text.is_empty()
+            || (type_id == HOSTNAME && event.text(Attribute::DeviceHostname) == Some(text))
+            || (field.attribute == Attribute::AnswersRdata && !is_address(text));
+        (!is_none).then(|| Observable { name: field.attribute.path(), type_id, value: text })
+    });
+    let unmapped = unmapped.iter().filter_map(|(key, value): &'e (Cow<'_, str>, Value<'_>)| {
         let (_, name) = UNMAPPED.iter().find(|(name, _)| name == key)?;
         let Value::Text(text) = value else { return None };
         is_address(text).then_some(Observable { name, type_id: IP, value: text })
-    })
+    });
+    fields.chain(unmapped).take(OBSERVABLES_MAX)
 }
 
 /// The fields that tell them.

@@ -18,7 +18,7 @@ use super::narrow::Narrow;
 use super::schema::{Layout, Slot};
 use super::texts::Texts;
 use super::uids::Uids;
-use crate::event::observables::{self, OBSERVABLES_MAX, Observable};
+use crate::event::observables::{self, Observable};
 use crate::event::unmapped::Skeletons;
 use crate::event::{Event, Field, Value};
 use crate::schema::{Attribute, Kind};
@@ -126,19 +126,16 @@ impl Rows {
                 strays.push(field);
             }
         }
-        // As `observables::of`, in one walk.
-        let mut told = 0;
         for field in &event.fields {
             if !cells.put(field) {
                 strays.push(field);
             }
-            if event.is_observed
-                && let Some(observable) = observables::of_field(event, field)
-            {
-                cells.observe(&mut told, &observable);
-            }
         }
-        observables::of_unmapped(event).for_each(|observable| cells.observe(&mut told, &observable));
+        let mut told = 0;
+        observables::of(event).for_each(|observable| {
+            cells.observe(told, &observable);
+            told += 1;
+        });
         self.bytes +=
             cells.text_bytes + ROW_BYTES + VALUE_BYTES * (event.fields.len() + self.shared.len() + usize::from(told));
         if out_of_range || !strays.is_empty() || !event.unmapped.is_empty() {
@@ -248,13 +245,8 @@ impl Cells<'_> {
 
     /// Puts an observable into its three columns, which are those of one element. It repeats another field: nothing is lost
     /// where the class has none.
-    #[inline(never)]
-    fn observe(&mut self, told: &mut u16, observable: &Observable<'_>) {
-        let index = *told;
-        if usize::from(index) >= OBSERVABLES_MAX {
-            return;
-        }
-        *told += 1;
+    #[inline(always)]
+    fn observe(&mut self, index: u16, observable: &Observable<'_>) {
         let slot = |part: Attribute| self.slots.get(part as usize).copied().flatten();
         let [Some(name), Some(type_id), Some(value)] = observables::PARTS.map(slot) else { return };
         let list = name.list().and_then(|list| self.lists.get_mut(list));

@@ -1,12 +1,12 @@
 //! Brings together what came as lines of their own and is one event: the records of an audit event, those of several events in
-//! between, the parts into which container runtimes cut a long line, and entries (`paragraph.rs`) whose lines follow one another.
+//! between, the parts into which container runtimes cut a long line, and entries (`multiline.rs`) whose lines follow one another.
 //!
 //! In: lines one by one, each with where it comes from. Out: [`Group`]s: the lines of one event joined by line ends, to be
 //! read as one. An audit event is whole at its EOE; behind its PROCTITLE, with which most logs end it, when the next record of
-//! another event comes; a container's line is whole with the part that ends it; an entry with the line that ends it, or before the
-//! first that does not belong to it. When somebody calls [`flush`](Joiner::flush)
-//! everything goes out: records that only seemed to lack company are read alone. A record of a type that programs send by
-//! themselves is a whole event and is not taken, nor is a container's line that came in one part.
+//! another event comes; a container's line is whole with the part that ends it; an entry with the line that ends it, or before
+//! the first that does not belong to it. When somebody calls [`flush`](Joiner::flush) everything goes out: records that only
+//! seemed to lack company are read alone. A record of a type that programs send by themselves is a whole event and is not taken,
+//! nor is a container's line that came in one part.
 //!
 //! Pure, and the same lines in the same order always give the same groups. Bounds: [`GROUPS_MAX`] groups wait at a time, each
 //! of at most [`LINES_MAX`] lines and [`GROUP_BYTES_MAX`] bytes, and [`ENTRIES_MAX`] entries, at most one of a source, of at most
@@ -14,12 +14,12 @@
 //! counted.
 //!
 //! The pipeline flushes at every cut, so that an event whose lines lie on both sides of a cut is two events with the same
-//! `metadata.correlation_uid` (audit) or a first one with `unmapped.partial` (containers); the lines of an entry behind a cut are
-//! read alone. They are counted as [`split`](Joiner::split). To join them the event would have to be committed with the block of its first line, before any
-//! event of the next block is pushed, and the next block's lines would have to be told from its own at every later start: a
-//! sink would read each block twice, ahead for what waits and again for itself, read the block in front of its cursor at a
-//! start, keep the journal one block longer for that, and wait at the end of all traffic for a block that does not come. A
-//! cursor at which nothing waits does not come either where thousands of hosts write.
+//! `metadata.correlation_uid` (audit) or a first one with `unmapped.partial` (containers); the lines of an entry behind a cut
+//! are read alone. They are counted as [`split`](Joiner::split). To join them the event would have to be committed with the
+//! block of its first line, before any event of the next block is pushed, and the next block's lines would have to be told from
+//! its own at every later start: a sink would read each block twice, ahead for what waits and again for itself, read the block
+//! in front of its cursor at a start, keep the journal one block longer for that, and wait at the end of all traffic for a
+//! block that does not come. A cursor at which nothing waits does not come either where thousands of hosts write.
 
 use std::collections::VecDeque;
 
@@ -27,7 +27,7 @@ use shared::identity::EventId;
 use shared::time::Timestamp;
 
 use super::audit::mark as audit_record;
-use super::paragraph::{Next, Paragraph};
+use super::multiline::{Entry, Next};
 use super::{Line, Origin, Understood, cri, journald, json_lines};
 use crate::event::Event;
 use crate::schema::Attribute;
@@ -75,7 +75,7 @@ pub struct Group<S> {
     /// Its PROCTITLE has come: only an EOE may follow.
     is_titled: bool,
     /// What its lines are told by where they do not say it themselves.
-    entry: Option<Paragraph>,
+    entry: Option<Entry>,
     read_at: Timestamp,
     received_at: Timestamp,
     /// How many bytes the lines had when they were whole, and whether one was cut.
@@ -222,7 +222,7 @@ impl<S: Clone + PartialEq> Joiner<S> {
         if raw.len() > GROUP_BYTES_MAX {
             return Ok(false);
         }
-        if let Some(entry) = Paragraph::begins(raw) {
+        if let Some(entry) = Entry::begins(raw) {
             self.begin_entry(entry, part, source, emit)?;
             return Ok(true);
         }
@@ -302,7 +302,7 @@ impl<S: Clone + PartialEq> Joiner<S> {
     /// Takes the first line of an entry.
     fn begin_entry<E>(
         &mut self,
-        entry: Paragraph,
+        entry: Entry,
         part: &Part<'_>,
         source: &S,
         emit: &mut dyn FnMut(&Group<S>) -> Result<(), E>,
@@ -330,7 +330,7 @@ impl<S: Clone + PartialEq> Joiner<S> {
         emit: &mut dyn FnMut(&Group<S>) -> Result<(), E>,
     ) -> Result<(), E> {
         let Some(group) = self.entries.remove(at) else { return Ok(()) };
-        self.early += u64::from(early && !group.entry.is_some_and(Paragraph::may_be_whole));
+        self.early += u64::from(early && !group.entry.is_some_and(Entry::may_be_whole));
         self.sent(group, emit)
     }
 
@@ -358,7 +358,7 @@ impl<S: Clone + PartialEq> Joiner<S> {
             self.send(0, emit)?;
         }
         while let Some(group) = self.entries.front() {
-            self.split += u64::from(!group.entry.is_some_and(Paragraph::may_be_whole));
+            self.split += u64::from(!group.entry.is_some_and(Entry::may_be_whole));
             self.send_entry(0, false, emit)?;
         }
         Ok(())

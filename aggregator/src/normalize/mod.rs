@@ -43,12 +43,12 @@ mod logon_pairs;
 #[cfg(test)]
 mod long_lines;
 mod modsecurity;
+mod multiline;
 mod origin;
 mod outcome;
 mod package;
 mod pairs;
 mod panos;
-mod paragraph;
 mod plain;
 mod program;
 mod remark;

@@ -1,8 +1,8 @@
 //! Entries of several lines whose lines do not say which entry they belong to: they stand one behind the other in a file, and
 //! only the first of them, sometimes the last, can be told by itself.
 //!
-//! In: the lines of one source in order. Out: whether a line [begins](Paragraph::begins) an entry, and what the one behind it
-//! [does](Paragraph::next). Which ones: a record of ModSecurity's serial audit log, from section A to Z and the empty line behind
+//! In: the lines of one source in order. Out: whether a line [begins](Entry::begins) an entry, and what the one behind it
+//! [does](Entry::next). Which ones: a record of ModSecurity's serial audit log, from section A to Z and the empty line behind
 //! it; an entry of MySQL's slow query log, comments and statement; a message of PostgreSQL that goes on behind a tab, and a row
 //! of its `csvlog` with a line end inside a quoted field; a line of sudo's own log that is folded behind four blanks; a transaction of
 //! apt's `history.log`. Source: ModSecurity 2 Reference Manual, "Audit Log Format"; MySQL 8.4 `sql/log.cc`, `write_slow`;
@@ -15,7 +15,7 @@ use super::modsecurity::boundary;
 
 /// An entry that has begun.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Paragraph {
+pub(super) enum Entry {
     /// A record of ModSecurity: where its id stands in the first line. `is_closed`: section Z has come.
     Record { id: (usize, usize), is_closed: bool },
     /// An entry of the slow log.
@@ -47,7 +47,7 @@ pub(super) enum Slow {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Next {
     /// It belongs to it, and others may.
-    More(Paragraph),
+    More(Entry),
     /// It is the last of it.
     Last,
     /// It does not belong to it.
@@ -57,7 +57,7 @@ pub(super) enum Next {
 const SLOW_TIME: &[u8] = b"# Time: ";
 const SLOW_USER: &[u8] = b"# User@Host: ";
 
-impl Paragraph {
+impl Entry {
     /// The entry that a line begins. Cheap for those that begin none: every line is asked.
     pub(super) fn begins(raw: &[u8]) -> Option<Self> {
         match raw.first()? {
@@ -115,7 +115,7 @@ impl Paragraph {
 impl Slow {
     /// Who and how long come before the statement: a comment that only looks like a time takes no other lines with it.
     fn next(self, raw: &[u8]) -> Next {
-        let more = |slow| Next::More(Paragraph::Slow(slow));
+        let more = |slow| Next::More(Entry::Slow(slow));
         if raw.starts_with(SLOW_TIME) || (raw.starts_with(SLOW_USER) && self != Self::Time) {
             return Next::Other;
         }
@@ -205,7 +205,7 @@ mod tests {
     /// How many lines behind the first belong to its entry, and whether the last of them ends it.
     fn taken(lines: &[&str]) -> Option<(usize, bool)> {
         let [first, rest @ ..] = lines else { return None };
-        let mut entry = Paragraph::begins(first.as_bytes())?;
+        let mut entry = Entry::begins(first.as_bytes())?;
         for (at, line) in rest.iter().enumerate() {
             match entry.next(first.as_bytes(), line.as_bytes()) {
                 Next::More(next) => entry = next,

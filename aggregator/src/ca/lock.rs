@@ -29,7 +29,15 @@ pub enum LockError {
 /// The right to change what is in a state folder, until dropped.
 #[derive(Debug)]
 pub struct StateLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for StateLock {
+    /// Lets go of the lock itself and not just of the file: a child that is being started at this moment has the file open
+    /// until it runs its program, and with it the lock.
+    fn drop(&mut self) {
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 impl StateLock {
@@ -53,7 +61,7 @@ impl StateLock {
         }
         // Who it is, for the message above: nothing depends on it.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
 
@@ -69,8 +77,11 @@ mod tests {
         let first = StateLock::take(&dir, &writer).unwrap();
         let error = StateLock::take(&dir, &writer).unwrap_err().to_string();
         assert!(error.contains(&format!("process {}", std::process::id())), "{error}");
+        // As a child has it between its birth and its program.
+        let inherited = first.file.try_clone().unwrap();
         drop(first);
         StateLock::take(&dir, &writer).unwrap();
+        drop(inherited);
         std::fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -235,6 +235,9 @@ impl<'a> Records<'a> {
             "" if body.starts_with("avc:") => "AVC",
             "" if body.contains(" prom=") => "ANOM_PROMISCUOUS",
             "" => "KERNEL",
+            // Ubuntu's kernels with stacked security modules numbered them 1420 and 1421 before those were IPE's.
+            _ if body.starts_with("subj_") => "MAC_TASK_CONTEXTS",
+            _ if body.starts_with("obj_") => "MAC_OBJ_CONTEXTS",
             kind => kinds::name(kind).unwrap_or(kind),
         };
         let from = self.fields.len();

@@ -468,3 +468,12 @@ fn records_that_journald_hands_to_syslog_are_audit_events() {
     assert_eq!(event["metadata"]["correlation_uid"], json!(null));
     assert_eq!(normalized("Mar 16 10:00:00 h audit[9]: hello world=1")["class_uid"], 0);
 }
+
+#[test]
+fn a_number_that_two_kernels_use_differently_is_told_by_its_fields() {
+    let call = "SYSCALL arch=c000003e syscall=44 success=yes exit=1 items=0 ppid=1 pid=9 auid=1000 uid=0 comm=\"a\" exe=\"/bin/a\"";
+    let contexts = joined(&[call, "UNKNOWN[1420] subj_selinux=a_t subj_apparmor=unconfined"]);
+    assert_eq!((&contexts["policy"], &contexts["action_id"]), (&json!(null), &json!(null)), "{contexts}");
+    let refused = joined(&[call, "UNKNOWN[1420] ipe_op=EXECUTE ipe_hook=BPRM_CHECK enforcing=1 path=\"/tmp/a\""]);
+    assert_eq!((&refused["policy"]["name"], &refused["action_id"]), (&json!("IPE"), &json!(2)), "{refused}");
+}

@@ -7,7 +7,7 @@ use super::super::endpoint::{push_destination, push_source};
 use super::super::outcome::{failure, success};
 use super::super::text::{between, cut, unquoted, word};
 use super::flow::{End, bare_user, service_port};
-use super::{after, asa};
+use super::{after, asa, vpn};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -19,6 +19,7 @@ pub(super) fn parse<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> boo
         113_007 => account(message, 12, event),
         605_004 | 605_005 => login(message, id == 605_005, event),
         315_011 => ssh_ended(message, event),
+        716_038 | 716_039 => web_vpn(message, id == 716_038, event),
         606_001..=606_004 => match after(message, " from ") {
             Some(source) => asa::management(source, message.contains("start"), "https", event),
             None => false,
@@ -85,12 +86,17 @@ fn login<'a>(message: &'a str, permitted: bool, event: &mut Event<'a>) -> bool {
 
 /// `SSH session from A on interface I for user "u" disconnected by SSH server, reason: "…"`.
 fn ssh_ended<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
-    let (Some(source), Some((user, rest))) = (after(message, " from "), between(message, "for user \"", "\"")) else {
-        return false;
+    let Some((_, rest)) = cut(message, "for user ") else { return false };
+    let (user, rest) = match rest.strip_prefix('"') {
+        Some(quoted) => cut(quoted, "\"").unwrap_or((quoted, "")),
+        None => word(rest),
     };
     event.class = Class::SshActivity;
     event.activity_id = 2;
-    push_source(event, source, None);
+    // The address may be missing: `SSH session from on interface …`.
+    if let Some(source) = after(message, " from ").filter(|source| *source != "on") {
+        push_source(event, source, None);
+    }
     event.push(Attribute::ActorUserName, user);
     if let Some(interface) = after(message, "on interface ") {
         event.push(Attribute::SrcEndpointInterfaceName, interface);
@@ -98,7 +104,8 @@ fn ssh_ended<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     event.push(Attribute::AppProtocolName, "ssh");
     success(event);
     if let Some((_, reason)) = cut(rest, "reason: ") {
-        event.push(Attribute::StatusDetail, unquoted(reason.trim_end_matches('.')));
+        let quoted = between(reason, "\"", "\"").map(|(reason, _)| reason);
+        event.push(Attribute::StatusDetail, quoted.unwrap_or_else(|| reason.trim_end_matches('.')));
     }
     true
 }
@@ -121,16 +128,50 @@ fn mapping<'a>(message: &'a str, added: bool, event: &mut Event<'a>) -> bool {
     true
 }
 
+/// `Group <g> User <u> IP <a> Authentication: successful, Session Type: WebVPN.`, and before version 8.3 `Authentication:
+/// rejected, group = g user = u , Session Type: WebVPN`.
+fn web_vpn<'a>(message: &'a str, permitted: bool, event: &mut Event<'a>) -> bool {
+    let peer = vpn::peer(message);
+    let older = |mark, end| between(message, mark, end).map(|(value, _)| value.trim());
+    let Some(user) = peer.user.or_else(|| older("user = ", ",")) else { return false };
+    logon(event, user, "WebVPN", 1);
+    if let Some(address) = peer.address {
+        push_source(event, address, None);
+    }
+    if let Some(group) = peer.group.or_else(|| older("group = ", " user = ")) {
+        event.unmap("group", group);
+    }
+    if let Some(kind) = after(message, "Session Type: ") {
+        event.unmap("session_type", kind.trim_end_matches('.'));
+    }
+    event.push(Attribute::IsRemote, true);
+    if permitted {
+        success(event)
+    } else {
+        failure(event, "rejected")
+    }
+    true
+}
+
 /// Messages of authentication, authorization and accounting: `user = u`, `Uname: u`, `User=u`, `for user u`, `user 'u'`.
 fn named<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> bool {
     let text = message.trim_end();
-    let user = ["user = ", "User = ", "Uname: ", "User=", "for user ", "user ", "User "].iter().find_map(|mark| {
-        let (_, rest) = cut(text, mark)?;
-        let rest = rest.strip_prefix(['\'', '"']).unwrap_or(rest);
-        let end = rest.find([' ', ',', '\'', '"']).unwrap_or(rest.len());
-        rest.get(..end).filter(|user| !user.is_empty() && *user != ":")
-    });
-    let Some(user) = user else { return false };
+    // What follows ends at a colon with a space on one side or the other; it may be empty.
+    let stated = |mark| {
+        cut(text, mark).map(|(_, rest)| {
+            let end = [" :", ": ", " ,", ", "].iter().filter_map(|end| rest.find(end)).min();
+            rest.get(..end.unwrap_or(rest.len())).unwrap_or(rest)
+        })
+    };
+    let called = || {
+        ["Uname: ", "User=", "for user ", "user ", "User "].iter().find_map(|mark| {
+            let (_, rest) = cut(text, mark)?;
+            let rest = rest.strip_prefix(['\'', '"']).unwrap_or(rest);
+            let end = rest.find([' ', ',', '\'', '"']).unwrap_or(rest.len());
+            rest.get(..end).filter(|user| !user.is_empty() && *user != ":")
+        })
+    };
+    let Some(user) = stated("user = ").or_else(|| stated("User = ")).or_else(called) else { return false };
     let switched = id == 502_103;
     let ended = matches!(id, 109_012 | 611_103 | 109_210);
     logon(
@@ -151,6 +192,7 @@ fn named<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> bool {
         .or_else(|| after(text, "IP address: "))
         .or_else(|| after(text, "Assigned IP="));
     match source {
+        Some("None") => {}
         Some(source) => {
             push_source(event, source, None);
         }
@@ -170,8 +212,7 @@ fn named<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> bool {
     let lower = |needle: &str| cut(text, needle).is_some();
     let bad = ["ejected", "ailed", "enied", "ERROR", "FAIL", "REJECT", "unable", "not accessible", "did NOT"];
     if matches!(id, 109_025) || bad.iter().any(|word| lower(word)) {
-        let reason = between(text, "reason = ", " :").map_or("", |(reason, _)| reason);
-        failure(event, reason);
+        failure(event, stated("reason = ").unwrap_or_default());
     } else {
         success(event);
     }

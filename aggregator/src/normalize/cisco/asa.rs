@@ -40,6 +40,8 @@ pub(super) fn parse<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> boo
         | 606_001..=606_004
         | 611_101..=611_103
         | 315_011
+        | 716_038
+        | 716_039
         | 746_012
         | 746_013 => access::parse(message, id, event),
         111_001..=111_007 => configuration(message, event),
@@ -481,5 +483,90 @@ mod tests {
         assert_eq!((&event["type_uid"], &event["user"]["name"]), (&json!(401_401), &json!("bob")));
         assert_eq!(asa("752012: IKEv2 was unsuccessful at setting up a tunnel.  Map Tag = x.")["status_id"], 2);
         assert_eq!(asa("999999: nothing known")["type_uid"], 600_299);
+    }
+
+    #[test]
+    fn what_relays_do_to_messages_does_not_hide_what_they_say() {
+        let event = asa(
+            "106006: message repeated 3 times: [ Deny inbound UDP from 192.0.2.1/137 to 198.51.100.2/137 on interface in]",
+        );
+        assert_eq!((&event["type_uid"], &event["count"]), (&json!(400_105), &json!(3)));
+        assert_eq!(event["src_endpoint"]["interface_name"], "in");
+        let event = normalized(
+            "Mar 16 10:00:00 192.0.2.9 : AAA user authentication Rejected : reason = AAA failure : server = 198.51.100.2 : user = bob : user IP = 192.0.2.1",
+        );
+        assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(300_201), &json!(2)));
+        assert_eq!((&event["user"]["name"], &event["src_endpoint"]["ip"]), (&json!("bob"), &json!("192.0.2.1")));
+    }
+
+    #[test]
+    fn users_of_logons_end_where_the_device_ends_them() {
+        for (message, kind, user, detail, source) in [
+            (
+                "113005: AAA user authentication Rejected: reason = AAA failure: server = 198.51.100.2 : user = bob: user IP = 192.0.2.1",
+                300_201,
+                "bob",
+                "AAA failure",
+                Some("192.0.2.1"),
+            ),
+            (
+                "113005: AAA user authentication Rejected : reason = Unspecified : server = 198.51.100.2 : user = : user IP = 192.0.2.1",
+                300_201,
+                "",
+                "Unspecified",
+                Some("192.0.2.1"),
+            ),
+            (
+                "113015: AAA user authentication Rejected : reason = Invalid password : local database : user = bob (of it) : user IP = None",
+                300_201,
+                "bob (of it)",
+                "Invalid password",
+                None,
+            ),
+            (
+                "716039: Authentication: rejected, group = staff user = bob , Session Type: WebVPN",
+                300_201,
+                "bob",
+                "rejected",
+                None,
+            ),
+            (
+                "716039: Group <our staff> User <bob> IP <192.0.2.1> Authentication: rejected, Session Type: WebVPN.",
+                300_201,
+                "bob",
+                "rejected",
+                Some("192.0.2.1"),
+            ),
+        ] {
+            let event = asa(message);
+            assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(kind), &json!(2)), "{message}");
+            assert_eq!((&event["user"]["name"], &event["status_detail"]), (&json!(user), &json!(detail)), "{message}");
+            assert_eq!(event["src_endpoint"]["ip"].as_str(), source, "{message}");
+            assert_eq!(event["src_endpoint"]["hostname"], json!(null), "{message}");
+        }
+        let event = asa(
+            "315011: SSH session from on interface in for user \"bob\" disconnected by SSH server, reason: \"Internal error\" (0x00)",
+        );
+        assert_eq!(
+            (&event["actor"]["user"]["name"], &event["status_detail"]),
+            (&json!("bob"), &json!("Internal error"))
+        );
+        assert_eq!(event["src_endpoint"], json!({"interface_name": "in"}));
+        for message in [
+            "737016: IPAA: Freeing local pool P address 192.0.2.7",
+            "737026: IPAA: Client assigned from local pool 192.0.2.7",
+        ] {
+            assert_eq!(asa(message)["tunnel_interface"]["ip"], "192.0.2.7", "{message}");
+        }
+    }
+
+    #[test]
+    fn a_translated_address_without_a_port_is_no_user() {
+        let event = asa(
+            "302026: Built director stub ICMP connection for a:192.0.2.1/32004 (203.0.113.9) to b:198.51.100.2/0 (203.0.113.8)",
+        );
+        assert_eq!((&event["actor"], &event["unmapped"]["session_user"]), (&json!(null), &json!(null)), "{event}");
+        assert_eq!(event["unmapped"]["mapped_src_ip"], "203.0.113.9");
+        assert_eq!(event["unmapped"]["mapped_dst_ip"], "203.0.113.8");
     }
 }

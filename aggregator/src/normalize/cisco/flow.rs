@@ -50,6 +50,8 @@ impl<'a> End<'a> {
                 && Address::parse(address).is_some()
             {
                 end.mapped = Some((address, port(mapped_port)));
+            } else if end.mapped.is_none() && endpoint::ip(inner).is_some() {
+                end.mapped = Some((inner, None));
             } else {
                 break;
             }
@@ -391,7 +393,9 @@ pub(super) fn connection<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
         }
     }
     let named = tail.rfind('(').and_then(|at| between(tail.get(at..)?, "(", ")")).map(|(user, _)| user);
-    if let Some(user) = named.filter(|user| !user.is_empty() && !user.contains('/')) {
+    // What translates an address that has no port stands in parentheses too.
+    let is_name = |user: &&str| !user.is_empty() && !user.contains('/') && endpoint::ip(user).is_none();
+    if let Some(user) = named.filter(is_name) {
         event.unmap("session_user", user);
         if first.user.is_none() {
             event.push(Attribute::ActorUserName, bare_user(user));

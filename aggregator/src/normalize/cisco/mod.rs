@@ -26,7 +26,7 @@ use super::outcome::failure;
 use super::remark::report;
 use super::text::{cut, head, number, severity_of};
 use super::timestamp::{self, Reference, Stamp};
-use super::{Context, attempt, syslog, zones};
+use super::{Context, attempt, program, syslog, zones};
 use crate::event::{Event, Value};
 use crate::schema::{Attribute, Class};
 
@@ -69,6 +69,7 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     event.push(Attribute::MetadataLogProvider, if firewall { mnemonic.facility } else { "IOS" });
     event.push(Attribute::MetadataLogFormat, if firewall { "cisco_asa" } else { "cisco_ios" });
     event.push(Attribute::Message, message);
+    let (message, repeated) = program::repeated(message).map_or((message, None), |(one, times)| (one, Some(times)));
     if firewall {
         let id = number(mnemonic.name).unwrap_or_default();
         let understood = attempt(|message, id, event| asa::parse(message, *id, event), message, &id, event)
@@ -81,7 +82,16 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
                 || attempt(|message, device, event| rest::parse(message, device, event), message, &"IOS", event);
         own(understood, "IOS", &mnemonic, event);
     }
+    if let Some(times) = repeated {
+        event.set(Attribute::Count, times);
+    }
     true
+}
+
+/// Reads an ASA's message without its mnemonic, where its words say what it is: `AAA user authentication Rejected : …`.
+pub(super) fn nameless<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    const AAA_REJECTED: i64 = 113_005;
+    asa::parse(message.trim_start_matches([':', ' ']), AAA_REJECTED, event)
 }
 
 /// Severity of messages from which one that means nothing else is an error of the device: 4, warning.

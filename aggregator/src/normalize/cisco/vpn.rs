@@ -14,10 +14,10 @@ use crate::schema::{Attribute, Class};
 
 /// Who is at the far end, and what the message says of it.
 #[derive(Default)]
-struct Peer<'a> {
-    group: Option<&'a str>,
-    user: Option<&'a str>,
-    address: Option<&'a str>,
+pub(super) struct Peer<'a> {
+    pub(super) group: Option<&'a str>,
+    pub(super) user: Option<&'a str>,
+    pub(super) address: Option<&'a str>,
     port: Option<i64>,
     local: Option<&'a str>,
     text: &'a str,
@@ -150,9 +150,10 @@ fn details<'a>(text: &'a str, event: &mut Event<'a>) {
         }
     }
     let assigned = between(text, "IPv4 Address <", ">").map(|(address, _)| address);
-    let marks = ["private IP address ", "pool address ", "Client assigned ", "IPv4 Address="];
-    let assigned = assigned.or_else(|| marks.iter().find_map(|mark| after(text, mark))).and_then(endpoint::ip);
-    if let Some(address) = assigned {
+    let freed = || cut(text, "Freeing ").and_then(|(_, text)| after(text, " address ")).and_then(endpoint::ip);
+    let marks = ["private IP address ", "pool address ", "Client assigned ", "from local pool ", "IPv4 Address="];
+    let marked = || marks.iter().find_map(|mark| after(text, mark).and_then(endpoint::ip));
+    if let Some(address) = assigned.and_then(endpoint::ip).or_else(marked).or_else(freed) {
         event.push(Attribute::TunnelInterfaceIp, address);
     }
     if let Some(spi) = after(text, "SPI= ").or_else(|| after(text, "SPI=")) {
@@ -160,7 +161,7 @@ fn details<'a>(text: &'a str, event: &mut Event<'a>) {
     }
 }
 
-fn peer(message: &str) -> Peer<'_> {
+pub(super) fn peer(message: &str) -> Peer<'_> {
     if ["Group <", "User <", "TunnelGroup <"].iter().any(|start| message.starts_with(start)) {
         return Peer {
             group: between(message, "Group <", ">").map(|(group, _)| group),

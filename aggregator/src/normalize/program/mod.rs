@@ -51,7 +51,7 @@ use super::outcome::LOW;
 use super::remark::remark;
 use super::syslog::Header;
 use super::text::{base_name, cut, number};
-use super::{attempt, carried, combined, fail2ban, falco, package, snort, squid};
+use super::{attempt, carried, cisco, combined, fail2ban, falco, package, snort, squid};
 pub(super) use account::is_userlog;
 pub(super) use dhcp::kea::{looks as kea_looks, parse_line as kea_line};
 pub(super) use dns::bind::{looks as bind_looks, parse_line as bind_line};
@@ -352,10 +352,14 @@ fn parser(program: &str) -> Option<Parser> {
 fn named<'a>(message: &'a str, header: &Header<'a>) -> &'a str {
     match header.program {
         "" if ["syslogd ", "klogd ", "-- MARK --"].iter().any(|start| message.starts_with(start)) => "syslogd",
+        "" if message.trim_start_matches([':', ' ']).starts_with("AAA user ") => NAMELESS_ASA,
         _ if message.starts_with("last message repeated ") => "syslogd",
         program => program,
     }
 }
+
+/// Who sends the messages of an ASA whose mnemonic a relay has cut off: no program has such a name.
+const NAMELESS_ASA: &str = "%ASA";
 
 /// Whether a program sends lines of its other logs too: a web server those of its error log, time and all, Suricata its events.
 fn speaks_lines(program: &str) -> bool {
@@ -441,6 +445,9 @@ fn own(program: &str) -> Option<Parser> {
     if program.starts_with("rsyslogd-") {
         return Some(log_service::parse);
     }
+    if program == NAMELESS_ASA {
+        return Some(|message, _, event| cisco::nameless(message, event));
+    }
     if program.starts_with("ansible-") {
         return Some(ansible::parse);
     }
@@ -477,7 +484,7 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
 }
 
 /// rsyslog's `message repeated 5 times: [ Failed password for root … ]`: five more of the kind.
-fn repeated(message: &str) -> Option<(&str, i64)> {
+pub(super) fn repeated(message: &str) -> Option<(&str, i64)> {
     let (times, rest) = cut(message.strip_prefix("message repeated ")?, " times: [")?;
     Some((rest.strip_suffix(']').unwrap_or(rest).trim(), number(times)?))
 }

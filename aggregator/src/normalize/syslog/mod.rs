@@ -338,15 +338,21 @@ fn finish<'a>(
     if !tag.program.is_empty() {
         event.push(Attribute::MetadataLogProvider, tag.program);
     }
-    match (tag.pid, tag.pid.and_then(number)) {
-        (_, Some(pid)) => {
-            event.push(Attribute::ActorProcessPid, pid);
-            if !tag.program.is_empty() {
-                event.push(Attribute::ActorProcessName, tag.program);
+    if let Some(procid) = tag.pid {
+        // Apple's programs name the thread behind the process: `[21412/0x7000]`.
+        let (process, thread) = procid.split_once('/').map_or((procid, None), |(pid, tid)| (pid, Some(tid)));
+        match (number(process), thread) {
+            (Some(pid), thread) => {
+                event.push(Attribute::ActorProcessPid, pid);
+                if !tag.program.is_empty() {
+                    event.push(Attribute::ActorProcessName, tag.program);
+                }
+                if let Some(thread) = thread {
+                    event.unmap("thread", thread);
+                }
             }
+            (None, _) => event.unmap("procid", procid),
         }
-        (Some(procid), None) => event.unmap("procid", procid),
-        (None, None) => {}
     }
     if let Some(host) = tag.host.filter(|host| *host != context.origin.hostname) {
         event.unmap("hostname", host);
@@ -406,6 +412,13 @@ mod tests {
             assert_eq!(event["unmapped"]["hostname"], "web-2", "{header}");
             assert_eq!(event["time"].as_i64().map(|ms| ms / 1000), Some(time), "{header}");
         }
+    }
+
+    #[test]
+    fn a_thread_may_stand_behind_the_process() {
+        let event = normalized("Mar 16 10:00:00 h someone[21/0x7f]: something");
+        assert_eq!(event["actor"]["process"], json!({"name": "someone", "pid": 21}));
+        assert_eq!(event["unmapped"]["thread"], "0x7f");
     }
 
     #[test]

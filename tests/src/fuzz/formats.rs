@@ -76,6 +76,14 @@ const LINES: &[(&str, &str)] = &[
         "elb",
         "https 2026-03-16T10:00:00.1Z app/a/b 192.0.2.7:4711 10.0.0.1:80 0.1 0.1 0.1 200 200 1 2 \"GET https://example.com:443/ HTTP/2.0\" \"curl\" - -",
     ),
+    (
+        "elb",
+        "2026-03-16T10:00:00.1Z 192.0.2.7 4711 443 TLSv1.2 A 4.036 \"CN=a\" NotBefore=x;NotAfter=y FEF2 Failed:ClientCertUntrusted TID_1",
+    ),
+    (
+        "elb",
+        "tls 2.0 2026-03-16T10:00:00 net/a/b l 192.0.2.7:4711 10.0.0.1:80 5 2 98 246 - arn:aws:acm:x - A tlsv12 - a.example.com h2 h2 - 2026-03-16T09:59:55",
+    ),
     ("w3c", "2026-03-16 10:00:00 192.0.2.9 GET /a x=1 443 bob 192.0.2.7 Mozilla/5.0+(X) - 200 0 0 15"),
     ("glog", "E0316 10:00:00.123456 7 a.go:12] \"Failed\" err=\"x\""),
     ("falco", "10:00:00.123456789: Warning Shell (user=root shell=bash)"),

@@ -7,6 +7,7 @@
 //! Message Reference 7.4.
 
 mod device;
+mod kin;
 
 use super::combined::{push_method, push_url};
 use super::endpoint::{self, push_destination, push_source};
@@ -113,6 +114,10 @@ fn key(text: &str) -> Option<usize> {
 /// Where the keys begin, if it is such a line.
 fn begin(text: &str) -> Option<usize> {
     let at = key(head(text, MARK_LEN_MAX))?;
+    // FortiDDoS names itself first.
+    let before = text.get(..at)?.trim_end();
+    let last = before.rfind(' ').map_or(0, |blank| blank + 1);
+    let at = if before.get(last..)?.starts_with("devid=") { last } else { at };
     let tail = text.get(at..)?;
     let named = ["logid=", "log_id=", "devid=", "device_id="].iter().any(|key| cut(tail, key).is_some());
     (named && cut(tail, "type=").is_some()).then_some(at)
@@ -120,11 +125,14 @@ fn begin(text: &str) -> Option<usize> {
 
 /// Whether a line is one of these.
 pub(super) fn looks(text: &str) -> bool {
-    begin(text).is_some()
+    begin(text).is_some() || kin::is_authenticator(text)
 }
 
 /// Reads a line.
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    if kin::is_authenticator(text) {
+        return kin::authenticator(text, event);
+    }
     let Some((before, body)) = begin(text).and_then(|at| text.split_at_checked(at)) else { return false };
     let keys = Keys::read(body);
     if let Some((priority, _)) = between(before, "<", ">") {
@@ -206,7 +214,8 @@ fn classify<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
         {
             finding(keys, event)
         }
-        ("event", _) => device::occurrence(keys, event),
+        ("event" | "kevent", _) => device::occurrence(keys, event),
+        ("statistics" | "spam" | "encrypt", _) => kin::mail(keys, event),
         _ => false,
     }
 }
@@ -230,6 +239,11 @@ fn control(keys: &Keys<'_>) -> Control {
         "dropped" | "drop" | "drop_session" | "clear_session" | "drop-session" => Control::Dropped,
         "reset" | "reset_client" | "reset_server" => Control::Reset,
         "detected" | "monitored" | "monitor" | "log" => Control::Observed,
+        // FortiDDoS counts what it dropped, or in its other mode would have.
+        _ if keys.find("dropcount").is_some() => match keys.find("sppoperatingmode") {
+            Some("detection") => Control::Observed,
+            _ => Control::Dropped,
+        },
         _ => Control::Allowed,
     }
 }
@@ -378,7 +392,9 @@ fn dns<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
 
 fn finding<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
     let subtype = keys.find("subtype").unwrap_or("utm");
-    let Some(title) = keys.any(&["attack", "virus", "attackname", "attack_name", "msg", "logdesc", "eventtype"]) else {
+    let Some(title) =
+        keys.any(&["attack", "virus", "attackname", "attack_name", "description", "msg", "logdesc", "eventtype"])
+    else {
         return false;
     };
     event.class = Class::DetectionFinding;
@@ -407,8 +423,8 @@ fn finding<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
     };
     let ports = |names: &[&str]| keys.any(names).and_then(port);
     for (attribute, value) in [
-        (Attribute::EvidencesSrcEndpointIp, keys.any(&["srcip", "src"]).and_then(endpoint::ip)),
-        (Attribute::EvidencesDstEndpointIp, keys.any(&["dstip", "dst"]).and_then(endpoint::ip)),
+        (Attribute::EvidencesSrcEndpointIp, keys.any(&["srcip", "src", "sip"]).and_then(endpoint::ip)),
+        (Attribute::EvidencesDstEndpointIp, keys.any(&["dstip", "dst", "dip"]).and_then(endpoint::ip)),
         (Attribute::EvidencesUserName, keys.find("user")),
         (Attribute::EvidencesUrlString, keys.find("url")),
     ] {

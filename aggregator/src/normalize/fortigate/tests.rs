@@ -189,3 +189,34 @@ fn what_failed_what_began_here_and_who_asked_is_told() {
     let event = said("type=traffic subtype=forward srcip=192.0.2.1 dstip=198.51.100.2 proto=17 action=\"dns\"");
     assert_eq!((&event["type_uid"], event.get("action_id")), (&json!(400_104), None));
 }
+
+#[test]
+fn what_its_kin_say_is_read() {
+    let mail = said(
+        r#"type=statistics pri=information session_id="q1" client_ip="192.0.2.1" from="a@example.com" to="b@example.org" direction="in" disposition="Reject" message_length="239" subject="Hello" message_id="m@x""#,
+    );
+    assert_eq!((&mail["type_uid"], &mail["status_id"]), (&json!(400_901), &json!(2)), "{mail}");
+    assert_eq!((&mail["email"]["from"], &mail["email"]["to"]), (&json!("a@example.com"), &json!(["b@example.org"])));
+    assert_eq!((&mail["src_endpoint"]["ip"], &mail["direction_id"]), (&json!("192.0.2.1"), &json!(1)));
+    let logon = said(
+        "type=kevent subtype=admin pri=information user=bob ui=GUI(192.0.2.1) action=login status=failed reason=none msg=\"x\"",
+    );
+    assert_eq!((&logon["type_uid"], &logon["status_id"]), (&json!(300_201), &json!(2)));
+    assert_eq!((&logon["user"]["name"], &logon["src_endpoint"]["ip"]), (&json!("bob"), &json!("192.0.2.1")));
+    for (mode, disposition) in [("detection", 19), ("prevention", 6)] {
+        let attack = normalized(&format!(
+            "2026-03-16T10:00:00Z 192.0.2.9 devid=F1 date=2026-03-16 time=10:00:00 tz=UTC type=attack subtype=\"ips\" description=\"TCP invalid flags \" protocol=6 sip=192.0.2.1 dip=198.51.100.2 dropcount=3 sppoperatingmode={mode} severity=\"high\""
+        ));
+        assert_eq!((&attack["class_uid"], &attack["severity_id"]), (&json!(2004), &json!(4)), "{attack}");
+        assert_eq!(attack["disposition_id"], disposition, "{mode}");
+        assert_eq!(attack["evidences"][0]["dst_endpoint"]["ip"], "198.51.100.2");
+    }
+    for (status, expected) in [("Failed", json!(2)), ("Success", json!(1)), ("Pending", json!(null))] {
+        let event = normalized(&format!(
+            "Mar 16 10:00:00 fac db[7]:  category=\"Event\" subcategory=\"Authentication\" typeid=20001 level=\"information\" user=\"bob\" nas=\"192.0.2.9\" action=\"Authentication\" status=\"{status}\" Remote user with token"
+        ));
+        assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(300_201), &expected), "{event}");
+        assert_eq!((&event["user"]["name"], &event["message"]), (&json!("bob"), &json!("Remote user with token")));
+        assert_eq!(event["unmapped"]["nas"], "192.0.2.9");
+    }
+}

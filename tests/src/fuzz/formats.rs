@@ -131,6 +131,14 @@ const LINES: &[(&str, &str)] = &[
     ),
     (
         "fortigate",
+        "device=\"SFW\" date=2026-03-16 time=10:00:00 timezone=\"+02\" device_name=\"XG\" device_id=S log_id=01 log_type=\"IDP\" log_subtype=\"Drop\" signature_id=7 signature_msg=\"A thing\" src_ip=192.0.2.7 dst_ip=198.51.100.2 src_port=4711",
+    ),
+    (
+        "fortigate",
+        "category=\"Event\" subcategory=\"Authentication\" typeid=20001 level=\"information\" user=\"bob\" nas=\"192.0.2.9\" action=\"Authentication\" status=\"Failed\" Remote user",
+    ),
+    (
+        "fortigate",
         "date=2026-03-16 time=10:00:00 devname=\"fw\" devid=\"F\" logid=\"0000000013\" type=\"traffic\" subtype=\"forward\" level=\"notice\" srcip=192.0.2.7 srcport=4711 dstip=198.51.100.2 dstport=443 action=\"deny\" proto=6",
     ),
     (

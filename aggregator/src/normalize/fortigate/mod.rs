@@ -1,4 +1,4 @@
-//! FortiGate: traffic (4001), intrusion, viruses and anomalies (2004), web (4002) and DNS filters (4003), tunnels (4014), logons
+//! FortiGate and what speaks as it does: traffic (4001), intrusion, viruses and anomalies (2004), web (4002) and DNS filters (4003), tunnels (4014), logons
 //! (3002), changes of configuration (5019), the device's own life (6002, 6008).
 //!
 //! In: `[<PRI>][TIME HOST ]date=2026-03-16 time=10:00:00 … type="traffic" subtype="forward" …`, quoted or not, in the words of
@@ -8,6 +8,7 @@
 
 mod device;
 mod kin;
+mod sophos;
 
 use super::combined::{push_method, push_url};
 use super::endpoint::{self, push_destination, push_source};
@@ -111,13 +112,21 @@ fn key(text: &str) -> Option<usize> {
     device
 }
 
+/// What lines of a Sophos Firewall begin with in the format of its reporting.
+const SOPHOS_CENTRAL: &str = "device_name=\"SFW\"";
+
 /// Where the keys begin, if it is such a line.
 fn begin(text: &str) -> Option<usize> {
-    let at = key(head(text, MARK_LEN_MAX))?;
-    // FortiDDoS names itself first.
+    let near = head(text, MARK_LEN_MAX);
+    let at = key(near).or_else(|| near.find(SOPHOS_CENTRAL))?;
+    // FortiDDoS and Sophos name themselves first.
     let before = text.get(..at)?.trim_end();
-    let last = before.rfind(' ').map_or(0, |blank| blank + 1);
-    let at = if before.get(last..)?.starts_with("devid=") { last } else { at };
+    let last = before.rfind([' ', '>']).map_or(0, |mark| mark + 1);
+    let at = if ["devid=", "device="].iter().any(|key| before.get(last..).is_some_and(|word| word.starts_with(key))) {
+        last
+    } else {
+        at
+    };
     let tail = text.get(at..)?;
     let named = ["logid=", "log_id=", "devid=", "device_id="].iter().any(|key| cut(tail, key).is_some());
     (named && cut(tail, "type=").is_some()).then_some(at)
@@ -143,8 +152,10 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
             .for_each(|n| syslog::apply_priority(n, event));
     }
     timed(body, &keys, context, event);
-    event.push(Attribute::MetadataLogFormat, "fortigate");
-    event.push(Attribute::MetadataLogProvider, "FortiGate");
+    let is_sophos = sophos::is_sophos(&keys);
+    let (format, provider) = if is_sophos { ("sophos_firewall", "SFW") } else { ("fortigate", "FortiGate") };
+    event.push(Attribute::MetadataLogFormat, format);
+    event.push(Attribute::MetadataLogProvider, provider);
     if let Some(id) = keys.any(&["logid", "log_id"]) {
         event.push(Attribute::MetadataEventCode, id);
     }
@@ -158,7 +169,8 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     }
     event.push(Attribute::Message, keys.any(&["msg", "logdesc"]).unwrap_or(body));
     let mark = (event.fields.len(), event.severity_id);
-    if !classify(&keys, event) {
+    let known = if is_sophos { sophos::classify(&keys, event) } else { classify(&keys, event) };
+    if !known {
         event.fields.truncate(mark.0);
         event.severity_id = mark.1;
         event.class = Class::BaseEvent;
@@ -173,20 +185,21 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
 }
 
 fn timed<'a>(body: &'a str, keys: &Keys<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    let zone = keys.any(&["tz", "timezone"]);
     let local = cut(body, "date=").and_then(|(_, rest)| {
         let (date, rest) = word(rest);
         let clock = rest.strip_prefix("time=")?.trim_matches('"');
-        let stamp = timestamp::parts(date.trim_matches('"'), clock, keys.find("tz"), context.reference)?;
+        let stamp = timestamp::parts(date.trim_matches('"'), clock, zone, context.reference)?;
         let end = body.len() - rest.len() + "time=".len() + clock.len().min("00:00:00\"".len());
         Some(timestamp::Stamp { text: body.get(..end).unwrap_or(date).trim(), ..stamp })
     });
     // With commas between the keys.
     let listed = || {
-        let stamp = timestamp::parts(keys.find("date")?, keys.find("time")?, keys.find("tz"), context.reference)?;
+        let stamp = timestamp::parts(keys.find("date")?, keys.find("time")?, zone, context.reference)?;
         let end = cut(body, "time=")?.0.len() + "time=00:00:00".len();
         Some(timestamp::Stamp { text: body.get(..end)?, ..stamp })
     };
-    let local = local.or_else(listed);
+    let local = local.or_else(listed).or_else(|| Some(timestamp::iso(keys.find("timestamp")?, context.reference)?.0));
     let counted = keys.find("eventtime").and_then(|count| count.parse::<f64>().ok()).and_then(timestamp::epoch);
     if let (Some(time), Some(text)) = (counted, keys.find("eventtime")) {
         event.time = time;

@@ -220,3 +220,53 @@ fn what_its_kin_say_is_read() {
         assert_eq!(event["unmapped"]["nas"], "192.0.2.9");
     }
 }
+
+#[test]
+fn a_sophos_firewall_has_words_of_its_own() {
+    let sophos = |rest: &str| {
+        normalized(&format!(
+            "device=\"SFW\" date=2026-03-16 time=12:00:00 timezone=\"+02\" device_name=\"XG\" device_id=S1 log_id=010101 {rest}"
+        ))
+    };
+    let denied = sophos(
+        r#"log_type="Firewall" log_component="Firewall Rule" log_subtype="Denied" status="Deny" duration=0 fw_rule_id=14 user_name="" in_interface="Port3" src_mac=00:11:22:33:44:55 src_ip=192.0.2.1 dst_ip=198.51.100.2 protocol="TCP" src_port=5 dst_port=80 sent_bytes=10"#,
+    );
+    assert_eq!((&denied["type_uid"], &denied["time"]), (&json!(400_105), &json!(1_773_655_200_000_i64)), "{denied}");
+    assert_eq!((&denied["src_endpoint"]["ip"], &denied["dst_endpoint"]["port"]), (&json!("192.0.2.1"), &json!(80)));
+    assert_eq!((&denied["action_id"], &denied["firewall_rule"]["uid"]), (&json!(2), &json!("14")));
+    assert_eq!(denied["metadata"]["log_format"], "sophos_firewall");
+    for (rest, type_uid, path, expected) in [
+        (
+            r#"log_type="Content Filtering" log_component="HTTP" log_subtype="Denied" user_name="bob" url="http://example.com/a" src_ip=192.0.2.1 dst_ip=198.51.100.2"#,
+            400_200,
+            "/http_request/url/hostname",
+            json!("example.com"),
+        ),
+        (
+            r#"log_type="IDP" log_component="Anomaly" log_subtype="Drop" signature_id=7 signature_msg="A thing" src_ip=192.0.2.1 dst_ip=198.51.100.2"#,
+            200_401,
+            "/finding_info/title",
+            json!("A thing"),
+        ),
+        (
+            r#"log_type="Event" log_component="GUI" log_subtype="Admin" status="Failed" user_name="bob" src_ip=192.0.2.1 message="User bob failed to login to WebAdmin because of wrong credentials""#,
+            300_201,
+            "/user/name",
+            json!("bob"),
+        ),
+        (
+            r#"log_type="Anti-Spam" log_component="SMTP" log_subtype="Spam" from_email_address="a@example.com" to_email_address="b@example.org" src_ip=192.0.2.1 dst_ip=198.51.100.2"#,
+            400_903,
+            "/email/from",
+            json!("a@example.com"),
+        ),
+        (r#"log_type="System Health" log_component="CPU" system=1"#, 600_299, "/app/name", json!("Sophos Firewall")),
+    ] {
+        let event = sophos(rest);
+        assert_eq!((&event["type_uid"], event.pointer(path)), (&json!(type_uid), Some(&expected)), "{event}");
+    }
+    let newer = normalized(
+        r#"<30>device_name="SFW" timestamp="2026-03-16T12:00:00+0200" device_model="XGS" log_id="0101" log_type="Firewall" log_subtype="Allowed" src_ip="192.0.2.1" dst_ip="198.51.100.2" protocol="UDP""#,
+    );
+    assert_eq!((&newer["type_uid"], &newer["time"]), (&json!(400_106), &json!(1_773_655_200_000_i64)), "{newer}");
+}

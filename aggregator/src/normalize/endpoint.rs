@@ -46,24 +46,26 @@ pub(super) fn ip(text: &str) -> Option<&str> {
 
 /// Whether a text is an IPv4 address: four numbers of up to 255, without leading zeros. It is asked for most lines, often twice.
 fn is_v4(text: &str) -> bool {
-    let (mut dots, mut digits, mut octet) = (0, 0, 0);
-    if text.len() > "255.255.255.255".len() {
-        return false;
-    }
-    for byte in text.bytes() {
-        match byte {
-            b'0'..=b'9' if digits == 0 || octet > 0 => {
-                octet = octet * 10 + u32::from(byte - b'0');
-                digits += 1;
-                if octet > 255 {
-                    return false;
-                }
+    let mut rest = text.as_bytes();
+    for point in [true, true, true, false] {
+        let (octet, after) = match rest {
+            [b'0', after @ ..] => (0, after),
+            [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', after @ ..] => {
+                (u32::from(a - b'0') * 100 + u32::from(b - b'0') * 10 + u32::from(c - b'0'), after)
             }
-            b'.' if digits > 0 => (dots, digits, octet) = (dots + 1, 0, 0),
+            [b'1'..=b'9', b'0'..=b'9', after @ ..] | [b'1'..=b'9', after @ ..] => (0, after),
             _ => return false,
+        };
+        rest = match after {
+            [b'.', after @ ..] if point => after,
+            [] if !point => after,
+            _ => return false,
+        };
+        if octet > 255 {
+            return false;
         }
     }
-    dots == 3 && digits > 0
+    true
 }
 
 impl<'a> Address<'a> {

@@ -272,11 +272,24 @@ pub(super) const MARK_LEN_MAX: usize = 160;
 /// Whether a line has, near its beginning, what lines of [`Headed::Marked`] formats have there: the `%` of Cisco's mnemonics,
 /// `CEF:` or `LEEF:`, the `date=` or `devname=` of FortiGate. One look for all of them: few lines of most hosts have any.
 fn is_marked(text: &str) -> bool {
+    const STEP: usize = 32;
     let bytes = text.as_bytes();
     let near = bytes.get(..MARK_LEN_MAX).unwrap_or(bytes);
     // Without a branch, so that many bytes are looked at at once.
-    let pairs = near.iter().zip(near.get(1..).unwrap_or_default());
-    pairs.fold(false, |is, (a, b)| is | (*a == b'%') | ((*a == b'E') & (*b == b'F')) | ((*a == b'e') & (*b == b'=')))
+    let any = |first: &[u8], second: &[u8]| {
+        first
+            .iter()
+            .zip(second)
+            .fold(false, |is, (a, b)| is | (*a == b'%') | ((*a == b'E') & (*b == b'F')) | ((*a == b'e') & (*b == b'=')))
+    };
+    let pairs = |at: usize| -> Option<(&[u8; STEP], &[u8; STEP])> {
+        Some((near.get(at..)?.first_chunk()?, near.get(at + 1..)?.first_chunk()?))
+    };
+    let Some(last) = near.len().checked_sub(STEP + 1) else {
+        return any(near, near.get(1..).unwrap_or_default());
+    };
+    // The last step overlaps the one before it: no byte is left to be looked at alone.
+    (0..last).step_by(STEP).chain([last]).filter_map(pairs).fold(false, |is, (first, second)| is | any(first, second))
 }
 
 /// The formats that a line may be in by its first bytes; most lines of most hosts begin as those of syslog.

@@ -127,8 +127,11 @@ pub(super) fn port(text: &str) -> Option<i64> {
 }
 
 /// The last part of a path.
+#[inline]
 pub(super) fn base_name(path: &str) -> &str {
-    memrchr(b'/', path.as_bytes()).and_then(|at| path.get(at + 1..)).unwrap_or(path)
+    // Names are a few bytes long.
+    let at = path.bytes().rposition(|byte| byte == b'/');
+    at.and_then(|at| path.get(at + 1..)).unwrap_or(path)
 }
 
 /// Without quotes of either kind around it: `'root'`, `"root"`, `` `root' ``.

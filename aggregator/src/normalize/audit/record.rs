@@ -8,7 +8,9 @@
 //! auditd's `auditd-event.c` (enrichment).
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use shared::time::Timestamp;
 
 use super::super::text::cut;
@@ -22,6 +24,8 @@ pub(super) const RECORDS_MAX: usize = LINES_MAX;
 const HEAD_BYTES_MAX: usize = 512;
 /// Longest `node=… type=… msg=` that is looked at.
 const LEAD_BYTES_MAX: usize = 400;
+/// What the head of every record has; each line of every log is asked for it.
+static HEAD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("audit("));
 /// Most fields of a text that are read.
 const FIELDS_MAX: usize = 1024;
 
@@ -192,7 +196,7 @@ pub(in crate::normalize) fn record_of(message: &str, time: Timestamp, serial: i6
 /// The mark of a line that is a record of an audit event of several.
 pub(in crate::normalize) fn mark(raw: &[u8]) -> Option<Mark<'_>> {
     let beginning = raw.get(..raw.len().min(HEAD_BYTES_MAX))?;
-    memchr::memchr_iter(b'(', beginning).find(|at| beginning.get(..*at).is_some_and(|b| b.ends_with(b"audit")))?;
+    HEAD.find(beginning)?;
     let text = match std::str::from_utf8(beginning) {
         Ok(text) => text,
         Err(error) => std::str::from_utf8(beginning.get(..error.valid_up_to())?).ok()?,

@@ -340,9 +340,12 @@ fn finish<'a>(
     }
     if let Some(procid) = tag.pid {
         // Apple's programs name the thread behind the process: `[21412/0x7000]`.
-        let (process, thread) = procid.split_once('/').map_or((procid, None), |(pid, tid)| (pid, Some(tid)));
-        match (number(process), thread) {
-            (Some(pid), thread) => {
+        let threaded = || {
+            let (process, thread) = procid.split_once('/')?;
+            Some((number(process)?, Some(thread)))
+        };
+        match number(procid).map(|pid| (pid, None)).or_else(threaded) {
+            Some((pid, thread)) => {
                 event.push(Attribute::ActorProcessPid, pid);
                 if !tag.program.is_empty() {
                     event.push(Attribute::ActorProcessName, tag.program);
@@ -351,7 +354,7 @@ fn finish<'a>(
                     event.unmap("thread", thread);
                 }
             }
-            (None, _) => event.unmap("procid", procid),
+            None => event.unmap("procid", procid),
         }
     }
     if let Some(host) = tag.host.filter(|host| *host != context.origin.hostname) {

@@ -191,13 +191,19 @@ fn verdict<'a>(prefix: &'a str, event: &mut Event<'a>) {
         ("audit", Control::Observed, 6),
         ("log", Control::Observed, 6),
     ];
-    // Letters differ from those of the other case in one bit: most places are done with the first.
-    let has = |word: &str| {
-        prefix.as_bytes().windows(word.len()).any(|window| {
-            window.first().map(|byte| byte | 0x20) == word.as_bytes().first().copied()
-                && window.eq_ignore_ascii_case(word.as_bytes())
-        })
-    };
+    // The first of the list that the prefix holds; most letters begin none of them, and case is one bit of a letter.
+    let mut first = WORDS.len();
+    for (at, byte) in prefix.bytes().enumerate() {
+        let letter = byte | 0x20;
+        if matches!(letter, b'r' | b'd' | b'b' | b'a' | b'p' | b'l') {
+            let rest = prefix.as_bytes().get(at..).unwrap_or_default();
+            let begins = |word: &str| {
+                word.as_bytes().first() == Some(&letter)
+                    && rest.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
+            };
+            first = WORDS.iter().take(first).position(|(word, ..)| begins(word)).unwrap_or(first);
+        }
+    }
     // VyOS and its kin end a rule's name with the first letter of what it did: `[WAN_IN-default-D]`.
     let ending = || match prefix.trim_end_matches([' ', ':']).strip_suffix(']')?.rsplit_once('-')?.1 {
         "D" => Some((Control::Dropped, 4)),
@@ -205,7 +211,7 @@ fn verdict<'a>(prefix: &'a str, event: &mut Event<'a>) {
         "A" => Some((Control::Allowed, 6)),
         _ => None,
     };
-    let named = WORDS.iter().find(|(word, ..)| has(word)).map(|(_, control, activity)| (*control, *activity));
+    let named = WORDS.get(first).map(|(_, control, activity)| (*control, *activity));
     let said = ending().or(named).unwrap_or((Control::Observed, 6));
     controlled(event, said.0);
     event.activity_id = said.1;

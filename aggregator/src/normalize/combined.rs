@@ -404,7 +404,7 @@ fn push_target<'a>(target: &'a str, connect: bool, vhost: Option<&'a str>, event
 /// `METHOD TARGET HTTP/V`, or HTTP/0.9's `METHOD TARGET`.
 fn request_line(line: &str) -> Option<(&str, &str, Option<&str>)> {
     const METHOD_LEN_MAX: usize = 32;
-    let (method, rest) = line.split_once(' ')?;
+    let (method, rest) = cut_at(b' ', line)?;
     let (target, version) = match last_cut(rest, " HTTP/") {
         Some((target, version)) => (target, Some(version)),
         None => (rest, None),

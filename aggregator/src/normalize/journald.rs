@@ -8,7 +8,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -64,12 +66,15 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     true
 }
 
+/// What an entry that is an audit record has; each line that is an object is asked for it.
+static SERIAL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"_AUDIT_ID\""));
 /// Most bytes of an entry in which the mark of an audit event is looked for.
 const MARK_BYTES_MAX: usize = 16 << 10;
 
 /// The mark of an entry that is a record of an audit event of several.
 pub(super) fn part(raw: &[u8]) -> Option<Mark<'_>> {
     let raw = raw.get(..raw.len().min(MARK_BYTES_MAX)).filter(|raw| raw.starts_with(b"{"))?;
+    SERIAL.find(raw)?;
     let value = |name: &[u8]| {
         let behind = memchr::memmem::find(raw, name)? + name.len();
         let rest = raw.get(behind..)?.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
@@ -77,7 +82,7 @@ pub(super) fn part(raw: &[u8]) -> Option<Mark<'_>> {
         let end = rest.iter().position(|byte| matches!(byte, b'"' | b',' | b'}' | b' '))?;
         std::str::from_utf8(rest.get(..end)?).ok()
     };
-    let serial = value(b"\"_AUDIT_ID\"")?.parse().ok()?;
+    let serial = value(SERIAL.needle())?.parse().ok()?;
     let turn = audit::turn(value(b"\"_AUDIT_TYPE\"")?)?;
     // The records of one event bear one time.
     let time = timestamp::epoch(value(b"\"_SOURCE_REALTIME_TIMESTAMP\"")?.parse().ok()?)?;

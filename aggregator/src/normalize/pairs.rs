@@ -4,6 +4,8 @@
 //! at a bounded number of times. A value in double or single quotes ends at the next such quote that no backslash stands
 //! before, or with the text; it is given without its quotes and with its backslashes.
 
+use super::text::near_any;
+
 /// One word: a key, and its value where an `=` followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Pair<'a> {
@@ -36,8 +38,7 @@ impl<'a> Iterator for Pairs<'a> {
             self.rest = text;
             return None;
         }
-        // Keys are a few bytes long.
-        let mark = text.bytes().position(|byte| matches!(byte, b'=' | b' ' | b'\t')).unwrap_or(text.len());
+        let mark = near_any([b'=', b' ', b'\t'], text.as_bytes()).unwrap_or(text.len());
         let (key, after) = text.split_at_checked(mark)?;
         let Some(value) = after.strip_prefix('=') else {
             self.rest = after;
@@ -51,19 +52,11 @@ impl<'a> Iterator for Pairs<'a> {
             self.rest = after.get(1..).unwrap_or_default();
             return Some(Pair { key, value: Some(value), quote: Some(quote) });
         }
-        let end = blank(value.as_bytes()).unwrap_or(value.len());
+        let end = near_any([b' ', b'\t'], value.as_bytes()).unwrap_or(value.len());
         let (value, after) = value.split_at_checked(end)?;
         self.rest = after;
         Some(Pair { key, value: Some(value), quote: None })
     }
-}
-
-/// Where the first space or tab stands. Most values are so short that a call costs more than to look.
-fn blank(bytes: &[u8]) -> Option<usize> {
-    const NEAR: usize = 16;
-    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let near = bytes.iter().take(NEAR).position(is_blank);
-    near.or_else(|| memchr::memchr2(b' ', b'\t', bytes.get(NEAR..)?).map(|at| NEAR + at))
 }
 
 /// Where the first `quote` stands that no backslash stands before.

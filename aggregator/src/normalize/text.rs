@@ -37,6 +37,25 @@ pub(super) fn near(byte: u8, bytes: &[u8]) -> Option<usize> {
     memchr(byte, bytes.get(from..)?).map(|at| from + at)
 }
 
+/// Where the first of some bytes is: eight at once, as [`near`] looks, however far.
+#[inline]
+pub(super) fn near_any<const N: usize>(wanted: [u8; N], bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let (eights, tail) = bytes.as_chunks::<8>();
+    for (at, eight) in (0..).step_by(8).zip(eights) {
+        // The lowest of the high bits that are set is right for each of them, and so for all.
+        let zeros = wanted.iter().fold(0, |zeros, byte| {
+            let other = u64::from_le_bytes(*eight) ^ (ONES * u64::from(*byte));
+            zeros | (other.wrapping_sub(ONES) & !other & HIGH)
+        });
+        if zeros != 0 {
+            return Some(at + (zeros.trailing_zeros() / 8) as usize);
+        }
+    }
+    tail.iter().position(|byte| wanted.contains(byte)).map(|at| bytes.len() - tail.len() + at)
+}
+
 /// What stands before and after the first `mark`, an ASCII byte that is a few bytes away.
 #[inline]
 pub(super) fn cut_at(mark: u8, text: &str) -> Option<(&str, &str)> {
@@ -182,6 +201,20 @@ pub(super) fn level(word: &str) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_of_some_bytes_is_found_wherever_it_stands() {
+        let bytes: Vec<u8> = (0..=255).chain(0..=255).collect();
+        for from in 0..300 {
+            for len in 0..40 {
+                let part = &bytes[from..from + len];
+                for wanted in [[b'=', b' ', b'\t'], [0, 0x80, 0xff], [1, 0x81, 2]] {
+                    let expected = part.iter().position(|byte| wanted.contains(byte));
+                    assert_eq!(near_any(wanted, part), expected, "{part:?} {wanted:?}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn words_skip_runs_of_spaces() {

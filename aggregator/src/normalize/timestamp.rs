@@ -312,6 +312,31 @@ pub(super) fn spaced(text: &str, reference: Reference) -> Option<Stamp<'_>> {
 
 /// The access log's `10/Oct/2000:13:55:36 -0700` (Apache HTTP Server, mod_log_config, `%t`).
 pub(super) fn access(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
+    let usual = text.split_at_checked(ACCESS_LEN).filter(|(_, rest)| rest.starts_with(']'));
+    if let (Some((text, rest)), Some((known, time))) = (usual, ACCESS.get())
+        && text.as_bytes() == known
+    {
+        return Some((Stamp { time, text, assumed_offset: None }, rest));
+    }
+    let found = read_access(text, reference);
+    if let (Some((text, _)), Some((stamp, _))) = (usual, &found)
+        && let (Some(known), None) = (text.as_bytes().first_chunk(), stamp.assumed_offset)
+        && stamp.text.len() == ACCESS_LEN
+    {
+        ACCESS.set(Some((*known, stamp.time)));
+    }
+    found
+}
+
+/// `10/Oct/2000:13:55:36 -0700`.
+const ACCESS_LEN: usize = 26;
+
+thread_local! {
+    /// The one with a zone that was read last, and its moment: lines come in order, most of the same second as the one before.
+    static ACCESS: Cell<Option<([u8; ACCESS_LEN], Timestamp)>> = const { Cell::new(None) };
+}
+
+fn read_access(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
     let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
     let day = cursor.digits(1, 2)?;
     cursor.eat(b'/')?;

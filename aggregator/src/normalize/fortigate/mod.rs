@@ -118,7 +118,7 @@ const SOPHOS_CENTRAL: &str = "device_name=\"SFW\"";
 /// Where the keys begin, if it is such a line.
 fn begin(text: &str) -> Option<usize> {
     let near = head(text, MARK_LEN_MAX);
-    let at = key(near).or_else(|| near.find(SOPHOS_CENTRAL))?;
+    let at = key(near).or_else(|| cut(near, SOPHOS_CENTRAL).map(|(before, _)| before.len()))?;
     // FortiDDoS and Sophos name themselves first.
     let before = text.get(..at)?.trim_end();
     let last = before.rfind([' ', '>']).map_or(0, |mark| mark + 1);

@@ -137,7 +137,7 @@ fn call<'a>(message: &'a str, header: &Header<'a>) -> Option<Call<'a>> {
     match cut_at(b'(', head) {
         Some((module, call)) => {
             let call = call.strip_suffix(')')?;
-            let service = call.split_once(':').map_or(call, |(service, _)| service);
+            let service = cut_at(b':', call).map_or(call, |(service, _)| service);
             Some(Call { service, message, module })
         }
         None => {

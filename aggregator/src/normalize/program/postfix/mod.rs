@@ -12,7 +12,7 @@ use super::super::endpoint::{push_destination, push_source};
 use super::super::outcome::{LOW, failure, success};
 use super::super::remark::remark;
 use super::super::syslog::Header;
-use super::super::text::{base_name, cut, port, word};
+use super::super::text::{base_name, cut, cut_at, port, word};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -114,11 +114,11 @@ fn email<'a>(event: &mut Event<'a>, activity: u8, direction: i64, queue_id: &'a 
 fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = cut(text, name)?;
     match rest.strip_prefix('<') {
-        Some(inner) => {
-            let end = inner.find('>')?;
-            inner.get(..end)
+        Some(inner) => cut_at(b'>', inner).map(|(inner, _)| inner),
+        None => {
+            let end = rest.bytes().position(|byte| matches!(byte, b',' | b' ' | b';'));
+            rest.get(..end.unwrap_or(rest.len()))
         }
-        None => rest.split([',', ' ', ';']).next(),
     }
 }
 

@@ -57,7 +57,7 @@ fn logon<'a>(message: &'a str, event: &mut Event<'a>) {
     let said = said.trim_end_matches([' ', ',']);
     let name = cut(said, "username: ")
         .map(|(_, name)| name)
-        .or_else(|| between(said, "auth failed for ", ": ").map(|(name, _)| name.trim_start()));
+        .or_else(|| between(said, "auth failed for ", ": ").map(|(name, _)| name.trim()));
     event.class = Class::Authentication;
     event.activity_id = 1;
     event.push(Attribute::UserName, name.map_or("unknown", unquoted));
@@ -80,6 +80,10 @@ mod tests {
         assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(300_201), &json!(2)));
         assert_eq!(event["src_endpoint"]["ip"], "192.0.2.7");
         assert_eq!(event["user"]["name"], "bob, IP: 192.0.2.66");
+        let event = normalized(
+            "2026-03-16 10:00:00: (http_auth.c.1136) digest: auth failed for  bob : wrong password, IP: 192.0.2.7",
+        );
+        assert_eq!((&event["user"]["name"], &event["src_endpoint"]["ip"]), (&json!("bob"), &json!("192.0.2.7")));
         assert_eq!(normalized("2026-03-16 10:00:00: (server.c.1) server started")["type_uid"], 600_203);
     }
 }

@@ -3,7 +3,8 @@
 //! nginx: `user "bob": password mismatch`, `user "bob" was not found in "…"`, `PAM: user 'bob' - not authenticated: reason`;
 //! Apache: `AH01617: user bob: authentication failure for "/": reason`, `AH01618: user bob not found: /`, `Digest: user bob:
 //! password mismatch: /`, `AH01695: auth_ldap authenticate: user bob authentication failed; URI / [reason]`, `AH01790: user `bob' in realm `r' not found: /`,
-//! `AH01788: realm mismatch - got `a' but expected `r'`. Source: ngx_http_auth_basic_module.c;
+//! `AH01788: realm mismatch - got `a' but expected `r'`, `AH01071: Got error 'PHP message: user bob authentication failure for
+//! Baikal'`. Source: ngx_http_auth_basic_module.c;
 //! mod_auth_basic.c, mod_auth_digest.c of httpd.
 
 use super::super::outcome;
@@ -55,12 +56,16 @@ fn refused(message: &str) -> Option<(&str, &str)> {
     if let Some((user, rest)) = rest.strip_prefix("Authorization of user ").and_then(|rest| cut(rest, " to access ")) {
         return Some((user, cut(rest, " failed, reason: ").map_or("not authorized", |(_, reason)| reason)));
     }
+    let rest = rest.strip_prefix("Got error 'PHP message: ").unwrap_or(rest);
     let rest = rest.strip_prefix("auth_ldap authenticate: ").unwrap_or(rest).strip_prefix("user ")?;
     if let Some((user, reason)) = cut(rest, " authentication failed; URI ") {
         return Some((user, cut(reason, " [").map_or(reason, |(_, reason)| reason.trim_end_matches(']'))));
     }
     if let Some((user, reason)) = cut(rest, ": authentication failure for ") {
         return Some((user, cut(reason, ": ").map_or(reason, |(_, reason)| reason)));
+    }
+    if let Some((user, _)) = cut(rest, " authentication failure for ") {
+        return Some((user, "authentication failure"));
     }
     if let Some((user, _)) = cut(rest, ": password mismatch: ") {
         return Some((user, "password mismatch"));

@@ -247,6 +247,12 @@ mod tests {
                 "/user/name",
                 2,
             ),
+            (
+                "[Mon Mar 16 10:00:00 2026] [proxy_fcgi:error] [pid 1:tid 9] [client 192.0.2.9:5] AH01071: Got error 'PHP message: user bob authentication failure for Baikal', referer: https://dav.example.com/",
+                300_201,
+                "/user/name",
+                2,
+            ),
             ("[Mon Mar 16 10:00:00 2026] [error] [client 192.0.2.9] user bob not found: /", 300_201, "/user/name", 2),
             (
                 r#"2026/03/16 10:00:00 [info] 8#8: *4 client logged in, client: 192.0.2.9, server: 0.0.0.0:25, login: "bob", upstream: 198.51.100.1:25"#,

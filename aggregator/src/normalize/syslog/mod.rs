@@ -113,7 +113,8 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         }
         return finish(Some(stamp), &tag, message, "syslog3164", context, event);
     }
-    if let Some((stamp, rest)) = timestamp::iso(rest, context.reference) {
+    let timed = rest;
+    if let Some((stamp, rest)) = timestamp::iso(timed, context.reference) {
         if let Some((tag, message)) = tabbed(rest) {
             return tag.host.is_some_and(|host| relayed(host, message, context, event))
                 || finish(Some(stamp), &tag, message, "syslog", context, event);
@@ -123,6 +124,9 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
             return finish(Some(stamp), &tag, message, "syslog", context, event);
         }
         let zoned = stamp.assumed_offset.is_none();
+        if zoned && rest.strip_prefix(' ').is_some_and(rfc5424::is_bare) {
+            return rfc5424::parse(timed, None, context, event);
+        }
         let tag = tag(rest.trim_start_matches(' '));
         if let Some((Tag { host: Some(host), program: "", .. }, message)) = tag
             && relayed(host, message, context, event)

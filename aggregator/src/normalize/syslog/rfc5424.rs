@@ -9,6 +9,16 @@ use super::{apply_priority, finish, structured};
 use crate::event::Event;
 use crate::schema::Attribute;
 
+/// Whether host, program, process, message id and structured data stand behind the time of a line without PRI and version, as files of
+/// syslog-ng hold it (OPNsense's): the process is a number, and structured data stands there, or the mark that there is none.
+pub(super) fn is_bare(rest: &str) -> bool {
+    let mut fields = rest.splitn(5, ' ').skip(2);
+    let (Some(procid), Some(msgid), Some(data)) = (fields.next(), fields.next(), fields.next()) else { return false };
+    let numbered = !procid.is_empty() && procid.bytes().all(|byte| byte.is_ascii_digit());
+    let is_id = !msgid.is_empty() && !msgid.starts_with(['-', '[']) || msgid == "-";
+    numbered && is_id && ((data.starts_with('[') && structured::split(data).is_some()) || data.starts_with("- "))
+}
+
 /// RFC 5424 §6, from the timestamp on.
 pub(super) fn parse<'a>(text: &'a str, priority: Option<u8>, context: &Context<'a>, event: &mut Event<'a>) -> bool {
     let (stamp, rest) = match text.strip_prefix("- ") {
@@ -67,6 +77,8 @@ mod tests {
             "<38>1 2026-03-16T09:59:59Z web-2 sshd[7] - - - ",
             "<38>1 2026-03-16T09:59:59Z web-2 sshd: 7 - - ",
             "1 2026-03-16T09:59:59Z web-2 sshd 7 - - ",
+            "2026-03-16T09:59:59Z web-2 sshd 7 - - ",
+            "2026-03-16T09:59:59+00:00 web-2 sshd 7 - [meta sequenceId=\"9\"] ",
         ] {
             let event = normalized(&format!("{header}Accepted password for bob from 192.0.2.1 port 5 ssh2"));
             assert_eq!(event["user"]["name"], "bob", "{header}");

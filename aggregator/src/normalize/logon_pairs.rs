@@ -1,7 +1,7 @@
 //! Logons (3002) that a program tells of in the message among its pairs or keys.
 //!
 //! In: fields of logfmt or JSON. Out: user, client and outcome, where the message is one of those that such programs are known
-//! to write. Source: Authelia `internal/handlers`, Grafana `pkg/services/contexthandler`, Nextcloud `lib/private/User`, and
+//! to write. Source: Authelia `internal/handlers`, authentik `events/models.py`, Grafana `pkg/services/contexthandler`, Nextcloud `lib/private/User`, and
 //! the words that their kin share.
 
 use super::fields::Fields;
@@ -30,13 +30,13 @@ const FAILED: [&str; 22] = [
     "authentication failed",
     "Authentication failed",
     "password-auth.failed",
-    "Login failed: ",
+    "Login failed",
     "Login attempt failed",
     "Error occurred getting details for user",
     "Two-factor challenge failed",
 ];
 /// What programs say of one that succeeded.
-const PASSED: [&str; 12] = [
+const PASSED: [&str; 13] = [
     "user logged in",
     "User logged in",
     "login_success",
@@ -48,6 +48,7 @@ const PASSED: [&str; 12] = [
     "Successful U2F authentication",
     "Successful WebAuthn authentication",
     "Successful login",
+    "Successful Login",
     "Login successful",
 ];
 /// What stands around a user's name in a message.
@@ -60,9 +61,9 @@ const NAMED: [(&str, &str); 7] = [
     ("Login failed: ", " ("),
     ("username: ", " "),
 ];
-const USERS: [&str; 6] = ["user", "username", "uname", "login", "email", "user_name"];
-const CLIENTS: [&str; 8] =
-    ["remote_ip", "remote_addr", "remoteAddr", "ip", "client_ip", "src_ip", "clientIP", "remote"];
+const USERS: [&str; 8] = ["user", "username", "uname", "login", "email", "user_name", "User", "context.username"];
+const CLIENTS: [&str; 9] =
+    ["remote_ip", "remote_addr", "remoteAddr", "ip", "client_ip", "src_ip", "clientIP", "remote", "ip_addr"];
 
 /// One of these stands in each of them: most messages have none, and are done with few looks.
 const HINTS: [&str; 6] = ["uth", "ogin", "user", "factor", "ogged", "redential"];
@@ -70,7 +71,7 @@ const HINTS: [&str; 6] = ["uth", "ogin", "user", "factor", "ogged", "redential"]
 /// What a program says of a logon: that it failed, or that it did not; none where it is about something else.
 fn failed(fields: &Fields<'_>) -> Option<bool> {
     let has = |text: &str, words: &[&str]| words.iter().any(|words| text.contains(words));
-    let texts = ["msg", "message", "error", "event"].into_iter().filter_map(|key| fields.peek(key));
+    let texts = ["msg", "message", "error", "event", "action"].into_iter().filter_map(|key| fields.peek(key));
     let mut passed = None;
     for text in texts.filter(|text| has(text, &HINTS)) {
         if has(text, &FAILED) {
@@ -173,6 +174,21 @@ mod tests {
                 r#"{"level":2,"time":"2026-03-16T10:00:00Z","remoteAddr":"192.0.2.7","user":"--","method":"POST","url":"/login","message":"Login failed: ann (Remote IP: 192.0.2.7)"}"#,
                 "ann",
                 2,
+            ),
+            (
+                r#"{"action":"login_failed","client_ip":"192.0.2.7","context":{"username":"ann"},"event":"Created Event","level":"info","logger":"authentik.events.models","timestamp":"2026-03-16T10:00:00","user":{"pk":2,"username":"AnonymousUser"}}"#,
+                "ann",
+                2,
+            ),
+            (
+                r#"{"level":"error","ts":1773655200.5,"caller":"mlog/log.go:172","msg":"Login failed because of invalid password","path":"/api/v4/users/login","ip_addr":"192.0.2.7","username":"ann"}"#,
+                "ann",
+                2,
+            ),
+            (
+                r#"{"User":"ann","level":"info","logger":"http.server","msg":"Successful Login","remote_addr":"192.0.2.7","t":"2026-03-16T10:00:00Z"}"#,
+                "ann",
+                1,
             ),
         ] {
             let event = normalized(line);

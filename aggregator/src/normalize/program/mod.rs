@@ -234,7 +234,7 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
     (&["krb5kdc", "kadmind"], kerberos::parse),
     (&["slapd"], ldap::parse),
     (&["podman"], podman::parse),
-    (&["smbd", "winbindd", "nmbd", "samba"], samba::parse),
+    (&["smbd", "smb", "winbindd", "nmbd", "samba"], samba::parse),
     (&["smbd_audit"], samba::parse_audit),
     (&["radiusd", "freeradius"], logon::parse_radius),
     (&["xrdp-sesman"], logon::parse_xrdp),

@@ -177,9 +177,9 @@ mod tests {
 
     #[test]
     fn a_logon_names_user_ends_and_verdict() {
-        for (status, id) in [("NT_STATUS_OK", 1), ("NT_STATUS_WRONG_PASSWORD", 2)] {
+        for (program, status, id) in [("smbd", "NT_STATUS_OK", 1), ("smb", "NT_STATUS_WRONG_PASSWORD", 2)] {
             let event = normalized(&format!(
-                "Mar 16 10:00:00 fs smbd[9]:   Auth: [SMB2,(null)] user [EXAMPLE]\\[bob] at [Mon, 16 Mar 2026 10:00:00.1 UTC] with \
+                "Mar 16 10:00:00 fs {program}[9]:   Auth: [SMB2,(null)] user [EXAMPLE]\\[bob] at [Mon, 16 Mar 2026 10:00:00.1 UTC] with \
                  [NTLMv2] status [{status}] workstation [WS1] remote host [ipv4:192.0.2.1:5] mapped to [EXAMPLE]\\[bob]. local \
                  host [ipv4:198.51.100.1:445]"
             ));

@@ -5,7 +5,7 @@
 
 use std::net::Ipv6Addr;
 
-use super::text::near;
+use super::text::{near, port};
 use crate::event::Event;
 use crate::schema::Attribute;
 
@@ -68,6 +68,15 @@ fn is_v4(text: &str) -> bool {
     true
 }
 
+/// An address and the port behind it, where there is one: `192.0.2.1`, `192.0.2.1:5`, `2001:db8::1`, `[2001:db8::1]:5`.
+pub(super) fn with_port(text: &str) -> Option<(&str, Option<i64>)> {
+    if let Some(address) = ip(text) {
+        return Some((address, None));
+    }
+    let (host, number) = text.rsplit_once(':')?;
+    Some((ip(host)?, Some(port(number)?)))
+}
+
 impl<'a> Address<'a> {
     /// Reads a word; `UNKNOWN`, `-` and what cannot be a name are none.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
@@ -126,6 +135,22 @@ mod tests {
                     assert_eq!(is_v4(&text), text.parse::<std::net::Ipv4Addr>().is_ok(), "{text}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_port_may_stand_behind_an_address() {
+        for (text, expected) in [
+            ("192.0.2.1", Some(("192.0.2.1", None))),
+            ("192.0.2.1:5", Some(("192.0.2.1", Some(5)))),
+            ("2001:db8::1", Some(("2001:db8::1", None))),
+            ("[2001:db8::1]:5", Some(("2001:db8::1", Some(5)))),
+            ("192.0.2.1:x", None),
+            ("192.0.2.1:65536", None),
+            ("example.com:5", None),
+            (":5", None),
+        ] {
+            assert_eq!(with_port(text), expected, "{text}");
         }
     }
 

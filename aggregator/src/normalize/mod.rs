@@ -40,6 +40,7 @@ mod json_lines;
 mod lighttpd;
 mod logfmt;
 mod logon_pairs;
+mod logon_words;
 #[cfg(test)]
 mod long_lines;
 mod modsecurity;

@@ -1,9 +1,10 @@
 //! Lines that begin with an ISO time and are nothing else that we know: the time is the event's, and a level
-//! among the next words its severity; from a warning on an error of a program (6008).
+//! among the next words its severity; a sentence that tells of a logon is one (3002), else it is from a warning on an error of a
+//! program (6008).
 
 use super::remark::spoken;
-use super::text::{level, word};
-use super::{Context, timestamp};
+use super::text::level;
+use super::{Context, logon_words, timestamp};
 use crate::event::Event;
 use crate::schema::Attribute;
 
@@ -20,18 +21,21 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     let message = rest.trim_start_matches([' ', ']', ',', '\t', '|', ':']);
     let mut after = message;
     for _ in 0..LEVEL_WORDS_MAX {
-        let (first, rest) = word(after);
+        // zap's console encoder sets tabs between its columns.
+        let (first, rest) = after.split_once([' ', '\t']).unwrap_or((after, ""));
         let bare = first.trim_matches(|c: char| !c.is_ascii_alphanumeric());
         if let Some(severity) = level(bare) {
             event.push(Attribute::MetadataLogLevel, bare);
             event.severity_id = severity;
-            spoken(None, None, event);
             break;
         }
-        after = rest;
+        after = rest.trim_start_matches([' ', '\t']);
     }
     event.push(Attribute::MetadataLogFormat, "plain");
     event.push(Attribute::Message, message);
+    if !logon_words::parse(message, "", event) {
+        spoken(None, None, event);
+    }
     true
 }
 
@@ -53,6 +57,8 @@ mod tests {
             (&event["metadata"]["log_format"], &event["metadata"]["log_level"]),
             (&"plain".into(), &"warning".into())
         );
+        let event = normalized("2026-03-16T10:00:00.5+0100\terror\tmain.go:7\tbroke\t{\"a\": 1}");
+        assert_eq!((&event["metadata"]["log_level"], &event["class_uid"]), (&"error".into(), &6008.into()));
         assert_eq!(normalized("2026-03-16 is a day")["metadata"]["log_format"], "raw");
     }
 }

@@ -97,12 +97,6 @@ pub const KNOWN: &[Known] = &[
         reason: "TAI64N counts ten seconds more than UTC, which the set leaves out",
     },
     Known {
-        file: "fail2ban/nginx-http-auth",
-        what: What::Address,
-        value: "192.0.2.120",
-        reason: "the host and program stand there twice",
-    },
-    Known {
         file: "fail2ban/zzz-generic-example",
         what: What::Address,
         value: "",

@@ -86,6 +86,7 @@ const LINES: &[(&str, &str)] = &[
     ),
     ("w3c", "2026-03-16 10:00:00 192.0.2.9 GET /a x=1 443 bob 192.0.2.7 Mozilla/5.0+(X) - 200 0 0 15"),
     ("glog", "E0316 10:00:00.123456 7 a.go:12] \"Failed\" err=\"x\""),
+    ("plain", "2026-03-16 10:00:00 [I] Failed authentication attempt for bob from [2001:db8::1]:4711: no such user"),
     ("falco", "10:00:00.123456789: Warning Shell (user=root shell=bash)"),
     (
         "snort",

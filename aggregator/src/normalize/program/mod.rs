@@ -51,7 +51,7 @@ use super::outcome::LOW;
 use super::remark::remark;
 use super::syslog::Header;
 use super::text::{base_name, cut, number};
-use super::{attempt, carried, cisco, combined, fail2ban, falco, package, snort, squid};
+use super::{attempt, carried, cisco, combined, fail2ban, falco, logon_words, package, snort, squid};
 pub(super) use account::is_userlog;
 pub(super) use dhcp::kea::{looks as kea_looks, parse_line as kea_line};
 pub(super) use dns::bind::{looks as bind_looks, parse_line as bind_line};
@@ -477,6 +477,7 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
                 }
             }
         };
+    let understood = understood || logon_words::parse(message, base_name(header.program), event);
     if let Some(times) = repeated.filter(|_| understood) {
         event.set(Attribute::Count, times);
     }

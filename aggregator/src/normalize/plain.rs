@@ -1,10 +1,11 @@
 //! Lines that begin with an ISO time and are nothing else that we know: the time is the event's, and a level
-//! among the next words its severity; a sentence that tells of a logon is one (3002), else it is from a warning on an error of a
+//! among the next words its severity; a packet of RouterOS's is a connection (4001), and a
+//! sentence that tells of a logon is one (3002); else it is from a warning on an error of a
 //! program (6008).
 
 use super::remark::spoken;
 use super::text::level;
-use super::{Context, logon_words, timestamp};
+use super::{Context, logon_words, program, timestamp};
 use crate::event::Event;
 use crate::schema::Attribute;
 
@@ -33,7 +34,7 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     }
     event.push(Attribute::MetadataLogFormat, "plain");
     event.push(Attribute::Message, message);
-    if !logon_words::parse(message, "", event) {
+    if !logon_words::parse(message, "", event) && !program::routeros_packet(message, event) {
         spoken(None, None, event);
     }
     true

@@ -87,6 +87,10 @@ const LINES: &[(&str, &str)] = &[
     ("w3c", "2026-03-16 10:00:00 192.0.2.9 GET /a x=1 443 bob 192.0.2.7 Mozilla/5.0+(X) - 200 0 0 15"),
     ("glog", "E0316 10:00:00.123456 7 a.go:12] \"Failed\" err=\"x\""),
     ("plain", "2026-03-16 10:00:00 [I] Failed authentication attempt for bob from [2001:db8::1]:4711: no such user"),
+    (
+        "plain",
+        "2026-03-16T10:00:00+01:00 gw firewall,info drop input: in:e1 out:(unknown 0), src-mac 00:00:5e:00:53:01, proto TCP (SYN), 192.0.2.7:1->198.51.100.2:22, len 40",
+    ),
     ("falco", "10:00:00.123456789: Warning Shell (user=root shell=bash)"),
     (
         "snort",

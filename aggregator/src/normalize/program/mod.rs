@@ -34,6 +34,7 @@ mod podman;
 mod polkit;
 mod postfix;
 mod remote;
+mod routeros;
 mod run;
 mod samba;
 mod sendmail;
@@ -60,6 +61,7 @@ pub(super) use dovecot::{looks as dovecot_looks, parse_line as dovecot_line};
 pub(super) use exim::{looks as exim_looks, parse_line as exim_line};
 pub(super) use haproxy::{looks as haproxy_looks, parse_line as haproxy_line};
 pub(super) use openvpn::{looks as openvpn_looks, parse_line as openvpn_line};
+pub(super) use routeros::parse as routeros_packet;
 pub(super) use vsftpd::{looks as vsftpd_looks, parse_line as vsftpd_line};
 
 use crate::event::Event;
@@ -477,7 +479,8 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
                 }
             }
         };
-    let understood = understood || logon_words::parse(message, base_name(header.program), event);
+    let understood =
+        understood || logon_words::parse(message, base_name(header.program), event) || routeros::parse(message, event);
     if let Some(times) = repeated.filter(|_| understood) {
         event.set(Attribute::Count, times);
     }

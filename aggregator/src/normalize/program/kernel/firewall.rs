@@ -154,7 +154,7 @@ fn describe<'a>(packet: &Packet<'a>, event: &mut Event<'a>) {
 }
 
 /// Name and number of a protocol (IANA), written either way.
-fn protocol(text: &str) -> Option<(&'static str, i64)> {
+pub(in super::super) fn protocol(text: &str) -> Option<(&'static str, i64)> {
     const PROTOCOLS: [(&str, &str, i64); 13] = [
         ("TCP", "tcp", 6),
         ("UDP", "udp", 17),
@@ -176,7 +176,7 @@ fn protocol(text: &str) -> Option<(&'static str, i64)> {
 }
 
 /// What the rule did, by the words of its prefix.
-fn verdict<'a>(prefix: &'a str, event: &mut Event<'a>) {
+pub(in super::super) fn verdict<'a>(prefix: &'a str, event: &mut Event<'a>) {
     const WORDS: [(&str, Control, u8); 12] = [
         ("reject", Control::Rejected, 5),
         ("drop", Control::Dropped, 4),

@@ -24,6 +24,7 @@ use super::super::{Context, attempt, audit, carried, timestamp};
 use crate::event::{Event, Value};
 use crate::schema::{Attribute, Class};
 pub(in crate::normalize) use dmesg::{behind_uptime, is_timed, iso_timed};
+pub(super) use firewall::{protocol, verdict};
 
 /// The longest name of a part of the kernel.
 const PART_LEN_MAX: usize = 40;

@@ -26,6 +26,7 @@ mod dhcp_audit;
 mod elb;
 mod endpoint;
 mod envoy;
+mod exchange;
 mod fail2ban;
 mod falco;
 mod fields;

@@ -1,11 +1,11 @@
 //! Lines that begin with an ISO time and are nothing else that we know: the time is the event's, and a level
-//! among the next words its severity; a packet of RouterOS's is a connection (4001), and a
-//! sentence that tells of a logon is one (3002); else it is from a warning on an error of a
+//! among the next words its severity; columns of Exchange are connections (4001) and logons
+//! (3002), and so are a packet of RouterOS's and a sentence that tells of a logon; else it is from a warning on an error of a
 //! program (6008).
 
 use super::remark::spoken;
 use super::text::level;
-use super::{Context, logon_words, program, timestamp};
+use super::{Context, exchange, logon_words, program, timestamp};
 use crate::event::Event;
 use crate::schema::Attribute;
 
@@ -34,7 +34,10 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     }
     event.push(Attribute::MetadataLogFormat, "plain");
     event.push(Attribute::Message, message);
-    if !logon_words::parse(message, "", event) && !program::routeros_packet(message, event) {
+    let understood = (rest.starts_with(',') && exchange::parse(message, event))
+        || logon_words::parse(message, "", event)
+        || program::routeros_packet(message, event);
+    if !understood {
         spoken(None, None, event);
     }
     true

@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 
 use super::{
-    Context, audit, cef, cisco, combined, cri, database, dhcp_audit, elb, fail2ban, falco, fortigate, glog, journald,
-    json_lines, lighttpd, logfmt, modsecurity, package, panos, plain, program, snort, squid, syslog, w3c, web_error,
-    zeek,
+    Context, asterisk, audit, cef, cisco, combined, cri, database, dhcp_audit, elb, fail2ban, falco, fortigate, glog,
+    journald, json_lines, lighttpd, logfmt, modsecurity, package, panos, plain, program, snort, squid, syslog, w3c,
+    web_error, zeek,
 };
 use crate::event::Event;
 
@@ -70,6 +70,13 @@ pub(super) static FORMATS: &[LineFormat] = &[
     LineFormat { name: "elb", looks: elb::looks, parse: elb::parse, carried: true, headed: Headed::Never },
     LineFormat { name: "w3c", looks: w3c::looks, parse: w3c::parse, carried: true, headed: Headed::Never },
     LineFormat { name: "glog", looks: glog::looks, parse: glog::parse, carried: true, headed: Headed::Never },
+    LineFormat {
+        name: "asterisk",
+        looks: asterisk::looks,
+        parse: asterisk::parse,
+        carried: true,
+        headed: Headed::Never,
+    },
     LineFormat { name: "falco", looks: falco::looks, parse: falco::parse, carried: true, headed: Headed::Never },
     LineFormat { name: "snort", looks: snort::looks, parse: snort::parse, carried: false, headed: Headed::Never },
     LineFormat {

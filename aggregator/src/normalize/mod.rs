@@ -16,6 +16,7 @@ pub mod join;
 pub mod networks;
 pub mod record;
 
+mod asterisk;
 mod audit;
 mod cef;
 mod cisco;

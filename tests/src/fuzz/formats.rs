@@ -86,6 +86,14 @@ const LINES: &[(&str, &str)] = &[
     ),
     ("w3c", "2026-03-16 10:00:00 192.0.2.9 GET /a x=1 443 bob 192.0.2.7 Mozilla/5.0+(X) - 200 0 0 15"),
     ("glog", "E0316 10:00:00.123456 7 a.go:12] \"Failed\" err=\"x\""),
+    (
+        "asterisk",
+        "[2026-03-16 10:00:00] NOTICE[7]: chan_sip.c:1 handle: Registration from '\"1\" <sip:bob@198.51.100.2>' failed for '192.0.2.7:4711' - Wrong password",
+    ),
+    (
+        "asterisk",
+        "[Mar 16 10:00:00] SECURITY[7] res_security_log.c: SecurityEvent=\"InvalidPassword\",AccountID=\"bob\",LocalAddress=\"IPV4/UDP/198.51.100.2/5060\",RemoteAddress=\"IPV4/UDP/192.0.2.7/4711\"",
+    ),
     ("plain", "2026-03-16 10:00:00 [I] Failed authentication attempt for bob from [2001:db8::1]:4711: no such user"),
     (
         "plain",

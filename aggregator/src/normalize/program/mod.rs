@@ -52,7 +52,7 @@ use super::outcome::LOW;
 use super::remark::remark;
 use super::syslog::Header;
 use super::text::{base_name, cut, number};
-use super::{attempt, carried, cisco, combined, fail2ban, falco, logon_words, package, snort, squid};
+use super::{asterisk, attempt, carried, cisco, combined, fail2ban, falco, logon_words, package, snort, squid};
 pub(super) use account::is_userlog;
 pub(super) use dhcp::kea::{looks as kea_looks, parse_line as kea_line};
 pub(super) use dns::bind::{looks as bind_looks, parse_line as bind_line};
@@ -238,6 +238,7 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
     (&["podman"], podman::parse),
     (&["smbd", "smb", "winbindd", "nmbd", "samba"], samba::parse),
     (&["smbd_audit"], samba::parse_audit),
+    (&["asterisk"], asterisk::parse_message),
     (&["radiusd", "freeradius"], logon::parse_radius),
     (&["xrdp-sesman"], logon::parse_xrdp),
     (&["webmin", "usermin"], logon::parse_webmin),

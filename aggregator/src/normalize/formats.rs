@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use super::{
     Context, asterisk, audit, cef, cisco, combined, cri, database, dhcp_audit, elb, fail2ban, falco, fortigate, glog,
     journald, json_lines, lighttpd, logfmt, modsecurity, package, panos, plain, program, snort, squid, syslog, w3c,
-    web_error, zeek,
+    web_error, windows_xml, zeek,
 };
 use crate::event::Event;
 
@@ -54,6 +54,13 @@ pub(super) static FORMATS: &[LineFormat] = &[
         name: "json",
         looks: json_lines::looks,
         parse: json_lines::parse,
+        carried: true,
+        headed: Headed::Never,
+    },
+    LineFormat {
+        name: "windows_xml",
+        looks: windows_xml::looks,
+        parse: windows_xml::parse,
         carried: true,
         headed: Headed::Never,
     },

@@ -65,6 +65,7 @@ mod timestamp;
 mod transport;
 mod w3c;
 mod web_error;
+mod windows_xml;
 mod zeek;
 mod zones;
 

@@ -57,6 +57,10 @@ const LINES: &[(&str, &str)] = &[
         "zeek",
         "1773653400.123456\tCabc\t192.0.2.7\t4711\t198.51.100.2\t80\ttcp\thttp\t0.1\t1\t2\tSF\t-\t-\t0\tShADadFf\t1\t2\t3\t4\t-",
     ),
+    (
+        "windows_xml",
+        "<Event xmlns='x'><System><Provider Name='P'/><EventID>4625</EventID><TimeCreated SystemTime='2026-03-16T09:00:00Z'/><Channel>Security</Channel></System><EventData><Data Name='TargetUserName'>bob&amp;</Data><Data Name='IpAddress'>192.0.2.7</Data></EventData></Event>",
+    ),
     ("zeek", "#fields\tts\tuid\tid.orig_h"),
     ("cri", "2026-03-16T10:00:00.123456789+01:00 stdout F {\"level\":\"error\",\"msg\":\"x\"}"),
     ("combined", "192.0.2.7 - bob [16/Mar/2026:10:00:00 +0100] \"GET /a?b HTTP/1.1\" 200 5 \"-\" \"curl\""),

@@ -32,6 +32,7 @@ pub(super) use falco::{
     Process as FalcoProcess, ends as falco_ends, push_ends as push_falco_ends, push_process as push_falco_process,
     severity as falco_severity,
 };
+pub(super) use windows::parse as push_windows;
 
 use super::fields::Fields;
 use super::{Context, json, zeek};

@@ -53,7 +53,7 @@ impl<'a> Data<'_, 'a> {
 }
 
 /// Takes what the event says.
-pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+pub(in super::super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
     if !["@timestamp", "EventTime"].iter().any(|key| fields.push_time(event, key, context.reference)) {
         bare::push_time(fields, context, event);
     }

@@ -23,6 +23,18 @@ const IP_LEN_MAX: usize = 40;
 /// Longest host name (RFC 1035 §2.3.4).
 const NAME_LEN_MAX: usize = 255;
 
+/// Bytes of host names, by number: most lines name a host.
+static NAME_BYTES: [bool; 256] = {
+    let mut table = [false; 256];
+    let (mut slots, mut byte) = (table.as_mut_slice(), 0_u8);
+    while let [slot, rest @ ..] = slots {
+        *slot = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'%') || byte >= 0x80;
+        byte = byte.wrapping_add(1);
+        slots = rest;
+    }
+    table
+};
+
 /// The address as OCSF writes it, if the text is one.
 pub(super) fn ip(text: &str) -> Option<&str> {
     let text = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
@@ -83,7 +95,7 @@ impl<'a> Address<'a> {
         if let Some(ip) = ip(text) {
             return Some(Self::Ip(ip));
         }
-        let plausible = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'%') || b >= 0x80;
+        let plausible = |byte: u8| NAME_BYTES.get(usize::from(byte)).copied().unwrap_or(false);
         let named = !text.is_empty() && text.len() <= NAME_LEN_MAX && text.bytes().all(plausible);
         (named && !matches!(text, "UNKNOWN" | "-" | "?")).then_some(Self::Name(text))
     }

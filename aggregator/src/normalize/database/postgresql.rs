@@ -110,6 +110,14 @@ fn rejoined(text: &str) -> Option<(&str, &str, &str)> {
     is_prefix.then_some((text.get(..before.len() + 2)?, level, message))
 }
 
+/// The SQLSTATE that `log_error_verbosity = verbose` puts before a message, and the message: `42704: unrecognized …`.
+fn coded(message: &str) -> Option<(&str, &str)> {
+    let (code, rest) = message.split_at_checked(5)?;
+    let is_code = code.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+    let rest = rest.strip_prefix(": ")?;
+    (is_code && code.bytes().any(|byte| byte.is_ascii_digit())).then_some((code, rest))
+}
+
 fn csv_looks(text: &str) -> bool {
     let dated = text.as_bytes().get(4) == Some(&b'-') && text.as_bytes().get(10) == Some(&b' ');
     dated && text.split(',').count() >= 14 && LEVELS.iter().any(|(level, _)| text.contains(&format!(",{level},")))
@@ -122,6 +130,10 @@ pub(in super::super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &
         Some((prefix, level, message)) => {
             if !read_prefix(prefix, context, &mut fields, event) {
                 return false;
+            }
+            let (code, message) = coded(message).unwrap_or(("", message));
+            if !code.is_empty() {
+                fields.add(None, "state_code", Leaf::Text(Cow::Borrowed(code)));
             }
             fields.add(None, "error_severity", Leaf::Text(Cow::Borrowed(level)));
             fields.add(None, "message", Leaf::Text(Cow::Borrowed(message)));

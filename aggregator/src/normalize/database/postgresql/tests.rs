@@ -49,6 +49,20 @@ fn times_and_sessions_are_read_in_rarer_prefixes() {
 }
 
 #[test]
+fn a_code_before_the_message_is_the_events() {
+    for (rest, kind, code) in [
+        ("LOG:  00000: connection authorized: user=ann database=shop", 300_201, json!("00000")),
+        ("FATAL:  28P01: password authentication failed for user \"ann\"", 300_201, json!("28P01")),
+        ("LOG:  00000: statement: SELECT 1", 600_501, json!("00000")),
+        ("ERROR:  42P01: relation \"t\" does not exist", 600_801, json!("42P01")),
+        ("ERROR:  ABCDE: is none", 600_801, json!(null)),
+    ] {
+        let event = normalized(&format!("2026-03-16 09:00:00.500 UTC [7] {rest}"));
+        assert_eq!((&event["type_uid"], &event["metadata"]["event_code"]), (&json!(kind), &code), "{rest}");
+    }
+}
+
+#[test]
 fn sessions_statements_and_errors_have_their_class() {
     let line = |rest: &str| normalized(&format!("2026-03-16 09:00:00.500 UTC [7] ann@shop 192.0.2.7(44) {rest}"));
     for (rest, type_uid) in [

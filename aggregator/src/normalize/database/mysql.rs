@@ -33,8 +33,17 @@ pub(in super::super) fn looks(text: &str) -> bool {
         || began(text)
 }
 
-/// What lines without a time begin with: an engine that writes around the log, the start of a statement in the slow log.
-const BARE: [&str; 4] = ["InnoDB: ", "SET timestamp=", "Version: '", "ERROR: 1"];
+/// What lines without a time begin with: an engine that writes around the log, the start of a statement in the slow log, the
+/// head of the query logs.
+const BARE: [&str; 7] = [
+    "InnoDB: ",
+    "SET timestamp=",
+    "Version: '",
+    "ERROR: 1",
+    "Tcp port: ",
+    "Time                 Id Command ",
+    "Time\t\t    Id Command\t",
+];
 
 /// `260316 10:00:00 …` of servers before 5.7, a line of `mysqld_safe`, `10:00:00 UTC - mysqld got signal 11 ;`.
 fn of_old(text: &str) -> bool {

@@ -184,6 +184,8 @@ pub(super) fn slow<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'
             session.database = Some(database.trim_matches('`'));
         } else if line.starts_with(SET_TIME) {
             set_time(line, event);
+        } else if line == "#" {
+            // MariaDB sets the plan that it explains apart so.
         } else {
             statement = rest.trim();
             break;
@@ -315,7 +317,13 @@ mod tests {
         assert_eq!((&event["database"]["name"], &event["unmapped"]["Rows_examined"]), (&json!("shop"), &json!("9")));
         assert_eq!(event["query_info"]["query_string"], "SELECT 1\nFROM t;");
         assert_eq!(event["time"], 1_773_651_600_500_i64);
+        let event = normalized(
+            "# Time: 260316 10:00:00\n# User@Host: ann[ann] @ localhost []\n# Thread_id: 8  Schema: shop  QC_hit: No\n# Query_time: 1.5  Lock_time: 0.0  Rows_sent: 1  Rows_examined: 9\n#\n# explain: id\tselect_type\ttable\n# explain: 1\tSIMPLE\tt\n#\nSET timestamp=1773651598;\nselect * from t;",
+        );
+        assert_eq!(event["query_info"]["query_string"], "select * from t;");
         for (line, kind) in [
+            ("Tcp port: 3306  Unix socket: /run/mysqld/mysqld.sock", 600_299),
+            ("Time                 Id Command    Argument", 600_299),
             ("# User@Host: root[root] @ localhost []  Id: 3", 600_504),
             ("# Thread_id: 8  Schema: shop  QC_hit: No", 600_504),
             ("# Schema:   Last_errno: 1370  Killed: 0", 600_299),

@@ -1,12 +1,12 @@
 //! MongoDB before 4.4: `2026-03-16T10:00:00.123+0100 I ACCESS   [conn1] message`; since 4.4 it writes JSON.
 //!
-//! In: time, level and component (neither before 3.0), thread, message. Out: logons (3002), connections (4001), starts and
-//! stops (6002), errors (6008), else a base event. A name may hold anything: the client is the last that the
+//! In: time, level and component (neither before 3.0), thread, message. Out: logons (3002), connections (4001), starts,
+//! stops and reports (6002), errors (6008). A name may hold anything: the client is the last that the
 //! message names. Source: MongoDB 2.4 to 4.2, `logger/message_event_utf8_encoder.cpp`, `authentication_commands.cpp`.
 
 use std::borrow::Cow;
 
-use super::super::remark::life;
+use super::super::remark::{life, report};
 use super::{Logon, push_error, push_logon};
 use crate::event::Event;
 use crate::normalize::endpoint::push_source;
@@ -15,9 +15,9 @@ use crate::normalize::{Context, timestamp};
 use crate::schema::{Attribute, Class};
 
 /// Components that the server names.
-const COMPONENTS: [&str; 14] = [
-    "-", "ACCESS", "COMMAND", "CONTROL", "CONNPOOL", "FTDC", "INDEX", "INITSYNC", "NETWORK", "QUERY", "REPL",
-    "SHARDING", "STORAGE", "WRITE",
+const COMPONENTS: [&str; 20] = [
+    "-", "ACCESS", "ASIO", "BRIDGE", "COMMAND", "CONTROL", "CONNPOOL", "FTDC", "GEO", "INDEX", "INITSYNC", "NETWORK",
+    "QUERY", "RECOVERY", "REPL", "ROLLBACK", "SHARDING", "STORAGE", "TOTAL", "WRITE",
 ];
 
 /// Level, component, thread and message behind the time.
@@ -68,6 +68,8 @@ pub(in crate::normalize) fn parse<'a>(text: &'a str, context: &Context<'a>, even
         life("mongod", 4, event);
     } else if matches!(level, "E" | "F") {
         push_error("mongod", event);
+    } else {
+        report("mongod", event);
     }
     true
 }
@@ -164,5 +166,10 @@ mod tests {
         let event = line("connection accepted from 192.0.2.7:4711 #1 (1 connection now open)");
         assert_eq!((&event["type_uid"], &event["src_endpoint"]["ip"]), (&json!(400_101), &json!("192.0.2.7")));
         assert_eq!(line("waiting for connections on port 27017")["type_uid"], 600_203);
+        assert_eq!(line("Starting hostname canonicalization worker")["type_uid"], 600_299);
+        let event = normalized(
+            "2026-03-16T10:00:00.123+0100 I ASIO [NetworkInterfaceASIO-Replication-0] Successfully connected to db2:27017, took 9ms",
+        );
+        assert_eq!((&event["type_uid"], &event["metadata"]["log_format"]), (&json!(600_299), &json!("mongodb_text")));
     }
 }

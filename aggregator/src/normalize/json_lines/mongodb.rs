@@ -1,12 +1,13 @@
 //! MongoDB 4.4 and later: its log as JSON.
 //!
 //! In: fields `t.$date`, `s`, `c`, `id`, `ctx`, `msg`, `attr`. Out: logons (3002) that succeeded or failed, connections
-//! accepted and ended (4001), starts and stops (6002), errors (6008), else base events. Source: MongoDB manual, "Log
+//! accepted and ended (4001), starts, stops and reports (6002), errors (6008). Source: MongoDB manual, "Log
 //! messages"; `src/mongo/logv2`, `db/auth`, `transport/session_workflow.cpp`.
 
 use std::borrow::Cow;
 
 use super::super::fields::Fields;
+use super::super::remark::report;
 use super::super::text::port;
 use super::super::{Context, endpoint, outcome};
 use crate::event::Event;
@@ -58,7 +59,9 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
             event.class = Class::ApplicationError;
             event.activity_id = 1;
         }
-        _ => {}
+        _ => {
+            report("mongod", event);
+        }
     }
     event.push(Attribute::Message, message);
 }
@@ -109,5 +112,9 @@ mod tests {
             r#"{"t":{"$date":"2026-03-16T10:00:00.903+01:00"},"s":"I","c":"NETWORK","id":22943,"ctx":"listener","msg":"Connection accepted","attr":{"remote":"192.0.2.7:4071"}}"#,
         );
         assert_eq!(event["type_uid"], 400_101);
+        let event = normalized(
+            r#"{"t":{"$date":"2026-03-16T10:00:00.903+01:00"},"s":"I","c":"STORAGE","id":22430,"ctx":"thread1","msg":"WiredTiger message","attr":{"message":"x"}}"#,
+        );
+        assert_eq!(event["type_uid"], 600_299);
     }
 }

@@ -6,7 +6,10 @@
 //! client and status stand version, agent, cookie, referrer and host, in this order. Headers and what has another shape is a
 //! base event or no such line: what a header said is not remembered from frame to frame, since a sink, a replay or a restart
 //! that began to read elsewhere would make other events of the same lines.
+//! Lines of HTTP.sys, which have both ends before the method, are [`http_error`]'s.
 //! Source: W3C working draft WD-logfile; Microsoft, "IIS log file formats", layouts of IIS 6 to 10.
+
+mod http_error;
 
 use super::Context;
 use super::combined::{push_code, push_known_method};
@@ -19,6 +22,9 @@ use crate::schema::{Attribute, Class};
 /// Most columns that are looked at; a default layout has at most 22.
 const COLUMNS_MAX: usize = 32;
 
+/// `2026-03-16 10:00:00 `
+const TIME_LEN: usize = 20;
+
 /// What the lines before the first request begin with.
 const HEADERS: [&str; 4] = ["#Software: ", "#Version: ", "#Date: ", "#Fields: "];
 
@@ -26,7 +32,9 @@ const HEADERS: [&str; 4] = ["#Software: ", "#Version: ", "#Date: ", "#Fields: "]
 pub(super) fn looks(text: &str) -> bool {
     match text.as_bytes() {
         [b'#', ..] => HEADERS.iter().any(|header| text.starts_with(header)),
-        [b'0'..=b'9', _, _, _, b'-', _, _, b'-', _, _, b' ', _, _, b':', ..] => cut(text, " /").is_some(),
+        [b'0'..=b'9', _, _, _, b'-', _, _, b'-', _, _, b' ', _, _, b':', ..] => {
+            cut(text, " /").is_some() || text.get(TIME_LEN..).is_some_and(http_error::looks)
+        }
         _ => false,
     }
 }
@@ -40,6 +48,14 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
     }
     let reference = Reference { utc_offset_minutes: 0, ..context.reference };
     let Some((stamp, rest)) = timestamp::iso(text, reference) else { return false };
+    let refused = text.get(TIME_LEN..).filter(|rest| http_error::looks(rest));
+    if let Some(rest) = refused {
+        stamp.in_zone(0).apply(event);
+        event.push(Attribute::MetadataLogFormat, "w3c");
+        event.push(Attribute::MetadataLogProvider, "iis");
+        event.push(Attribute::Message, rest);
+        return http_error::parse(rest, event);
+    }
     let mut columns = [""; COLUMNS_MAX];
     let mut count = 0;
     for (slot, column) in columns.iter_mut().zip(rest.trim_start().split(' ')) {

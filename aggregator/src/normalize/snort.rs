@@ -4,6 +4,8 @@
 //! without the year; in syslog from `[1:2013028:7]` on, without the stars. The time is the sensor's own, without a zone.
 //! Source: Suricata, `alert-fastlog.c`, `alert-syslog.c`; Snort 2, `spo_alert_fast.c`, `spo_alert_syslog.c`.
 
+use shared::time::Timestamp;
+
 use super::endpoint;
 use super::outcome::{Control, controlled};
 use super::syslog::Header;
@@ -49,6 +51,11 @@ pub(super) fn parse_message<'a>(message: &'a str, _: &Header<'a>, event: &mut Ev
         None => (Control::Alerted, message),
     };
     alert(rest, control, false, event)
+}
+
+/// The moment that a time of these sensors names, and the offset that was assumed.
+pub(super) fn moment(when: &str, context: &Context<'_>) -> Option<(Timestamp, Option<i32>)> {
+    stamp(when, context).map(|(stamp, _)| (stamp.time, stamp.assumed_offset))
 }
 
 /// `11/03/2026-10:00:00.123456`, `11/03-10:00:00.123456`, `11/03/26-…`; and whether it has a year of four digits.

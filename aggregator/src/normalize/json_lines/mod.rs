@@ -19,6 +19,7 @@ mod mysql;
 mod ocsf;
 mod osquery;
 mod postgresql;
+mod snort;
 mod sudo;
 mod vault;
 mod wazuh;
@@ -50,7 +51,7 @@ struct Kind {
 }
 
 /// The first that the keys look like has the object.
-static KINDS: [Kind; 24] = [
+static KINDS: [Kind; 25] = [
     Kind { name: "suricata_eve", looks: eve::looks, parse: eve::parse },
     Kind { name: "zeek_json", looks: zeek::looks_json, parse: zeek::parse_json },
     Kind { name: "docker_json", looks: container::looks, parse: container::parse },
@@ -60,6 +61,7 @@ static KINDS: [Kind; 24] = [
     Kind { name: "ecs", looks: collected::looks, parse: collected::parse },
     Kind { name: "ecs", looks: ecs::looks, parse: ecs::parse },
     Kind { name: "falco", looks: falco::looks, parse: falco::parse },
+    Kind { name: "snort_json", looks: snort::looks, parse: snort::parse },
     Kind { name: "wazuh", looks: wazuh::looks, parse: wazuh::parse },
     Kind { name: "osquery", looks: osquery::looks, parse: osquery::parse },
     Kind { name: "kubernetes_audit", looks: kubernetes::looks, parse: kubernetes::parse },

@@ -210,7 +210,8 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
     (&["charon", "charon-systemd", "charon-nm", "ipsec"], charon::parse),
     (&["filterlog"], filterlog::parse),
     (&["squid", "squid-1"], squid::parse_message),
-    (&["RT_FLOW", "RT_IDP", "RT_UTM", "RT_IDS"], junos::parse),
+    (&["RT_FLOW", "RT_IDP", "RT_UTM", "RT_IDS", "RT_AAMW", "RT_SECINTEL"], junos::parse),
+    (&["kmd", "iked", "mgd", "dot1xd", "mib2d", "snmpd"], junos::parse_daemon),
     (&["pdns", "pdns_server", "pdns_recursor", "pdns-recursor"], dns::powerdns::parse),
     (&["haproxy"], haproxy::parse),
     (&["named", "infoblox-responses"], dns::bind::parse),
@@ -465,6 +466,7 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         None => (message, None),
     };
     let understood = attempt(pam::parse, message, header, event)
+        || (message.is_empty() && attempt(junos::parse_structured, message, header, event))
         || match own(named(message, header)) {
             Some(parse) => {
                 attempt(parse, message, header, event)

@@ -1,8 +1,12 @@
-//! Junos of SRX firewalls: sessions (4001), intrusions (2004), requests that a filter of URLs saw (4001).
+//! Junos of SRX firewalls: sessions and files (4001), requests that a filter of URLs saw (4002); threats are [`threat`]'s, what the
+//! device's own daemons say [`daemon`]'s.
 //!
 //! `RT_FLOW_SESSION_CREATE [junos@2636.1.1.1.2.26 source-address="A" source-port="1" …]` in the structured data of RFC 5424, which
 //! the header's reader has put into `unmapped`, or as text: `RT_FLOW_SESSION_CREATE: session created A/p->B/p …`. Source: Juniper,
-//! "System Log Explorer", `RT_FLOW_*`, `IDP_ATTACK_LOG_EVENT`, `WEBFILTER_*`.
+//! "System Log Explorer", `RT_FLOW_*`, `APPTRACK_*`, `WEBFILTER_*`, `AV_*`, `CONTENT_FILTERING_*`.
+
+mod daemon;
+mod threat;
 
 use std::borrow::Cow;
 
@@ -14,10 +18,12 @@ use super::super::transport;
 use crate::event::{Event, Value};
 use crate::schema::{Attribute, Class};
 
-/// What the names of its parameters begin with.
-const ENTERPRISE: &str = "junos@2636.";
+pub(super) use daemon::{parse as parse_daemon, parse_structured};
 
-/// The value of a parameter; the names of software that Juniper has for each platform stand before it.
+/// What the names of its parameters begin with, before the number that Juniper has for each platform.
+const ENTERPRISE: &str = "junos@";
+
+/// The value of a parameter.
 fn value<'a>(event: &Event<'a>, name: &str) -> Option<Cow<'a, str>> {
     let is = |key: &str| {
         key.strip_prefix(ENTERPRISE)
@@ -26,7 +32,12 @@ fn value<'a>(event: &Event<'a>, name: &str) -> Option<Cow<'a, str>> {
     };
     let found = event.unmapped.iter().find(|(key, _)| is(key))?;
     match &found.1 {
-        Value::Text(text) if !matches!(&**text, "" | "N/A" | "None" | "UNKNOWN" | "unknown" | "INCONCLUSIVE") => {
+        Value::Text(text)
+            if !matches!(
+                &**text,
+                "" | "-" | "N/A" | "None" | "UNKNOWN" | "unknown" | "unknown-user" | "INCONCLUSIVE"
+            ) =>
+        {
             Some(text.clone())
         }
         _ => None,
@@ -46,34 +57,38 @@ fn end(event: &mut Event<'_>, address: Attribute, number: Attribute, name: &str)
 /// Reads a message.
 pub(super) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
     match event.text(Attribute::MetadataEventCode).map(str::to_owned) {
+        Some(code) if threat::is(&code) => threat::parse(&code, event),
         Some(code) if value(event, "source-address").is_some() => structured(&code, event),
         _ => text(message, event),
     }
 }
 
-/// The class of a message, and what was done, by its name.
+/// What was done with a session, a request or a file, by the name of the message.
 fn verdict(code: &str, event: &mut Event<'_>) {
-    let blocked = code.ends_with("_DENY") || code.ends_with("_BLOCKED") || code.ends_with("_DENY_LS");
+    let control = match () {
+        () if code.contains("DROP") => Control::Dropped,
+        () if code.contains("_DENY") || code.contains("_BLOCKED") => Control::Blocked,
+        () => Control::Allowed,
+    };
+    let passed = control == Control::Allowed;
     event.activity_id = match code {
-        _ if blocked => 5,
+        _ if event.class == Class::HttpActivity => 0,
+        _ if !passed => 5,
         _ if code.contains("_CREATE") => 1,
         _ if code.contains("_CLOSE") => 2,
         _ => 6,
     };
-    if blocked {
-        controlled(event, Control::Blocked);
-        failure(event, "");
-    } else {
-        controlled(event, Control::Allowed);
+    controlled(event, control);
+    if passed {
         success(event);
+    } else {
+        failure(event, "");
     }
 }
 
 fn structured(code: &str, event: &mut Event<'_>) -> bool {
-    if code == "IDP_ATTACK_LOG_EVENT" {
-        return attack(event);
-    }
-    event.class = Class::NetworkActivity;
+    let url = value(event, "url").filter(|_| code.starts_with("WEBFILTER_"));
+    event.class = if url.is_some() { Class::HttpActivity } else { Class::NetworkActivity };
     let from = end(event, Attribute::SrcEndpointIp, Attribute::SrcEndpointPort, "source");
     let to = end(event, Attribute::DstEndpointIp, Attribute::DstEndpointPort, "destination");
     if !from || !to {
@@ -103,39 +118,22 @@ fn structured(code: &str, event: &mut Event<'_>) -> bool {
             event.push(attribute, i64::from(count) * unit);
         }
     }
-    let protocol = value(event, "protocol-id");
+    if event.value(Attribute::ConnectionUid).is_none()
+        && let Some(session) = value(event, "session-id")
+    {
+        event.push(Attribute::ConnectionUid, session);
+    }
+    if let Some(host) = url {
+        let path = value(event, "obj").unwrap_or_default();
+        event.push(Attribute::HttpRequestUrlString, format!("{host}{path}"));
+        event.push(Attribute::HttpRequestUrlHostname, host);
+        if path.starts_with('/') {
+            event.push(Attribute::HttpRequestUrlPath, path);
+        }
+    }
+    let protocol = value(event, "protocol-id").or_else(|| value(event, "protocol"));
     transport::push(event, protocol.as_deref());
     verdict(code, event);
-    true
-}
-
-/// An attack that was seen.
-fn attack(event: &mut Event<'_>) -> bool {
-    let Some(name) = value(event, "attack-name") else { return false };
-    event.class = Class::DetectionFinding;
-    event.activity_id = 1;
-    event.push(Attribute::FindingUid, format!("{name}:{}", event.time.as_ms()));
-    event.push(Attribute::FindingTitle, name.clone());
-    event.push(Attribute::FindingAnalyticName, name);
-    event.push(Attribute::FindingAnalyticTypeId, 1);
-    event.push(Attribute::IsAlert, true);
-    end(event, Attribute::EvidencesSrcEndpointIp, Attribute::EvidencesSrcEndpointPort, "source");
-    end(event, Attribute::EvidencesDstEndpointIp, Attribute::EvidencesDstEndpointPort, "destination");
-    let protocol = value(event, "protocol-name");
-    transport::push(event, protocol.as_deref());
-    event.severity_id = match value(event, "threat-severity").as_deref() {
-        Some("CRITICAL") => 5,
-        Some("HIGH") => 4,
-        Some("MEDIUM") => 3,
-        Some("LOW") => 2,
-        _ => 1,
-    };
-    let control = match value(event, "action").as_deref() {
-        Some("DROP" | "DROP PACKET" | "DROP CONNECTION") => Control::Dropped,
-        Some("CLOSE" | "CLOSE CLIENT" | "CLOSE SERVER" | "TRAFFIC_IPACTION_CLOSE") => Control::Reset,
-        _ => Control::Alerted,
-    };
-    controlled(event, control);
     true
 }
 
@@ -206,12 +204,22 @@ mod tests {
     }
 
     #[test]
-    fn attacks_are_findings() {
-        let event = normalized(&format!(
-            r#"<14>1 2026-03-16T09:00:00.5Z fw RT_IDP - IDP_ATTACK_LOG_EVENT [junos@2636.1.1.1.2.35 {ENDS} protocol-name="TCP" attack-name="HTTP:X" threat-severity="HIGH" action="DROP"]"#
-        ));
-        assert_eq!((&event["type_uid"], &event["severity_id"]), (&json!(200_401), &json!(4)));
-        assert_eq!((&event["finding_info"]["title"], &event["action_id"]), (&json!("HTTP:X"), &json!(2)));
-        assert_eq!(event["evidences"][0]["src_endpoint"], json!({"ip": "192.0.2.7", "port": 41222}));
+    fn requests_and_files_are_what_the_filter_did_with_them() {
+        for (code, rest, kind, action) in [
+            ("WEBFILTER_URL_BLOCKED", r#"url="www.example.com" obj="/a""#, 400_200, 2),
+            ("WEBFILTER_URL_PERMITTED", r#"url="www.example.com" obj="/a""#, 400_200, 1),
+            ("AV_FILE_NOT_SCANNED_DROPPED_MT", r#"filename="www.example.com/a""#, 400_105, 2),
+            ("CONTENT_FILTERING_BLOCKED_MT", r#"protocol="http" filename="a.cmd""#, 400_105, 2),
+            ("APPTRACK_SESSION_VOL_UPDATE", r#"protocol-id="6""#, 400_106, 1),
+        ] {
+            let event = normalized(&format!(
+                r#"<14>1 2026-03-16T09:00:00.5Z fw RT_UTM - {code} [junos@2636.1.1.1.2.86 {ENDS} {rest} username="ann"]"#
+            ));
+            assert_eq!((&event["type_uid"], &event["action_id"]), (&json!(kind), &json!(action)), "{code}");
+            assert_eq!(event["src_endpoint"], json!({"ip": "192.0.2.7", "port": 41222}), "{code}");
+            if kind == 400_200 {
+                assert_eq!(event["http_request"]["url"]["url_string"], "www.example.com/a", "{code}");
+            }
+        }
     }
 }

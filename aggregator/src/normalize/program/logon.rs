@@ -1,14 +1,17 @@
 //! Services that say in one sentence who came in or was turned away (3002): FreeRADIUS, xrdp, Webmin, LuCI,
-//! saslauthd, nslcd, the children of sssd.
+//! saslauthd, nslcd, the children of sssd, the web interfaces of pfSense, OPNsense and Infoblox NIOS.
 //!
 //! Source: `main/auth.c` of FreeRADIUS 2 and 3; `sesman.c`, `auth.c` of xrdp; `miniserv.pl` of Webmin; `saslauthd-main.c` of
-//! Cyrus SASL; `log.c`, `bind.c` of nss-pam-ldapd.
+//! Cyrus SASL; `log.c`, `bind.c` of nss-pam-ldapd; `auth.inc` of pfSense and OPNsense; Infoblox, "NIOS Administrator Guide", audit log.
+
+use std::borrow::Cow;
 
 use super::super::endpoint::{Address, ip, push_destination, push_source};
 use super::super::outcome::{failure, success};
 use super::super::remark::remark;
 use super::super::syslog::Header;
-use super::super::text::{base_name, between, cut, level, number, port, word};
+use super::super::text::{base_name, between, cut, head, level, number, port, word};
+use super::super::{combined, timestamp};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -226,6 +229,79 @@ pub(super) fn parse_child<'a>(message: &'a str, header: &Header<'a>, event: &mut
     true
 }
 
+/// Reads what the web interface of pfSense or OPNsense says through PHP: `/index.php: Successful login for user 'ann' from: 192.0.2.7
+/// (Local Database)`, `/index.php: webConfigurator authentication error for user 'ann' from: 192.0.2.7`, `… Web GUI authentication
+/// error for 'ann' from 192.0.2.7`, `… User logged out for user 'ann' from: …`; anything else PHP says is whoever's.
+pub(super) fn parse_web_interface<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let text = message.trim_end();
+    let said = cut(text, ": ").filter(|(page, _)| page.starts_with('/') && page.ends_with(".php"));
+    let found = said.and_then(|(_, said)| {
+        let (activity, reason) = if said.starts_with("Successful login for ") {
+            (LOGON, "")
+        } else if said.starts_with("User logged out ") || said.starts_with("Session timed out ") {
+            (LOGOFF, "")
+        } else {
+            (LOGON, cut(said, " authentication error ").map(|_| "authentication error")?)
+        };
+        let (user, rest) = between(said, "'", "' from")?;
+        Some((activity, reason, user, word(rest.trim_start_matches([':', ' '])).0))
+    });
+    let Some((activity, reason, user, from)) = found else {
+        return super::super::carried(Cow::Borrowed(message), &header.context, event);
+    };
+    entry(activity, "webConfigurator", user, from, REMOTE_INTERACTIVE, event);
+    push_destination(event, header.this_host(), None);
+    if reason.is_empty() {
+        success(event);
+    } else {
+        failure(event, reason);
+    }
+    true
+}
+
+/// Reads the audit log of Infoblox NIOS, which its web server writes: `2026-03-16 09:00:00.123Z [ann]: Login_Denied - -
+/// to=AdminConnector ip=192.0.2.7 …`, `… [ann]: Created Network 192.0.2.0/24 network_view=default: Set …`, `… [ann]: Called - …`.
+pub(super) fn parse_grid<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let found = cut(head(message, 32), "Z [").and_then(|_| cut(message, " [")).and_then(|(when, rest)| {
+        let (user, rest) = cut(rest, "]: ")?;
+        Some((timestamp::iso(when, header.context.reference)?.0, user, rest))
+    });
+    let Some((stamp, user, rest)) = found else { return combined::parse_message(message, header, event) };
+    let (action, rest) = word(rest);
+    // Spaces are written in octal.
+    let user: Cow<'a, str> =
+        if user.contains("\\040") { user.replace("\\040", " ").into() } else { Cow::Borrowed(user) };
+    let field = |key: &str| cut(rest, key).map(|(_, rest)| word(rest).0);
+    if rest.starts_with("- - ") && (action.contains("Login") || action == "Logout") {
+        event.class = Class::Authentication;
+        event.activity_id = if action == "Logout" { LOGOFF } else { LOGON };
+        event.push(Attribute::UserName, user);
+        event.push(Attribute::ServiceName, "NIOS");
+        if field(" ip=").is_some_and(|from| push_source(event, from, None)) {
+            event.push(Attribute::IsRemote, true);
+        }
+        if action == "Login_Denied" {
+            failure(event, field(" error=").map_or("denied".into(), |error| error.replace("\\040", " ")));
+        } else {
+            success(event);
+        }
+    } else if matches!(action, "Created" | "Modified" | "Deleted" | "Called") {
+        event.class = Class::DeviceConfigStateChange;
+        event.activity_id = 1;
+        event.push(Attribute::ActorUserName, user);
+        success(event);
+    } else if rest.starts_with("- - ") {
+        remark("NIOS", message, event);
+        event.push(Attribute::ActorUserName, user);
+    } else {
+        return false;
+    }
+    event.push(Attribute::MetadataEventCode, action);
+    event.time = stamp.time;
+    event.set(Attribute::MetadataOriginalTime, stamp.text);
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::super::testing::normalized;
@@ -273,6 +349,50 @@ mod tests {
             assert_eq!(event["src_endpoint"]["ip"].as_str(), peer, "{message}");
             assert!(!event["unmapped"].to_string().contains("secret"), "{message}");
         }
+    }
+
+    #[test]
+    fn web_interfaces_of_appliances_name_user_and_client() {
+        for (message, user, kind, status) in [
+            (
+                "php-fpm[9]: /index.php: Successful login for user 'ann' from: 192.0.2.1 (Local Database)",
+                "ann",
+                300_201,
+                1,
+            ),
+            (
+                "php-fpm[9]: /index.php: webConfigurator authentication error for user 'ann' from: 192.0.2.1",
+                "ann",
+                300_201,
+                2,
+            ),
+            ("php-fpm: /index.php: Web GUI authentication error for 'ann' from 192.0.2.1", "ann", 300_201, 2),
+            ("php-fpm[9]: /index.php: User logged out for user 'ann' from: 192.0.2.1", "ann", 300_202, 1),
+            ("httpd[]: 2026-03-16 09:00:00.123Z [ann]: Logout - - ip=192.0.2.1 group=admins", "ann", 300_202, 1),
+            (
+                "192.0.2.9 httpd: 2026-03-16 09:00:00.123Z [ann\\040lee]: Login_Denied - - to=AdminConnector ip=192.0.2.1 info=Local",
+                "ann lee",
+                300_201,
+                2,
+            ),
+            (
+                "httpd: 2026-03-16 09:00:00.123Z [ann]: Login_Allowed - - to=AdminConnector ip=192.0.2.1 auth=LOCAL",
+                "ann",
+                300_201,
+                1,
+            ),
+        ] {
+            let event = normalized(&format!("Mar 16 10:00:00 h {message}"));
+            assert_eq!((&event["type_uid"], &event["status_id"]), (&kind.into(), &status.into()), "{message}");
+            assert_eq!(event["user"]["name"], user, "{message}");
+            assert_eq!(event["src_endpoint"]["ip"], "192.0.2.1", "{message}");
+            assert_eq!(event["time"].as_i64().map(|ms| ms / 1000), Some(1_773_651_600), "{message}");
+        }
+        let event = normalized(
+            "Mar 16 10:00:00 192.0.2.9 httpd: 2026-03-16 09:00:00.123Z [ann]: Modified Network 192.0.2.0/24 network_view=default: Changed a:[]->[b]",
+        );
+        assert_eq!((&event["class_uid"], &event["actor"]["user"]["name"]), (&5019.into(), &"ann".into()));
+        assert_eq!(normalized("Mar 16 10:00:00 h php-fpm[9]: /x.php: slow")["class_uid"], 0);
     }
 
     #[test]

@@ -180,7 +180,9 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
     (&["pkg", "pkg-static"], package::pkg::parse_message),
     (&["PackageKit"], package::kit::parse_message),
     (&["RPM"], package::kit::parse_plugin),
-    (&["nginx", "httpd", "apache", "apache2"], combined::parse_message),
+    (&["nginx", "apache", "apache2"], combined::parse_message),
+    (&["httpd"], logon::parse_grid),
+    (&["php-fpm", "php"], logon::parse_web_interface),
     (
         &[
             "dovecot",
@@ -229,6 +231,7 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
             "dhcpcd",
             "udhcpd",
             "udhcpc",
+            "dhcp6c",
             "systemd-networkd",
         ],
         dhcp::parse,
@@ -456,6 +459,11 @@ fn own(program: &str) -> Option<Parser> {
         return Some(ansible::parse);
     }
     parser(program).or_else(|| parser(base_name(program)))
+}
+
+/// Whether the program is one that is known by its name.
+pub(super) fn is_known(program: &str) -> bool {
+    own(program).is_some()
 }
 
 /// Reads a message; returns whether its program's parser, the parser of PAM, or, of a program that has none, a format that

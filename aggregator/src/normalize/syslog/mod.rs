@@ -13,7 +13,7 @@ use shared::time::Timestamp;
 
 use super::text::{cut, level, number, severity_of, unspaced, word};
 use super::timestamp::{self, Reference, Stamp};
-use super::{Context, attempt, program, zones};
+use super::{Context, attempt, endpoint, panos, program, zones};
 use crate::event::Event;
 use crate::schema::Attribute;
 use tag::{Stated, Tag, program_tag, tabbed, tag};
@@ -104,6 +104,10 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         }
         let marks = rest.bytes().take_while(|byte| matches!(byte, b' ' | b':')).count();
         let rest = rest.get(marks..).unwrap_or(rest);
+        // Relays leave the host out before a line that has none of its own.
+        if rest.starts_with(|c: char| c.is_ascii_digit()) && panos::looks(rest) {
+            return finish(Some(stamp), &Tag::default(), rest, "syslog3164", context, event);
+        }
         let (tag, message) = tag(rest).unwrap_or((Tag { host: None, ..Tag::default() }, rest));
         if let Some(host) = tag.host.filter(|_| tag.program.is_empty()) {
             return relayed(host, message, context, event) || {
@@ -135,7 +139,11 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         }
         // What stands in brackets is a level or a part of a program.
         let bracketed = rest.trim_start_matches(' ').starts_with('[');
-        let named = |tag: &Tag<'_>| tag.pid.is_some() || (zoned && !bracketed && !tag.program.is_empty());
+        // Without a zone only a known program behind a host tells it from a line of a program's own.
+        let stamped = stamp.text.as_bytes().get(10) == Some(&b'T');
+        let told =
+            |tag: &Tag<'_>| zoned || (stamped && tag.colon && tag.host.is_some() && program::is_known(tag.program));
+        let named = |tag: &Tag<'_>| tag.pid.is_some() || (!bracketed && !tag.program.is_empty() && told(tag));
         let Some((tag, message)) = tag.filter(|(tag, _)| named(tag)) else {
             return false;
         };
@@ -207,7 +215,10 @@ fn second_host<'a>(
     if !host.bytes().all(named) || level(host).is_some() {
         return (stamp, tag, message);
     }
-    let found = program_tag(rest).filter(|(tag, _)| tag.pid.is_some() || (zone.is_some() && tag.colon));
+    // A relay before a host's address needs a program that is known.
+    let addressed = |tag: &Tag<'_>| tag.colon && endpoint::ip(host).is_some() && program::is_known(tag.program);
+    let told = |tag: &Tag<'_>| tag.pid.is_some() || (zone.is_some() && tag.colon) || addressed(tag);
+    let found = program_tag(rest).filter(|(tag, _)| told(tag));
     match (found, zone) {
         (Some((found, message)), Some(minutes)) => (stamp.in_zone(minutes), Tag { host: Some(host), ..found }, message),
         (Some((found, message)), None) => {
@@ -456,6 +467,9 @@ mod tests {
             ("Jun 14 10:00:00 app: text", json!(["app", null, null, "text"])),
             ("Jun 14 10:00:00 other /sbin/anacron[7]: text", json!(["/sbin/anacron", 7, "other", "text"])),
             ("Jun 14 10:00:00 other app(pam_x)[7]: text", json!(["app", 7, "other", "text"])),
+            ("Jun 14 10:00:00 other app[]: text", json!(["app", null, "other", "text"])),
+            ("2026-03-16T09:00:00.123 other sudo: text", json!(["sudo", null, "other", "text"])),
+            ("Jun 14 10:00:00 relay 192.0.2.9 sudo: text", json!(["sudo", null, "192.0.2.9", "text"])),
             ("Jun 14 10:00:00 [app]: text", json!(["app", null, null, "text"])),
             ("Jun 14 10:00:00 [app] text", json!(["app", null, null, "text"])),
             ("Jun 14 10:00:00 other some text", json!([null, null, "other", "some text"])),

@@ -196,7 +196,8 @@ pub(super) fn program_tag(text: &str) -> Option<(Tag<'_>, &str)> {
     }
     if let Some((pid, after)) = rest.strip_prefix('[').and_then(|rest| cut_at(b']', rest)) {
         tag.pid = (!pid.is_empty() && pid.len() <= PROGRAM_LEN_MAX && !pid.as_bytes().contains(&b' ')).then_some(pid);
-        rest = tag.pid.map(|_| after)?;
+        // Some leave the brackets empty: `httpd[]: `.
+        rest = tag.pid.or(Some(pid).filter(|pid| pid.is_empty())).map(|_| after)?;
         // krb5kdc writes the level behind it: `krb5kdc[7](info): `.
         if let Some((level, after)) = rest.strip_prefix('(').and_then(|rest| cut(rest, "): ")) {
             tag.level = level.bytes().all(|byte| byte.is_ascii_alphabetic()).then_some(level);

@@ -1,7 +1,8 @@
 //! PAN-OS: comma-separated lines of Palo Alto's firewalls, in syslog or alone.
 //!
 //! `1,2026/03/16 10:00:00,SERIAL,TYPE,SUBTYPE,…`: `TRAFFIC` (4001), `THREAT` (2004; its subtype `url` 4002), `SYSTEM` (3002 where
-//! somebody logs on, else 6002 and 6008), `CONFIG` (5019), `GLOBALPROTECT` (3002, 4014), `AUTHENTICATION` (3002), `USERID` (3002).
+//! somebody logs on, else 6002 and 6008), `CONFIG` (5019), `GLOBALPROTECT` (3002, 4014), `AUTHENTICATION` (3002), `USERID` (3002),
+//! `DECRYPTION` (4001), `CORRELATION` (2004).
 //! The time is the device's own, without a zone. Source: Palo Alto Networks, PAN-OS 8 to 11, "Syslog Field Descriptions".
 
 use super::combined::push_url;
@@ -67,6 +68,8 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         "GLOBALPROTECT" => gateway(&columns, event),
         "AUTHENTICATION" => authentication(&columns, event),
         "USERID" => mapping(&columns, event),
+        "DECRYPTION" => decryption(&columns, event),
+        "CORRELATION" => correlation(&columns, event),
         _ => None,
     };
     let Some(message) = message else { return false };
@@ -340,6 +343,51 @@ fn mapping<'a>(columns: &Columns<'a>, event: &mut Event<'a>) -> Option<&'a str> 
         event.activity_id = 2;
     }
     Some("")
+}
+
+/// A TLS session that was decrypted, or could not be: as traffic up to what was done, then the handshake.
+fn decryption<'a>(columns: &Columns<'a>, event: &mut Event<'a>) -> Option<&'a str> {
+    event.class = Class::NetworkActivity;
+    event.activity_id = 6;
+    if !connection(columns, event) {
+        return None;
+    }
+    match control(columns.at(30)) {
+        Some(Control::Allowed) => success(event),
+        Some(_) => {
+            event.activity_id = 5;
+            failure(event, "");
+        }
+        None => {}
+    }
+    if !columns.at(39).is_empty() {
+        event.unmap("tls_version", columns.at(39));
+    }
+    Some("")
+}
+
+/// `…,A,USER,VSYS,CATEGORY,SEVERITY,…,OBJECT,ID,EVIDENCE`: what several of its logs say together.
+fn correlation<'a>(columns: &Columns<'a>, event: &mut Event<'a>) -> Option<&'a str> {
+    let title = if columns.at(19).is_empty() { columns.at(10) } else { columns.at(19) };
+    let from = ip(columns.at(7)).filter(|_| !title.is_empty())?;
+    event.class = Class::DetectionFinding;
+    event.activity_id = 1;
+    event.severity_id = match number(columns.at(11)) {
+        Some(level) => u8::try_from(level).map_or(1, |level| level.clamp(1, 5)),
+        None => weight(columns.at(11)),
+    };
+    event.push(Attribute::FindingUid, format!("{}:{from}:{}", columns.at(20), event.time.as_ms()));
+    event.push(Attribute::FindingTitle, title);
+    event.push(Attribute::FindingAnalyticName, title);
+    event.push(Attribute::FindingAnalyticUid, columns.at(20));
+    event.push(Attribute::FindingAnalyticTypeId, 1);
+    event.push(Attribute::FindingTypes, columns.at(10));
+    event.push(Attribute::IsAlert, true);
+    event.push(Attribute::EvidencesSrcEndpointIp, from);
+    if !columns.at(8).is_empty() {
+        event.push(Attribute::EvidencesUserName, columns.at(8));
+    }
+    Some(columns.at(21))
 }
 
 #[cfg(test)]

@@ -82,3 +82,20 @@ fn logons_changes_and_the_device_itself_have_their_class() {
     ));
     assert_eq!(event["type_uid"], 600_299);
 }
+
+#[test]
+fn decrypted_sessions_and_correlated_events_are_read_and_a_host_may_be_missing() {
+    for begins in [BEGINS, "Mar 16 10:00:01 1,2026/03/16 10:00:01,0123", "1,2026/03/16 10:00:01,0123"] {
+        let event = normalized(&format!("{begins},DECRYPTION,0,2561,{ENDS},allow,N/A,,,,,u,S,C,TLS1.2,ECDHE"));
+        assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(400_106), &json!(1)), "{begins}");
+        assert_eq!(event["src_endpoint"]["ip"], "192.0.2.7", "{begins}");
+        assert_eq!(event["unmapped"]["tls_version"], "TLS1.2", "{begins}");
+        assert_eq!(event["time"], 1_773_651_600_000_i64, "{begins}");
+        let event = normalized(&format!(
+            "{begins},CORRELATION,0,2304,2026/03/16 10:00:00,192.0.2.7,ex\\ann,vsys1,compromised-host,medium,0,0,0,0,,pa,1,Beacon Detection,6005,\"Host visited a, b\""
+        ));
+        assert_eq!((&event["type_uid"], &event["severity_id"]), (&json!(200_401), &json!(3)), "{begins}");
+        assert_eq!(event["finding_info"]["title"], "Beacon Detection", "{begins}");
+        assert_eq!(event["evidences"][0]["src_endpoint"]["ip"], "192.0.2.7", "{begins}");
+    }
+}

@@ -16,7 +16,9 @@ use crate::schema::{Attribute, Class};
 pub(super) fn parse<'a>(message: &'a str, id: i64, event: &mut Event<'a>) -> bool {
     match id {
         106_100 | 106_102 | 106_103 => flow::access_list(message, event),
-        302_003..=302_036 | 305_009..=305_012 | 609_001 | 609_002 => flow::connection(message, event),
+        302_003..=302_036 | 302_303 | 302_304 | 305_009..=305_012 | 609_001 | 609_002 => {
+            flow::connection(message, event)
+        }
         id if refused(id) => shunned(message, id, event) || flow::controlled_flow(message, Control::Blocked, event),
         710_005 => flow::controlled_flow(message, Control::Dropped, event),
         710_001 | 710_002 | 421_002 | 421_007 | 434_004 => flow::controlled_flow(message, Control::Allowed, event),

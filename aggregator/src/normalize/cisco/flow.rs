@@ -369,6 +369,13 @@ pub(super) fn connection<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     {
         second = Some(std::mem::replace(&mut first, local));
     }
+    // What asks from outside is the foreign address.
+    if body.starts_with("inbound ICMP")
+        && requested(tail)
+        && let Some(foreign) = second.take()
+    {
+        second = Some(std::mem::replace(&mut first, foreign));
+    }
     push_ends(event, Some(&first), second.as_ref());
     push_protocol(event, body);
     event.activity_id = if built { 1 } else { 2 };
@@ -403,6 +410,11 @@ pub(super) fn connection<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     }
     success(event);
     true
+}
+
+/// Whether `type N` is a request of ICMP: for an echo, a time, information or a mask (RFC 792, RFC 950), or an echo of IPv6.
+fn requested(tail: &str) -> bool {
+    matches!(after(tail, "type "), Some("8" | "13" | "15" | "17" | "128"))
 }
 
 type Ends<'a> = (End<'a>, Option<End<'a>>, &'a str);

@@ -285,7 +285,11 @@ fn config<'a>(columns: &Columns<'a>, event: &mut Event<'a>) -> Option<&'a str> {
     Some(columns.at(9))
 }
 
-/// A client of GlobalProtect that logs on, or whose tunnel comes and goes.
+/// What is neither the beginning nor the end of a tunnel.
+const STATUS: u8 = 99;
+
+/// A client of GlobalProtect that logs on, or whose tunnel comes and goes; that it is given its configuration or asked for the
+/// state of its host is no logon.
 fn gateway<'a>(columns: &Columns<'a>, event: &mut Event<'a>) -> Option<&'a str> {
     let (name, stage, user) = (columns.at(8), columns.at(9), columns.at(12));
     let passed = columns.at(28) != "failure";
@@ -296,13 +300,18 @@ fn gateway<'a>(columns: &Columns<'a>, event: &mut Event<'a>) -> Option<&'a str> 
     }
     let tunnel = match (stage, name) {
         ("logout", _) | (_, "gateway-logout" | "gateway-tunnel-down") => Some(2),
+        (_, "gateway-config-release") => Some(2),
         ("connected" | "tunnel", _) => Some(1),
+        ("configuration" | "host-info", _) => Some(STATUS),
         _ => None,
     };
     match tunnel {
         Some(activity) => {
             event.class = Class::TunnelActivity;
             event.activity_id = activity;
+            if activity == STATUS {
+                event.push(Attribute::ActivityName, "Status");
+            }
             event.push(Attribute::TunnelTypeId, 0);
             event.push(Attribute::UserName, user);
             push_source(event, from, None);

@@ -73,6 +73,16 @@ fn logons_changes_and_the_device_itself_have_their_class() {
         assert_eq!(event["src_endpoint"]["ip"], "192.0.2.7", "{rest}");
         assert_eq!(event["status_id"], status, "{rest}");
     }
+    for (name, stage, kind) in [
+        ("gateway-hip-check", "host-info", 401_499),
+        ("gateway-getconfig", "configuration", 401_499),
+        ("gateway-config-release", "configuration", 401_402),
+    ] {
+        let event = normalized(&format!(
+            r#"{BEGINS},GLOBALPROTECT,0,2561,2026/03/16 10:00:00,vsys1,{name},{stage},,,ann,DE,PC1,192.0.2.7,,0.0.0.0,,host,serial,5.2,Windows,"Windows 10",1,,,"",success,,0,,0,gp,1,0x0"#
+        ));
+        assert_eq!((&event["type_uid"], &event["user"]["name"]), (&json!(kind), &json!("ann")), "{name}");
+    }
     let event = normalized(&format!(
         "{BEGINS},CONFIG,0,2561,2026/03/16 10:00:00,192.0.2.7,,set,ann,Web,Succeeded,config devices,1,0x0"
     ));

@@ -64,7 +64,10 @@ pub(in crate::normalize) fn parse<'a>(text: &'a str, context: &Context<'a>, even
     }
     if message.starts_with("MongoDB starting") || message.starts_with("waiting for connections on port") {
         life("mongod", 3, event);
-    } else if message.starts_with("dbexit") || message.starts_with("shutting down with code") {
+    } else if message.starts_with("dbexit")
+        || message == "now exiting"
+        || message.starts_with("shutting down with code")
+    {
         life("mongod", 4, event);
     } else if matches!(level, "E" | "F") {
         push_error("mongod", event);

@@ -6,6 +6,7 @@
 mod account;
 mod ansible;
 mod charon;
+mod checkpoint;
 mod cron;
 mod daemon;
 mod dbus;
@@ -214,6 +215,7 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
     (&["squid", "squid-1"], squid::parse_message),
     (&["RT_FLOW", "RT_IDP", "RT_UTM", "RT_IDS", "RT_AAMW", "RT_SECINTEL"], junos::parse),
     (&["kmd", "iked", "mgd", "dot1xd", "mib2d", "snmpd"], junos::parse_daemon),
+    (&["CheckPoint"], checkpoint::parse),
     (&["pdns", "pdns_server", "pdns_recursor", "pdns-recursor"], dns::powerdns::parse),
     (&["haproxy"], haproxy::parse),
     (&["named", "infoblox-responses"], dns::bind::parse),

@@ -37,6 +37,8 @@ pub(super) fn parse<'a>(text: &'a str, priority: Option<u8>, context: &Context<'
     let Some((msgid, rest)) = tail.split_once(' ') else { return false };
     let named = |text: &'a str| (text != "-" && !text.is_empty()).then_some(text);
     let (msgid, data, message) = match structured::split(rest) {
+        // Check Point's fields stand in brackets, but no name of an element has a quote (§6.3.2).
+        Some((data, "")) if structured::is_quoted(data) => (msgid, "-", data),
         Some((data, message)) => (msgid, data, message),
         None if rest.starts_with('[') => return false,
         // Senders that know no structured data leave its place out, and that of the message's id.

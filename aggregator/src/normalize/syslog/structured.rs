@@ -39,6 +39,12 @@ pub(super) fn split(text: &str) -> Option<(&str, &str)> {
     }
 }
 
+/// Whether the first element has a quote where its name would stand.
+pub(super) fn is_quoted(data: &str) -> bool {
+    let end = data.bytes().position(|byte| matches!(byte, b' ' | b']' | b'=' | b'"'));
+    end.is_some_and(|at| data.as_bytes().get(at) == Some(&b'"'))
+}
+
 /// Sets each parameter; an element without any stands as `ID` with an empty text.
 pub(super) fn unmap<'a>(data: &'a str, event: &mut Event<'a>) {
     let mut kept = 0;

@@ -199,6 +199,8 @@ struct Entry<'a> {
     /// When the program said it, and when the journal took it, in microseconds.
     said: Option<Cow<'a, str>>,
     taken: Option<Cow<'a, str>>,
+    /// When a collector says that it was: Fluent Bit in seconds, Vector and Filebeat as ISO 8601.
+    dated: Option<Cow<'a, str>>,
     identifier: Option<Cow<'a, str>>,
     command: Option<Cow<'a, str>>,
     pid: Option<Cow<'a, str>>,
@@ -219,7 +221,8 @@ impl<'a> Entry<'a> {
         let mut entry = Self::default();
         for (name, value) in fields {
             let slot = match &*name {
-                "MESSAGE" => &mut entry.message,
+                "MESSAGE" | "message" => &mut entry.message,
+                "date" | "timestamp" | "@timestamp" => &mut entry.dated,
                 "_SOURCE_REALTIME_TIMESTAMP" => &mut entry.said,
                 "__REALTIME_TIMESTAMP" => &mut entry.taken,
                 "SYSLOG_IDENTIFIER" => &mut entry.identifier,
@@ -264,7 +267,12 @@ impl<'a> Entry<'a> {
     fn header(&self, context: &Context<'a>, event: &mut Event<'a>) {
         let times = [self.said.as_ref(), self.taken.as_ref()];
         let found = times.into_iter().flatten().find_map(|text| Some((text, timestamp::epoch(text.parse().ok()?)?)));
-        if let Some((text, time)) = found {
+        let collected = || {
+            let text = self.dated.as_ref()?;
+            let iso = timestamp::iso(text, context.reference).map(|(stamp, _)| stamp.time);
+            Some((text, iso.or_else(|| timestamp::epoch(text.parse().ok()?))?))
+        };
+        if let Some((text, time)) = found.or_else(collected) {
             event.time = time;
             event.push(Attribute::MetadataOriginalTime, text.clone());
         }
@@ -314,29 +322,7 @@ impl<'a> Entry<'a> {
         let program = self.program().cloned();
         let message = self.message.unwrap_or_default();
         event.push(Attribute::Message, message.clone());
-        match (message, program.unwrap_or_default()) {
-            (Cow::Borrowed(message), Cow::Borrowed(program)) => {
-                let header = Header { host: None, program, module: None, context: *context };
-                program::parse(message.trim_start_matches(' '), &header, event);
-            }
-            (message, program) => {
-                // Decoded texts do not live as long as the line does.
-                let mut draft = Event::new(event.id, event.time, event.received_at);
-                draft.shared = event.shared;
-                draft.severity_id = event.severity_id;
-                // The parser may look at what the entry said, and replace it.
-                draft.fields.extend(event.fields.iter().map(|field| Field {
-                    attribute: field.attribute,
-                    index: field.index,
-                    value: field.value.clone().into_owned(),
-                }));
-                let header = Header { host: None, program: &program, module: None, context: *context };
-                if program::parse(message.trim_start_matches(' '), &header, &mut draft) {
-                    event.fields.clear();
-                    event.adopt(draft);
-                }
-            }
-        }
+        hand(message, program.unwrap_or_default(), context, event);
         // The unit that systemd speaks of has a field of its own.
         if let Some(unit) = self.unit {
             if event.class == Class::ApplicationLifecycle {
@@ -346,6 +332,36 @@ impl<'a> Entry<'a> {
             }
         }
     }
+}
+
+/// Hands a message to the parser of the program that said it; false where it is none of that program's.
+pub(super) fn hand<'a>(
+    message: Cow<'a, str>,
+    program: Cow<'a, str>,
+    context: &Context<'a>,
+    event: &mut Event<'a>,
+) -> bool {
+    if let (Cow::Borrowed(message), Cow::Borrowed(program)) = (&message, &program) {
+        let header = Header { host: None, program, module: None, context: *context };
+        return program::parse(message.trim_start_matches(' '), &header, event);
+    }
+    // Decoded texts do not live as long as the line does.
+    let mut draft = Event::new(event.id, event.time, event.received_at);
+    draft.shared = event.shared;
+    draft.severity_id = event.severity_id;
+    // The parser may look at what the entry said, and replace it.
+    draft.fields.extend(event.fields.iter().map(|field| Field {
+        attribute: field.attribute,
+        index: field.index,
+        value: field.value.clone().into_owned(),
+    }));
+    let header = Header { host: None, program: &program, module: None, context: *context };
+    let understood = program::parse(message.trim_start_matches(' '), &header, &mut draft);
+    if understood {
+        event.fields.clear();
+        event.adopt(draft);
+    }
+    understood
 }
 
 #[cfg(test)]

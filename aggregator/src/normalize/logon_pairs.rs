@@ -1,56 +1,104 @@
 //! Logons (3002) that a program tells of in the message among its pairs or keys.
 //!
 //! In: fields of logfmt or JSON. Out: user, client and outcome, where the message is one of those that such programs are known
-//! to write. Source: Authelia `internal/handlers`, authentik `events/models.py`, Grafana `pkg/services/contexthandler`, Nextcloud `lib/private/User`, and
+//! to write. Source: Authelia `internal/handlers`, Grafana `pkg/services/contexthandler`, Nextcloud `lib/private/User`, and
 //! the words that their kin share.
 
-use super::fields::Fields;
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
+
+use super::fields::{Fields, Leaf};
 use super::text::{between, port};
 use super::{endpoint, outcome};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
-/// What programs say of a logon that failed.
-const FAILED: [&str; 22] = [
+/// What programs say of a logon that failed, in any case.
+const FAILED: [&str; 47] = [
     "failed login",
-    "Failed login",
     "login failed",
     "login_failed",
-    "nvalid credentials",
+    "login-failed",
+    "login.failed",
+    "loginfailed",
+    "login_error",
+    "login failure",
+    "login_failure",
+    "login attempt failed",
+    "logon failed",
+    "logon failure",
+    "failed logon",
+    "failed to login",
+    "failed to log in",
+    "failed to sign in",
+    "failed sign-in",
+    "sign-in failed",
+    "sign in failed",
+    "invalid login",
+    "invalid credentials",
+    "bad credentials",
+    "incorrect credentials",
+    "wrong credentials",
     "failed to authenticate",
-    "Failed to authenticate",
-    "Invalid username or password",
-    "Unsuccessful 1FA authentication",
-    "Unsuccessful 2FA authentication",
-    "Unsuccessful TOTP authentication",
-    "Unsuccessful Duo authentication",
-    "Unsuccessful U2F authentication",
-    "Unsuccessful WebAuthn authentication",
-    "Failed authentication",
+    "unable to authenticate",
+    "failed authentication",
     "authentication failed",
-    "Authentication failed",
+    "authentication failure",
+    "authentication_failed",
+    "authentication_failure",
+    "auth_failed",
+    "auth_failure",
+    "auth failed",
     "password-auth.failed",
-    "Login failed",
-    "Login attempt failed",
-    "Error occurred getting details for user",
-    "Two-factor challenge failed",
+    "invalid username or password",
+    "incorrect password",
+    "wrong password",
+    "invalid password",
+    "unsuccessful 1fa authentication",
+    "unsuccessful 2fa authentication",
+    "unsuccessful totp authentication",
+    "unsuccessful duo authentication",
+    "unsuccessful u2f authentication",
+    "unsuccessful webauthn authentication",
+    "error occurred getting details for user",
+    "two-factor challenge failed",
 ];
 /// What programs say of one that succeeded.
-const PASSED: [&str; 13] = [
+const PASSED: [&str; 25] = [
     "user logged in",
-    "User logged in",
-    "login_success",
+    "has logged in",
     "logged in successfully",
-    "Successful 1FA authentication",
-    "Successful 2FA authentication",
-    "Successful TOTP authentication",
-    "Successful Duo authentication",
-    "Successful U2F authentication",
-    "Successful WebAuthn authentication",
-    "Successful login",
-    "Successful Login",
-    "Login successful",
+    "successfully logged in",
+    "signed in successfully",
+    "successful login",
+    "successful logon",
+    "login successful",
+    "login succeeded",
+    "login success",
+    "login_success",
+    "login.success",
+    "loginsuccess",
+    "auth_success",
+    "authentication_success",
+    "authentication succeeded",
+    "authentication successful",
+    "authenticated successfully",
+    "successfully authenticated",
+    "successful 1fa authentication",
+    "successful 2fa authentication",
+    "successful totp authentication",
+    "successful duo authentication",
+    "successful u2f authentication",
+    "successful webauthn authentication",
 ];
+
+/// All of them, those of a failure first: one pass over a message.
+static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let words = FAILED.iter().chain(&PASSED);
+    AhoCorasick::builder().ascii_case_insensitive(true).build(words).expect("a few short words make a small automaton")
+});
+
 /// What stands around a user's name in a message.
 const NAMED: [(&str, &str); 7] = [
     ("user '", "'"),
@@ -61,25 +109,132 @@ const NAMED: [(&str, &str); 7] = [
     ("Login failed: ", " ("),
     ("username: ", " "),
 ];
-const USERS: [&str; 8] = ["user", "username", "uname", "login", "email", "user_name", "User", "context.username"];
-const CLIENTS: [&str; 9] =
-    ["remote_ip", "remote_addr", "remoteAddr", "ip", "client_ip", "src_ip", "clientIP", "remote", "ip_addr"];
-
-/// One of these stands in each of them: most messages have none, and are done with few looks.
-const HINTS: [&str; 6] = ["uth", "ogin", "user", "factor", "ogged", "redential"];
+const USERS: [&str; 14] = [
+    "user",
+    "username",
+    "uname",
+    "login",
+    "email",
+    "user_name",
+    "user.name",
+    "userName",
+    "usr.name",
+    "account",
+    "principal",
+    "user_email",
+    "details.username",
+    "user_id",
+];
+const CLIENTS: [&str; 20] = [
+    "remote_ip",
+    "remote_addr",
+    "remoteAddr",
+    "ip",
+    "client_ip",
+    "src_ip",
+    "clientIP",
+    "remote",
+    "ipAddress",
+    "ip_address",
+    "source_ip",
+    "sourceIp",
+    "clientIp",
+    "remoteIp",
+    "remote_address",
+    "remoteAddress",
+    "remote-addr",
+    "source.ip",
+    "client.ip",
+    "network.client.ip",
+];
+/// Where an object names what happened, what it is called there where that is a logon, and where its outcome stands.
+const NAMES: [&str; 9] =
+    ["event", "action", "event_type", "eventType", "type", "operation", "event_name", "eventName", "activity"];
+const LOGONS: [&str; 11] = [
+    "login",
+    "logon",
+    "signin",
+    "sign_in",
+    "sign-in",
+    "user_login",
+    "user.login",
+    "userlogin",
+    "authentication",
+    "authenticate",
+    "user_signin",
+];
+const OUTCOMES: [&str; 6] = ["outcome", "result", "status", "success", "event.outcome", "login_status"];
 
 /// What a program says of a logon: that it failed, or that it did not; none where it is about something else.
 fn failed(fields: &Fields<'_>) -> Option<bool> {
-    let has = |text: &str, words: &[&str]| words.iter().any(|words| text.contains(words));
-    let texts = ["msg", "message", "error", "event", "action"].into_iter().filter_map(|key| fields.peek(key));
+    let texts = ["msg", "message", "error", "event", "type", "event_type", "action"]
+        .into_iter()
+        .filter_map(|key| fields.peek(key));
     let mut passed = None;
-    for text in texts.filter(|text| has(text, &HINTS)) {
-        if has(text, &FAILED) {
-            return Some(true);
+    for text in texts {
+        for found in WORDS.find_iter(text) {
+            if found.pattern().as_usize() < FAILED.len() {
+                return Some(true);
+            }
+            passed = Some(false);
         }
-        passed = passed.or_else(|| has(text, &PASSED).then_some(false));
     }
-    passed
+    passed.or_else(|| named(fields))
+}
+
+/// The outcome of an event whose name says that it is a logon.
+fn named(fields: &Fields<'_>) -> Option<bool> {
+    let is_logon = |key: &&str| {
+        let name = fields.peek(key).unwrap_or_default();
+        LOGONS.iter().any(|logon| logon.eq_ignore_ascii_case(name))
+    };
+    NAMES.iter().find(|key| is_logon(key))?;
+    OUTCOMES.into_iter().find_map(|key| match fields.leaf(key)? {
+        Leaf::Bool(passed) => Some(!passed),
+        leaf => is_failure(leaf.as_text()?),
+    })
+}
+
+/// Whether a word says that something failed.
+pub(super) fn is_failure(word: &str) -> Option<bool> {
+    const FAILURES: [&str; 16] = [
+        "failure",
+        "failed",
+        "fail",
+        "error",
+        "deny",
+        "denied",
+        "false",
+        "no",
+        "blocked",
+        "rejected",
+        "unauthorized",
+        "unauthenticated",
+        "invalid",
+        "fraud",
+        "credentials_failed",
+        "mfa_failed",
+    ];
+    const SUCCESSES: [&str; 13] = [
+        "success",
+        "succeeded",
+        "successful",
+        "ok",
+        "allow",
+        "allowed",
+        "granted",
+        "accepted",
+        "passed",
+        "true",
+        "yes",
+        "0",
+        "partiallysucceeded",
+    ];
+    let is = |words: &[&str]| words.iter().any(|known| known.eq_ignore_ascii_case(word));
+    if is(&FAILURES) {
+        return Some(true);
+    }
+    is(&SUCCESSES).then_some(false)
 }
 
 /// Takes a logon; it names its user in a pair or in its message. False where there is none.
@@ -148,13 +303,31 @@ pub(super) fn push_client<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
 #[cfg(test)]
 mod tests {
     use super::super::testing::normalized;
-    use super::{FAILED, HINTS, PASSED};
+    use super::{FAILED, PASSED, WORDS};
 
     #[test]
-    fn every_message_of_a_logon_has_a_hint() {
+    fn a_word_of_success_holds_no_word_of_failure() {
         for words in FAILED.into_iter().chain(PASSED) {
-            assert!(HINTS.iter().any(|hint| words.contains(hint)), "{words}");
+            assert_eq!(words, words.to_ascii_lowercase());
         }
+        for words in PASSED {
+            let found: Vec<usize> = WORDS.find_iter(words).map(|found| found.pattern().as_usize()).collect();
+            assert!(found.iter().all(|number| *number >= FAILED.len()), "{words}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_named_a_logon_has_its_outcome_beside_it() {
+        for (line, status) in [
+            (r#"{"event":"login","outcome":"failure","user":"ann","ip":"192.0.2.7"}"#, 2),
+            (r#"{"action":"USER_LOGIN","success":true,"user":{"name":"ann"},"source_ip":"192.0.2.7"}"#, 1),
+            (r#"{"type":"LOGIN_ERROR","realmId":"r","ipAddress":"192.0.2.7","details":{"username":"ann"}}"#, 2),
+        ] {
+            let event = normalized(line);
+            assert_eq!((&event["type_uid"], &event["status_id"]), (&300_201.into(), &status.into()), "{line}");
+            assert_eq!((&event["user"]["name"], &event["src_endpoint"]["ip"]), (&"ann".into(), &"192.0.2.7".into()));
+        }
+        assert_eq!(normalized(r#"{"event":"login","user":"ann","ip":"192.0.2.7"}"#)["class_uid"], 0);
     }
 
     #[test]
@@ -174,21 +347,6 @@ mod tests {
                 r#"{"level":2,"time":"2026-03-16T10:00:00Z","remoteAddr":"192.0.2.7","user":"--","method":"POST","url":"/login","message":"Login failed: ann (Remote IP: 192.0.2.7)"}"#,
                 "ann",
                 2,
-            ),
-            (
-                r#"{"action":"login_failed","client_ip":"192.0.2.7","context":{"username":"ann"},"event":"Created Event","level":"info","logger":"authentik.events.models","timestamp":"2026-03-16T10:00:00","user":{"pk":2,"username":"AnonymousUser"}}"#,
-                "ann",
-                2,
-            ),
-            (
-                r#"{"level":"error","ts":1773655200.5,"caller":"mlog/log.go:172","msg":"Login failed because of invalid password","path":"/api/v4/users/login","ip_addr":"192.0.2.7","username":"ann"}"#,
-                "ann",
-                2,
-            ),
-            (
-                r#"{"User":"ann","level":"info","logger":"http.server","msg":"Successful Login","remote_addr":"192.0.2.7","t":"2026-03-16T10:00:00Z"}"#,
-                "ann",
-                1,
             ),
         ] {
             let event = normalized(line);

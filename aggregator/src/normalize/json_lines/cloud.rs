@@ -16,7 +16,7 @@ pub(super) fn looks_cloudtrail(fields: &Fields<'_>) -> bool {
 }
 
 /// The activity that the beginning of an operation's name says: create, read, update, delete.
-fn activity(operation: &str) -> u8 {
+pub(super) fn activity(operation: &str) -> u8 {
     let name = operation.rsplit(['.', '/']).next().unwrap_or(operation).to_ascii_lowercase();
     let begins = |words: &[&str]| words.iter().any(|word| name.starts_with(word));
     if begins(&["create", "put", "run", "add", "insert", "attach", "import", "register"]) {
@@ -87,7 +87,7 @@ pub(super) fn parse_cloudtrail<'a>(fields: &mut Fields<'a>, context: &Context<'a
 }
 
 /// What lacks a part that its class requires.
-fn base(event: &mut Event<'_>) {
+pub(super) fn base(event: &mut Event<'_>) {
     event.class = Class::BaseEvent;
     event.activity_id = 0;
     event.fields.retain(|field| Class::BaseEvent.carries(field.attribute));

@@ -1,18 +1,28 @@
-//! Objects that a collector made around a line of a file: Filebeat, Logstash, Fluent Bit and fluentd before anybody parsed it.
+//! Objects that a collector made around a line of a file or container: Filebeat, Logstash, Fluent Bit, fluentd and Vector
+//! before anybody parsed it.
 //!
 //! In: the line in `message` beside `@timestamp` and what says where it was read (`log.file.path`, `input.type`, `path`), or in
-//! `message` beside `stream` and `logtag` (CRI), and no category. Out: the event of the line, where a format understands it; the
+//! `message` beside `stream` (a container's) or `source_type` (Vector), and no category. Out: the event of the line, where a format understands it; the
 //! collector's time where the line has none. A line that no format understands leaves the object to the next kind.
 
 use super::super::fields::{Fields, Leaf};
 use super::super::{Context, contained};
-use super::{bare, ecs};
+use super::{access, bare, container, ecs};
 use crate::event::Event;
 use crate::schema::Attribute;
 
 /// Where collectors say that they read a line.
-const READ_FROM: [&str; 7] =
-    ["log.file.path", "log.offset", "input.type", "@version", "path", "source", "kubernetes.pod_name"];
+const READ_FROM: [&str; 9] = [
+    "log.file.path",
+    "log.offset",
+    "input.type",
+    "@version",
+    "path",
+    "source",
+    "kubernetes.pod_name",
+    "kubernetes.pod.name",
+    "container.id",
+];
 
 /// Whether it is a line with nothing but its way here.
 pub(super) fn looks(fields: &Fields<'_>) -> bool {
@@ -21,7 +31,9 @@ pub(super) fn looks(fields: &Fields<'_>) -> bool {
     }
     let collected =
         fields.has("@timestamp") && !fields.has("event.category") && READ_FROM.iter().any(|key| fields.has(key));
-    collected || (fields.has("logtag") && fields.has("stream"))
+    collected
+        || fields.has("source_type")
+        || (fields.has("stream") && ["logtag", "time", "timestamp", "@timestamp"].iter().any(|key| fields.has(key)))
 }
 
 /// Reads the line.
@@ -31,17 +43,28 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
     let whole = text == line.len();
     if whole && contained(line.clone(), context, event) {
         if event.value(Attribute::MetadataOriginalTime).is_none() {
-            let _ = ["@timestamp", "time"].iter().any(|key| fields.push_time(event, key, context.reference));
+            let times = ["@timestamp", "timestamp", "time"];
+            let _ = times.iter().any(|key| fields.push_time(event, key, context.reference));
         }
+        container::name(fields, context, event);
         if event.value(Attribute::Message).is_none() {
             event.push(Attribute::Message, line);
         }
         return;
     }
     fields.put_back("message", Leaf::Text(line));
-    match ecs::looks(fields) {
-        true => ecs::parse(fields, context, event),
-        false => bare::parse_any(fields, context, event),
+    container::name(fields, context, event);
+    otherwise(fields, context, event);
+}
+
+/// Reads an object whose message no format understood as what it is without it.
+pub(super) fn otherwise<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    if ecs::looks(fields) {
+        ecs::parse(fields, context, event);
+    } else if access::looks(fields) {
+        access::parse(fields, context, event);
+    } else {
+        bare::parse_any(fields, context, event);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Docker: the wrapper of its `json-file` driver around what a container wrote, and the events of its daemon.
 //!
 //! In: `{"log":"…\n","stream":"stdout","time":"…"}`, or `log` as fluentd's driver and Fluent Bit hand it on (`container_id` and
-//! `source`, `kubernetes`); the parts into which a line beyond 16 KiB is cut, all but the last
+//! `source`, `kubernetes`, `date`); the parts into which a line beyond 16 KiB is cut, all but the last
 //! without its line end, as lines that the [`Joiner`](super::super::join::Joiner) brought together. Out: the event of the
 //! inner line, where a format understands it; its time is the wrapper's where the inner line has none; `unmapped.partial`
 //! where its end is missing. Source: moby, `daemon/logger/jsonfilelog/jsonlog`, `daemon/logger/copier.go`, `api/types/events`.
@@ -17,9 +17,35 @@ use crate::schema::{Attribute, Class};
 /// Whether it is a wrapper: keys that nothing else has together, of the driver or of a collector that names the container.
 pub(super) fn looks(fields: &Fields<'_>) -> bool {
     matches!(fields.leaf("log"), Some(Leaf::Text(_)))
-        && ((fields.has("stream") && fields.has("time"))
+        && (fields.has("stream")
             || (fields.has("container_id") && fields.has("source"))
-            || fields.has("kubernetes.pod_name"))
+            || fields.has("kubernetes.pod_name")
+            || (fields.has("date") && !fields.has("level")))
+}
+
+/// Keys of a container's id and of its name, as collectors write them.
+const IDS: [&str; 4] = ["container_id", "kubernetes.docker_id", "docker.container_id", "container.id"];
+const NAMES: [&str; 4] = ["container_name", "kubernetes.container_name", "kubernetes.container.name", "container.name"];
+
+/// Names the container, where the line's source does not.
+pub(super) fn name<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    let uid = IDS.into_iter().find(|key| matches!(fields.leaf(key), Some(Leaf::Text(text)) if !text.is_empty()));
+    let named = NAMES.into_iter().find(|key| matches!(fields.leaf(key), Some(Leaf::Text(text)) if !text.is_empty()));
+    if context.origin.container.is_some() || (uid.is_none() && named.is_none()) {
+        return;
+    }
+    event.profile("container");
+    if let Some(uid) = uid {
+        fields.push(event, Attribute::DeviceContainerUid, uid);
+    }
+    if let Some(Leaf::Text(text)) = named.and_then(|key| fields.take(key)) {
+        // Docker writes its containers' names as paths.
+        let name = match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim_start_matches('/')),
+            Cow::Owned(text) => Cow::Owned(text.trim_start_matches('/').to_owned()),
+        };
+        event.push(Attribute::DeviceContainerName, name);
+    }
 }
 
 /// What every line of the driver begins with.
@@ -52,6 +78,7 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
             event.unmap("partial", true);
         }
         inner(line, context, event);
+        name(fields, context, event);
     }
 }
 

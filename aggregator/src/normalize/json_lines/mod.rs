@@ -5,6 +5,7 @@
 //! level, message and correlation id. Everything else stands in `unmapped` with dotted keys.
 
 mod access;
+mod aws;
 mod bare;
 mod cloud;
 mod collected;
@@ -20,7 +21,11 @@ mod ocsf;
 mod osquery;
 mod postgresql;
 mod snort;
+mod relayed;
 mod sudo;
+mod tetragon;
+mod tracee;
+mod trail;
 mod vault;
 mod wazuh;
 mod windows;
@@ -51,13 +56,14 @@ struct Kind {
 }
 
 /// The first that the keys look like has the object.
-static KINDS: [Kind; 25] = [
+static KINDS: [Kind; 34] = [
     Kind { name: "suricata_eve", looks: eve::looks, parse: eve::parse },
     Kind { name: "zeek_json", looks: zeek::looks_json, parse: zeek::parse_json },
     Kind { name: "docker_json", looks: container::looks, parse: container::parse },
     Kind { name: "docker_events", looks: container::looks_event, parse: container::parse_event },
     Kind { name: "ocsf", looks: ocsf::looks, parse: ocsf::parse },
     Kind { name: "windows_json", looks: windows::looks, parse: windows::parse },
+    Kind { name: "syslog_json", looks: relayed::looks, parse: relayed::parse },
     Kind { name: "ecs", looks: collected::looks, parse: collected::parse },
     Kind { name: "ecs", looks: ecs::looks, parse: ecs::parse },
     Kind { name: "falco", looks: falco::looks, parse: falco::parse },
@@ -69,12 +75,20 @@ static KINDS: [Kind; 25] = [
     Kind { name: "cloudtrail", looks: cloud::looks_cloudtrail, parse: cloud::parse_cloudtrail },
     Kind { name: "gcp_audit", looks: cloud::looks_gcp, parse: cloud::parse_gcp },
     Kind { name: "teleport", looks: cloud::looks_teleport, parse: cloud::parse_teleport },
+    Kind { name: "guardduty", looks: aws::looks_guardduty, parse: aws::parse_guardduty },
+    Kind { name: "security_hub", looks: aws::looks_finding, parse: aws::parse_finding },
+    Kind { name: "aws_waf", looks: aws::looks_waf, parse: aws::parse_waf },
+    Kind { name: "vpc_flow", looks: aws::looks_flow, parse: aws::parse_flow },
+    Kind { name: "route53", looks: aws::looks_query, parse: aws::parse_query },
+    Kind { name: "tetragon", looks: tetragon::looks, parse: tetragon::parse },
+    Kind { name: "tracee", looks: tracee::looks, parse: tracee::parse },
     Kind { name: "mongodb", looks: mongodb::looks, parse: mongodb::parse },
     Kind { name: "mysql_json", looks: mysql::looks, parse: mysql::parse },
     Kind { name: "mysql_audit", looks: mysql::looks_audit, parse: mysql::parse_audit },
     Kind { name: "vault_audit", looks: vault::looks, parse: vault::parse },
     Kind { name: "postgresql_json", looks: postgresql::looks, parse: postgresql::parse },
     Kind { name: "sudo_json", looks: sudo::looks, parse: sudo::parse },
+    Kind { name: "audit_trail", looks: trail::looks, parse: trail::parse },
     Kind { name: "http_json", looks: access::looks, parse: access::parse },
     Kind { name: "json", looks: |_| true, parse: bare::parse_any },
 ];

@@ -12,7 +12,7 @@ use super::bare;
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
-const METHODS: [&str; 11] = [
+const METHODS: [&str; 20] = [
     "request.method",
     "RequestMethod",
     "request_method",
@@ -24,8 +24,17 @@ const METHODS: [&str; 11] = [
     "httpRequest.requestMethod",
     "http.request.method",
     "req.method",
+    "httpMethod",
+    "http.method",
+    "httpRequest.httpMethod",
+    "cs-method",
+    "http_verb",
+    "Method",
+    "HttpMethod",
+    "request_verb",
+    "Properties.RequestMethod",
 ];
-const TARGETS: [&str; 18] = [
+const TARGETS: [&str; 32] = [
     "request.uri",
     "RequestPath",
     "request_uri",
@@ -44,8 +53,22 @@ const TARGETS: [&str; 18] = [
     "req.url",
     "endpoint",
     "requestURI",
+    "ClientRequestPath",
+    "http_url",
+    "http.url",
+    "http.path",
+    "resourcePath",
+    "httpRequest.uri",
+    "cs-uri-stem",
+    "Path",
+    "request.path",
+    "req.path",
+    "target",
+    "requestPath",
+    "Properties.RequestPath",
+    "uri_path",
 ];
-const CODES: [&str; 14] = [
+const CODES: [&str; 27] = [
     "status",
     "DownstreamStatus",
     "response_code",
@@ -60,8 +83,21 @@ const CODES: [&str; 14] = [
     "response.status",
     "res.statusCode",
     "code",
+    "http.status_code",
+    "http.status",
+    "StatusCode",
+    "responseCode",
+    "http_code",
+    "http_status_code",
+    "httpStatusCode",
+    "sc-status",
+    "response.statusCode",
+    "response.code",
+    "res.status",
+    "Properties.StatusCode",
+    "response_status_code",
 ];
-const HOSTS: [&str; 12] = [
+const HOSTS: [&str; 19] = [
     "request.host",
     "RequestHost",
     "http_host",
@@ -74,8 +110,15 @@ const HOSTS: [&str; 12] = [
     "request_host",
     "hostname",
     "requested_server_name",
+    "http.host",
+    "Host",
+    "domainName",
+    "req.headers.host",
+    "request.headers.host",
+    "x-host-header",
+    "request_hostname",
 ];
-const CLIENTS: [&str; 21] = [
+const CLIENTS: [&str; 42] = [
     "request.client_ip",
     "request.remote_ip",
     "ClientHost",
@@ -97,8 +140,29 @@ const CLIENTS: [&str; 21] = [
     "httpRequest.remoteIp",
     "remote_host",
     "req.remoteAddress",
+    "remote_address",
+    "remoteAddress",
+    "RemoteAddr",
+    "RemoteAddress",
+    "client_addr",
+    "clientAddr",
+    "ClientAddr",
+    "client_address",
+    "network.client.ip",
+    "http.client_ip",
+    "req.remoteIp",
+    "req.ip",
+    "httpRequest.clientIp",
+    "c-ip",
+    "cip",
+    "x_real_ip",
+    "real_ip",
+    "clientIp",
+    "ipAddress",
+    "source.ip",
+    "fwd",
 ];
-const AGENTS: [&str; 9] = [
+const AGENTS: [&str; 17] = [
     "http_user_agent",
     "request_User-Agent",
     "user_agent",
@@ -108,8 +172,16 @@ const AGENTS: [&str; 9] = [
     "ClientRequestUserAgent",
     "httpRequest.userAgent",
     "agent",
+    "http.user_agent",
+    "http.useragent",
+    "cs(User-Agent)",
+    "UserAgent",
+    "agent.original",
+    "req.headers.user-agent",
+    "request.headers.user-agent",
+    "ua",
 ];
-const REFERRERS: [&str; 7] = [
+const REFERRERS: [&str; 11] = [
     "http_referrer",
     "http_referer",
     "request_Referer",
@@ -117,11 +189,36 @@ const REFERRERS: [&str; 7] = [
     "referrer",
     "request_referer",
     "httpRequest.referer",
+    "http.referer",
+    "Referer",
+    "req.headers.referer",
+    "request.headers.referer",
 ];
-const FORWARDED: [&str; 3] = ["x_forwarded_for", "http_x_forwarded_for", "x-forwarded-for"];
-const VERSIONS: [&str; 6] =
-    ["request.proto", "RequestProtocol", "server_protocol", "protocol", "request_protocol", "proto"];
-const SIZES: [&str; 9] = [
+const FORWARDED: [&str; 7] = [
+    "x_forwarded_for",
+    "http_x_forwarded_for",
+    "x-forwarded-for",
+    "x_forward_for",
+    "X-Forwarded-For",
+    "req.headers.x-forwarded-for",
+    "http_x_forward_for",
+];
+const VERSIONS: [&str; 13] = [
+    "request.proto",
+    "RequestProtocol",
+    "server_protocol",
+    "protocol",
+    "request_protocol",
+    "proto",
+    "http_version",
+    "http.version",
+    "httpRequest.protocol",
+    "httpRequest.httpVersion",
+    "request_proto",
+    "httpVersion",
+    "cs-version",
+];
+const SIZES: [&str; 19] = [
     "size",
     "DownstreamContentSize",
     "body_bytes_sent",
@@ -131,8 +228,31 @@ const SIZES: [&str; 9] = [
     "responseSize",
     "bytes",
     "httpRequest.responseSize",
+    "responseLength",
+    "response_length",
+    "response.size",
+    "response_size",
+    "http.response.body.bytes",
+    "bytesSent",
+    "content_length",
+    "res.contentLength",
+    "sc-bytes",
+    "network.bytes_written",
 ];
-const USERS: [&str; 6] = ["user_id", "ClientUsername", "remote_user", "username", "user", "req.user"];
+const USERS: [&str; 12] = [
+    "user_id",
+    "ClientUsername",
+    "remote_user",
+    "username",
+    "user",
+    "req.user",
+    "auth_user",
+    "http_user",
+    "userName",
+    "user_name",
+    "usr.name",
+    "cs-username",
+];
 /// Latencies, and how many milliseconds their unit has.
 const LATENCIES: [(&str, f64); 6] = [
     ("Duration", 1e-6),
@@ -174,7 +294,17 @@ pub(in super::super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>
         return;
     }
     event.class = Class::HttpActivity;
-    let times = ["StartUTC", "time_iso8601", "time_local", "EdgeStartTimestamp", "start_time", "msec"];
+    let times = [
+        "StartUTC",
+        "time_iso8601",
+        "time_local",
+        "EdgeStartTimestamp",
+        "start_time",
+        "msec",
+        "requestTime",
+        "started_at",
+        "EdgeEndTimestamp",
+    ];
     if !times.iter().any(|key| fields.push_time(event, key, context.reference)) {
         bare::push_time(fields, context, event);
     }

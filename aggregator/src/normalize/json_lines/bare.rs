@@ -12,12 +12,67 @@ use super::super::{Context, logon_pairs};
 use crate::event::Event;
 use crate::schema::Attribute;
 
-const TIMES: [&str; 10] =
-    ["@timestamp", "timestamp", "time", "ts", "datetime", "date", "eventTime", "asctime", "start_time", "t"];
-const LEVELS: [&str; 9] =
-    ["level", "severity", "lvl", "loglevel", "log_level", "log.level", "levelname", "severity_text", "PRIORITY"];
-const MESSAGES: [&str; 7] = ["message", "msg", "log", "MESSAGE", "short_message", "body", "event"];
-const CORRELATIONS: [&str; 9] = [
+const TIMES: [&str; 21] = [
+    "@timestamp",
+    "timestamp",
+    "time",
+    "ts",
+    "datetime",
+    "date",
+    "eventTime",
+    "asctime",
+    "start_time",
+    "t",
+    "Timestamp",
+    "@t",
+    "Time",
+    "timeStamp",
+    "time_iso8601",
+    "time_local",
+    "created_at",
+    "published",
+    "event_time",
+    "eventTimestamp",
+    "instant.epochSecond",
+];
+const LEVELS: [&str; 15] = [
+    "level",
+    "severity",
+    "lvl",
+    "loglevel",
+    "log_level",
+    "log.level",
+    "levelname",
+    "severity_text",
+    "PRIORITY",
+    "Level",
+    "@l",
+    "level_name",
+    "logLevel",
+    "LogLevel",
+    "severityText",
+];
+const MESSAGES: [&str; 18] = [
+    "message",
+    "msg",
+    "log",
+    "MESSAGE",
+    "short_message",
+    "body",
+    "event",
+    "Message",
+    "@m",
+    "RenderedMessage",
+    "@mt",
+    "MessageTemplate",
+    "fields.message",
+    "textPayload",
+    "jsonPayload.message",
+    "text",
+    "description",
+    "error",
+];
+const CORRELATIONS: [&str; 12] = [
     "trace_id",
     "traceId",
     "trace.id",
@@ -27,6 +82,9 @@ const CORRELATIONS: [&str; 9] = [
     "correlation_id",
     "correlationId",
     "traceID",
+    "TraceId",
+    "@tr",
+    "logging.googleapis.com/trace",
 ];
 
 /// Takes what has a shared meaning.
@@ -38,8 +96,54 @@ pub(in super::super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>
 }
 
 /// Keys that name the program's part that speaks.
-const PARTS: [&str; 9] =
-    ["app", "service", "program", "logger", "logger_name", "loggerName", "component", "module", "name"];
+const PARTS: [&str; 28] = [
+    "app",
+    "service",
+    "program",
+    "logger",
+    "logger_name",
+    "loggerName",
+    "component",
+    "module",
+    "name",
+    "SourceContext",
+    "Properties.SourceContext",
+    "Properties.Application",
+    "target",
+    "appname",
+    "app_name",
+    "appName",
+    "application",
+    "service.name",
+    "service_name",
+    "serviceName",
+    "logger.name",
+    "log.logger",
+    "Category",
+    "system",
+    "subsystem",
+    "channel",
+    "facility",
+    "caller",
+];
+
+/// The program or its part that speaks: as the object says, or who wrote the line that holds it, or its container.
+fn part<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &Event<'a>) -> Option<Cow<'a, str>> {
+    let key = PARTS.iter().find(|key| matches!(fields.leaf(key), Some(Leaf::Text(text)) if !text.is_empty()));
+    if let Some(key) = key {
+        let text = fields.text(key)?;
+        // A place in the source: `server/raft.go:17`.
+        let end = text.rfind(':').filter(|_| *key == "caller").unwrap_or(text.len());
+        return Some(match text {
+            Cow::Borrowed(text) => Cow::Borrowed(text.get(..end).unwrap_or(text)),
+            Cow::Owned(text) => Cow::Owned(text.get(..end).unwrap_or(&text).to_owned()),
+        });
+    }
+    let around = [Attribute::ActorProcessName, Attribute::DeviceContainerName];
+    let name = around.into_iter().find_map(|attribute| event.text(attribute)).map(str::to_owned);
+    let container = || context.origin.container.as_ref().and_then(|container| container.name.clone());
+    name.or_else(container).map(Cow::Owned)
+}
 
 /// Takes an object of no kind: a logon (3002) where its message says so, a warning or an error of the program (6008), a report
 /// (6002) where the program or its part is named beside a level.
@@ -50,7 +154,7 @@ pub(super) fn parse_any<'a>(fields: &mut Fields<'a>, context: &Context<'a>, even
     if logon {
         event.severity_id = event.severity_id.max(weight);
     } else if event.value(Attribute::MetadataLogLevel).is_some() && event.value(Attribute::Message).is_some() {
-        let part = PARTS.iter().find_map(|key| fields.text(key));
+        let part = part(fields, context, event);
         let reason = ["error", "err"].iter().find_map(|key| fields.text(key));
         spoken(part, reason, event);
     }

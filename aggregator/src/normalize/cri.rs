@@ -1,7 +1,8 @@
 //! CRI: what the container runtimes of Kubernetes write around each line of a container.
 //!
 //! In: `2026-03-16T09:00:00.123456789Z stdout F text`; the parts of a long line (tag `P`) as lines that the
-//! [`Joiner`](super::join::Joiner) brought together. Out: the event of the inner line, with the wrapper's time where the
+//! [`Joiner`](super::join::Joiner) brought together; what `kubectl logs --timestamps` and `docker logs -t` print of it, the same
+//! without stream and tag. Out: the event of the inner line, with the wrapper's time where the
 //! inner line has none; `unmapped.partial` where its end is missing. Source: Kubernetes CRI, "Log format"; containerd,
 //! `internal/cri/io/logger.go`; CRI-O, conmon's `ctr_logging.c`.
 
@@ -10,15 +11,24 @@ use std::borrow::Cow;
 use super::join::{Mark, Turn};
 use super::json_lines::inner;
 use super::text::word;
-use super::{Context, timestamp};
+use super::{Context, contained, timestamp};
 use crate::event::Event;
 use crate::schema::Attribute;
 
-/// Whether a stream stands behind the first word.
+/// Whether a stream stands behind the first word, or the first word is a time as `docker logs` prints it.
 pub(super) fn looks(text: &str) -> bool {
+    if !text.as_bytes().first().is_some_and(u8::is_ascii_digit) {
+        return false;
+    }
     let (_, rest) = word(text);
-    text.as_bytes().first().is_some_and(u8::is_ascii_digit)
-        && (rest.starts_with("stdout ") || rest.starts_with("stderr "))
+    rest.starts_with("stdout ") || rest.starts_with("stderr ") || stamped(text).is_some()
+}
+
+/// What stands behind a time in nanoseconds: `2026-03-16T09:00:00.123456789Z`.
+fn stamped(text: &str) -> Option<&str> {
+    let (stamp, rest) = text.split_at_checked("2026-03-16T09:00:00.123456789Z".len())?;
+    let is_nano = stamp.ends_with('Z') && stamp.as_bytes().get(19) == Some(&b'.');
+    rest.strip_prefix(' ').filter(|_| is_nano)
 }
 
 /// The longest time that stands before the stream.
@@ -51,7 +61,19 @@ fn content(rest: &str) -> Option<(&str, bool, &str)> {
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
     let Some((stamp, rest)) = timestamp::iso(text, context.reference) else { return false };
     let (first, parts) = rest.split_once('\n').unwrap_or((rest, ""));
-    let Some((stream, mut goes_on, line)) = first.strip_prefix(' ').and_then(content) else { return false };
+    let Some((stream, mut goes_on, line)) = first.strip_prefix(' ').and_then(content) else {
+        let Some(line) = stamped(text).filter(|_| parts.is_empty()) else { return false };
+        stamp.apply(event);
+        event.push(Attribute::MetadataLogFormat, "cri");
+        // Programs write such times too: what stands behind it must be a line of its own.
+        if !contained(Cow::Borrowed(line), context, event) {
+            return false;
+        }
+        if event.value(Attribute::Message).is_none() {
+            event.push(Attribute::Message, line);
+        }
+        return true;
+    };
     let mut line = Cow::Borrowed(line);
     for part in parts.lines() {
         let Some((_, more, text)) = part.split_once(' ').and_then(|(_, rest)| content(rest)) else { return false };
@@ -101,6 +123,21 @@ mod tests {
         assert_eq!(event["class_uid"], 4002);
         assert_eq!(event["time"], 1_773_651_599_000_i64);
         assert_eq!(event["unmapped"]["stream"], "stdout");
+    }
+
+    #[test]
+    fn a_time_alone_may_stand_before_a_line() {
+        for (line, kind) in [
+            (r#"192.0.2.7 - - [16/Mar/2026:10:00:00 +0100] "GET /x HTTP/1.1" 200 13"#, 400_203),
+            (r#"{"level":"error","msg":"it broke"}"#, 600_801),
+            ("E0316 10:00:00.123456       1 a.go:7] it broke", 600_801),
+            ("words of nobody", 0),
+        ] {
+            let event = normalized(&format!("2026-03-16T09:00:00.123456789Z {line}"));
+            assert_eq!(event["type_uid"], kind, "{line}");
+            assert_ne!(event["dst_endpoint"]["hostname"], "2026-03-16T09:00:00.123456789Z", "{line}");
+            assert_eq!(event["metadata"]["log_format"] == "plain", kind == 0, "{line}");
+        }
     }
 
     #[test]

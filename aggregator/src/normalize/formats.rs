@@ -3,9 +3,9 @@
 use std::sync::LazyLock;
 
 use super::{
-    Context, asterisk, audit, cef, cisco, combined, cri, database, dhcp_audit, elb, fail2ban, falco, fortigate, glog,
-    journald, json_lines, lighttpd, logfmt, modsecurity, package, panos, plain, program, snort, squid, syslog, w3c,
-    web_error, windows_xml, zeek,
+    Context, asterisk, audit, cef, cisco, combined, coredns, cri, database, dhcp_audit, elb, fail2ban, falco, fluentd,
+    fortigate, glog, journald, json_lines, lighttpd, logfmt, modsecurity, package, panos, plain, program, snort, squid,
+    syslog, w3c, web_error, windows_xml, zeek,
 };
 use crate::event::Event;
 
@@ -66,6 +66,8 @@ pub(super) static FORMATS: &[LineFormat] = &[
     },
     LineFormat { name: "zeek", looks: zeek::looks, parse: zeek::parse, carried: true, headed: Headed::Never },
     LineFormat { name: "cri", looks: cri::looks, parse: cri::parse, carried: false, headed: Headed::Never },
+    LineFormat { name: "fluentd", looks: fluentd::looks, parse: fluentd::parse, carried: false, headed: Headed::Never },
+    LineFormat { name: "coredns", looks: coredns::looks, parse: coredns::parse, carried: true, headed: Headed::Never },
     LineFormat {
         name: "combined",
         looks: combined::looks,

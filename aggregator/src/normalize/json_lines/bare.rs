@@ -35,7 +35,7 @@ const TIMES: [&str; 21] = [
     "eventTimestamp",
     "instant.epochSecond",
 ];
-const LEVELS: [&str; 15] = [
+const LEVELS: [&str; 16] = [
     "level",
     "severity",
     "lvl",
@@ -51,8 +51,9 @@ const LEVELS: [&str; 15] = [
     "logLevel",
     "LogLevel",
     "severityText",
+    "@level",
 ];
-const MESSAGES: [&str; 18] = [
+const MESSAGES: [&str; 19] = [
     "message",
     "msg",
     "log",
@@ -71,6 +72,7 @@ const MESSAGES: [&str; 18] = [
     "text",
     "description",
     "error",
+    "@message",
 ];
 const CORRELATIONS: [&str; 12] = [
     "trace_id",
@@ -96,7 +98,7 @@ pub(in super::super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>
 }
 
 /// Keys that name the program's part that speaks.
-const PARTS: [&str; 28] = [
+const PARTS: [&str; 29] = [
     "app",
     "service",
     "program",
@@ -125,6 +127,7 @@ const PARTS: [&str; 28] = [
     "channel",
     "facility",
     "caller",
+    "@module",
 ];
 
 /// The program or its part that speaks: as the object says, or who wrote the line that holds it, or its container.
@@ -245,6 +248,9 @@ mod tests {
             (r#"{"level":"info","msg":"obtained"}"#, 0),
             (r#"{"level":"warn","msg":"x","err":"y"}"#, 600_801),
             (r#"{"version":"1.1","host":"h","short_message":"x","level":3}"#, 600_801),
+            (r#"{"@level":"info","@message":"x","@module":"core","@timestamp":"2026-03-16T09:30:00Z"}"#, 600_299),
+            (r#"{"@t":"2026-03-16T09:30:00Z","@mt":"x {y}","@l":"Error","SourceContext":"a.B"}"#, 600_801),
+            (r#"{"level":"info","caller":"a/b.go:7","msg":"x"}"#, 600_299),
             (r#"{"msg":"x","name":"y"}"#, 0),
             (
                 r#"{"level":"error","msg":"Unsuccessful 1FA authentication attempt by user 'ann'","remote_ip":"192.0.2.7"}"#,

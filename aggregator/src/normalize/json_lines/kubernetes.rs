@@ -3,6 +3,8 @@
 //! In: fields of `kind: Event`, `apiVersion: audit.k8s.io/…`. Out: who did what to which object, and whether it was allowed.
 //! Source: Kubernetes, `staging/src/k8s.io/apiserver/pkg/apis/audit/v1/types.go`.
 
+use std::borrow::Cow;
+
 use super::super::fields::{Fields, Leaf};
 use super::super::{Context, json, outcome};
 use crate::event::Event;
@@ -10,28 +12,43 @@ use crate::schema::{Attribute, Class};
 
 /// Whether it is an audit event.
 pub(super) fn looks(fields: &Fields<'_>) -> bool {
-    fields.has("auditID") && fields.has("verb") && fields.has("stage")
+    prefix(fields).is_some()
+}
+
+/// What stands before the keys: nothing, or where Elastic's integration puts them.
+fn prefix(fields: &Fields<'_>) -> Option<&'static str> {
+    if fields.has("auditID") && fields.has("verb") && fields.has("stage") {
+        Some("")
+    } else {
+        fields.has("kubernetes.audit.auditID").then_some("kubernetes.audit.")
+    }
 }
 
 /// Takes what the event says.
 pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    let Some(prefix) = prefix(fields) else { return };
+    let key = |name: &'static str| match prefix {
+        "" => Cow::Borrowed(name),
+        prefix => Cow::Owned(format!("{prefix}{name}")),
+    };
     event.push(Attribute::MetadataLogProvider, "kube-apiserver");
     let times = ["stageTimestamp", "requestReceivedTimestamp", "timestamp"];
-    let _ = times.into_iter().any(|key| fields.push_time(event, key, context.reference));
-    fields.push(event, Attribute::MetadataCorrelationUid, "auditID");
-    let source = match fields.leaf("sourceIPs") {
+    let _ = times.into_iter().any(|name| fields.push_time(event, &key(name), context.reference));
+    fields.push(event, Attribute::MetadataCorrelationUid, &key("auditID"));
+    let source = match fields.leaf(&key("sourceIPs")) {
         Some(Leaf::Json(list)) => json::elements(list).next().and_then(Leaf::into_text),
         _ => None,
     };
-    let about = ["requestURI", "objectRef.resource"].into_iter().find_map(|key| fields.peek(key)).unwrap_or_default();
-    let message = format!("{} {about}", fields.peek("verb").unwrap_or_default());
+    let about =
+        ["requestURI", "objectRef.resource"].into_iter().find_map(|name| fields.peek(&key(name))).unwrap_or_default();
+    let message = format!("{} {about}", fields.peek(&key("verb")).unwrap_or_default());
     event.push(Attribute::Message, message);
     // Without a user or a source the class lacks what it requires.
     if let (Some(source), true) =
-        (source.filter(|ip| super::super::endpoint::ip(ip).is_some()), fields.has("user.username"))
+        (source.filter(|ip| super::super::endpoint::ip(ip).is_some()), fields.has(&key("user.username")))
     {
         event.class = Class::ApiActivity;
-        event.activity_id = match fields.peek("verb") {
+        event.activity_id = match fields.peek(&key("verb")) {
             Some("create") => 1,
             Some("get" | "list" | "watch") => 2,
             Some("update" | "patch") => 3,
@@ -42,33 +59,32 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         event.push(Attribute::ApiServiceName, "kube-apiserver");
     }
     // What is listed or watched has no name of its own: the collection is what was asked for.
-    if !fields.push(event, Attribute::ResourcesName, "objectRef.name")
+    if !fields.push(event, Attribute::ResourcesName, &key("objectRef.name"))
         && event.class == Class::ApiActivity
-        && let Some(kind) = fields.peek("objectRef.resource").map(str::to_owned)
+        && let Some(kind) = fields.peek(&key("objectRef.resource")).map(str::to_owned)
     {
         event.push(Attribute::ResourcesName, kind);
     }
-    fields.push_all(
-        event,
-        &[
-            (Attribute::ActorUserName, "user.username"),
-            (Attribute::ActorUserUid, "user.uid"),
-            (Attribute::ApiOperation, "verb"),
-            (Attribute::HttpRequestUserAgent, "userAgent"),
-            (Attribute::ResourcesType, "objectRef.resource"),
-            (Attribute::ResourcesNamespace, "objectRef.namespace"),
-        ],
-    );
-    let code = fields.leaf("responseStatus.code").and_then(Leaf::as_number);
+    for (attribute, name) in [
+        (Attribute::ActorUserName, "user.username"),
+        (Attribute::ActorUserUid, "user.uid"),
+        (Attribute::ApiOperation, "verb"),
+        (Attribute::HttpRequestUserAgent, "userAgent"),
+        (Attribute::ResourcesType, "objectRef.resource"),
+        (Attribute::ResourcesNamespace, "objectRef.namespace"),
+    ] {
+        fields.push(event, attribute, &key(name));
+    }
+    let code = fields.leaf(&key("responseStatus.code")).and_then(Leaf::as_number);
     let Some(code) = code else { return };
     if event.class == Class::ApiActivity && i32::try_from(code).is_ok() {
-        fields.take("responseStatus.code");
+        fields.take(&key("responseStatus.code"));
         event.push(Attribute::ApiResponseCode, code);
     }
     if code < 400 {
         outcome::success(event);
     } else {
-        let reason = fields.text("responseStatus.reason").or_else(|| fields.text("responseStatus.message"));
+        let reason = fields.text(&key("responseStatus.reason")).or_else(|| fields.text(&key("responseStatus.message")));
         outcome::failure(event, reason.unwrap_or_default());
     }
 }
@@ -90,6 +106,10 @@ mod tests {
         let event = normalized(
             r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"57a8","stage":"ResponseComplete","requestURI":"/api/v1/pods","verb":"list","user":{"username":"ann"},"sourceIPs":["192.0.2.7"],"objectRef":{"resource":"pods","namespace":"foo"},"responseStatus":{"code":200}}"#,
         );
+        let nested = normalized(
+            r#"{"@timestamp":"2026-03-16T09:00:00Z","ecs":{"version":"8.0.0"},"kubernetes":{"audit":{"auditID":"57a8","stage":"ResponseComplete","requestURI":"/api/v1/pods","verb":"list","user":{"username":"ann"},"sourceIPs":["192.0.2.7"],"objectRef":{"resource":"pods","namespace":"foo"},"responseStatus":{"code":200}}}}"#,
+        );
+        assert_eq!((&nested["type_uid"], &nested["resources"]), (&event["type_uid"], &event["resources"]));
         assert_eq!(event["resources"], serde_json::json!([{"name": "pods", "type": "pods", "namespace": "foo"}]));
     }
 }

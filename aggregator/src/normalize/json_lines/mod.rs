@@ -23,6 +23,7 @@ mod postgresql;
 mod snort;
 mod relayed;
 mod sudo;
+mod sysmon;
 mod tetragon;
 mod tracee;
 mod trail;
@@ -63,6 +64,7 @@ static KINDS: [Kind; 34] = [
     Kind { name: "docker_events", looks: container::looks_event, parse: container::parse_event },
     Kind { name: "ocsf", looks: ocsf::looks, parse: ocsf::parse },
     Kind { name: "windows_json", looks: windows::looks, parse: windows::parse },
+    Kind { name: "kubernetes_audit", looks: kubernetes::looks, parse: kubernetes::parse },
     Kind { name: "syslog_json", looks: relayed::looks, parse: relayed::parse },
     Kind { name: "ecs", looks: collected::looks, parse: collected::parse },
     Kind { name: "ecs", looks: ecs::looks, parse: ecs::parse },
@@ -70,7 +72,6 @@ static KINDS: [Kind; 34] = [
     Kind { name: "snort_json", looks: snort::looks, parse: snort::parse },
     Kind { name: "wazuh", looks: wazuh::looks, parse: wazuh::parse },
     Kind { name: "osquery", looks: osquery::looks, parse: osquery::parse },
-    Kind { name: "kubernetes_audit", looks: kubernetes::looks, parse: kubernetes::parse },
     Kind { name: "modsecurity_json", looks: modsecurity::looks, parse: modsecurity::parse },
     Kind { name: "cloudtrail", looks: cloud::looks_cloudtrail, parse: cloud::parse_cloudtrail },
     Kind { name: "gcp_audit", looks: cloud::looks_gcp, parse: cloud::parse_gcp },

@@ -10,7 +10,7 @@ use super::super::fields::{Fields, Leaf};
 use super::super::logon_pairs::is_failure;
 use super::super::text::port;
 use super::super::timestamp::Reference;
-use super::super::{Context, endpoint, json, outcome};
+use super::super::{Context, contained, endpoint, json, outcome};
 use super::bare;
 use super::cloud::{activity, base};
 use crate::event::Event;
@@ -350,6 +350,13 @@ fn first<'k>(fields: &Fields<'_>, keys: &[&'k str]) -> Option<&'k str> {
 /// Takes who did what, from where, and how it ended.
 pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
     let Some(trail) = found(fields) else { return };
+    // Azure wraps what its Kubernetes writes.
+    if let Some(Leaf::Text(log)) = fields.take("properties.log") {
+        if contained(log.clone(), context, event) {
+            return;
+        }
+        fields.put_back("properties.log", Leaf::Text(log));
+    }
     event.push(Attribute::MetadataLogProvider, trail.provider);
     // Microsoft writes UTC and does not say so.
     let reference = match trail.provider {

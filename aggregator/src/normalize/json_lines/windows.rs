@@ -1,7 +1,7 @@
 //! Events of Windows as JSON, as NXLog and Winlogbeat send them.
 //!
 //! In: the security log's events with the keys of their data, flat beside `EventID` and `Channel`, or inside
-//! `winlog.event_data`. Out: logons (3002), accounts (3001), groups (3006), processes (1007), a log that was cleared (1008); other
+//! `winlog.event_data`, `Event.EventData` (evtx as JSON) or `event_data`. Out: logons (3002), accounts (3001), groups (3006), processes (1007), a log that was cleared (1008), what Sysmon saw; other
 //! events are base events with their provider and number. Source: Microsoft, "Appendix L: Events to Monitor" and the page of
 //! each event; NXLog `im_msvistalog`; Winlogbeat's exported fields. Events that ECS has categories for are ECS's.
 
@@ -10,40 +10,93 @@ use std::borrow::Cow;
 use super::super::fields::{Fields, Leaf};
 use super::super::outcome::{failure, success};
 use super::super::{Context, endpoint};
-use super::bare;
+use super::{bare, sysmon};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
 /// The provider and channel of the events that are taken apart.
 const SECURITY: &str = "Security";
 
+/// Where a shipper puts what Windows says.
+struct Shape {
+    code: &'static str,
+    channel: &'static str,
+    provider: &'static str,
+    computer: &'static str,
+    /// What stands before the names of the event's data.
+    data: &'static str,
+}
+
+static SHAPES: [Shape; 6] = [
+    Shape {
+        code: "winlog.event_id",
+        channel: "winlog.channel",
+        provider: "winlog.provider_name",
+        computer: "winlog.computer_name",
+        data: "winlog.event_data.",
+    },
+    Shape {
+        code: "Event.System.EventID",
+        channel: "Event.System.Channel",
+        provider: "Event.System.Provider.#attributes.Name",
+        computer: "Event.System.Computer",
+        data: "Event.EventData.",
+    },
+    Shape {
+        code: "System.EventID",
+        channel: "System.Channel",
+        provider: "System.Provider.Name",
+        computer: "System.Computer",
+        data: "EventData.",
+    },
+    Shape {
+        code: "event_id",
+        channel: "log_name",
+        provider: "source_name",
+        computer: "computer_name",
+        data: "event_data.",
+    },
+    Shape { code: "EventID", channel: "Channel", provider: "SourceName", computer: "Hostname", data: "EventData." },
+    Shape { code: "EventID", channel: "Channel", provider: "ProviderName", computer: "Computer", data: "" },
+];
+
+fn shape(fields: &Fields<'_>) -> Option<&'static Shape> {
+    // Of those with the same code and channel the one whose data are there.
+    let mut shapes = SHAPES.iter().filter(|shape| fields.has(shape.code) && fields.has(shape.channel));
+    let first = shapes.next()?;
+    match first.data {
+        "EventData." if first.code == "EventID" && !fields.has("EventData") => shapes.next(),
+        _ => Some(first),
+    }
+}
+
 /// Whether it is an event of Windows.
 pub(super) fn looks(fields: &Fields<'_>) -> bool {
-    (fields.has("winlog.event_id") && !fields.has("event.category")) || (fields.has("EventID") && fields.has("Channel"))
+    !fields.has("event.category") && shape(fields).is_some()
 }
 
 /// The event's data, by the names that Windows gives them.
-struct Data<'f, 'a> {
+pub(super) struct Data<'f, 'a> {
     fields: &'f mut Fields<'a>,
-    nested: bool,
+    prefix: &'static str,
 }
 
 impl<'a> Data<'_, 'a> {
     fn key<'k>(&self, name: &'k str) -> Cow<'k, str> {
-        if self.nested { Cow::Owned(format!("winlog.event_data.{name}")) } else { Cow::Borrowed(name) }
+        if self.prefix.is_empty() { Cow::Borrowed(name) } else { Cow::Owned(format!("{}{name}", self.prefix)) }
     }
 
-    fn said(&self, name: &str) -> Option<&str> {
+    pub(super) fn said(&self, name: &str) -> Option<&str> {
         self.fields.peek(&self.key(name)).filter(|text| !matches!(*text, "-" | "%%1793"))
     }
 
-    fn push(&mut self, event: &mut Event<'a>, attribute: Attribute, name: &str) -> bool {
+    pub(super) fn push(&mut self, event: &mut Event<'a>, attribute: Attribute, name: &str) -> bool {
         let key = self.key(name);
         self.said(name).is_some() && self.fields.push(event, attribute, &key)
     }
 
     /// A number in hexadecimal or decimal digits.
-    fn number(&self, name: &str) -> Option<i64> {
+    pub(super) fn number(&self, name: &str) -> Option<i64> {
         let text = self.said(name)?;
         match text.strip_prefix("0x") {
             Some(digits) => i64::from_str_radix(digits, 16).ok(),
@@ -54,19 +107,33 @@ impl<'a> Data<'_, 'a> {
 
 /// Takes what the event says.
 pub(in super::super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
-    if !["@timestamp", "EventTime"].iter().any(|key| fields.push_time(event, key, context.reference)) {
+    let Some(shape) = shape(fields) else { return };
+    let times = [
+        "Event.System.TimeCreated.#attributes.SystemTime",
+        "System.TimeCreated.SystemTime",
+        "@timestamp",
+        "EventTime",
+        "TimeCreated",
+        "TimeGenerated",
+    ];
+    if !times.iter().any(|key| fields.push_time(event, key, context.reference)) {
         bare::push_time(fields, context, event);
     }
-    let _ = ["winlog.provider_name", "SourceName", "ProviderName"]
+    let _ = [shape.provider, "ProviderName", "SourceName", "Event.System.Provider_attributes.Name"]
         .iter()
         .any(|key| fields.push(event, Attribute::MetadataLogProvider, key));
-    let code = ["winlog.event_id", "EventID"].iter().find_map(|key| fields.leaf(key).and_then(Leaf::as_number));
+    // Where the number has attributes it stands in a text of its own.
+    let code = fields.leaf(shape.code).and_then(Leaf::as_number);
+    let code = code.or_else(|| fields.leaf(&format!("{}.#text", shape.code)).and_then(Leaf::as_number));
     let code = code.unwrap_or_default();
     event.push(Attribute::MetadataEventCode, code.to_string());
-    let channel = fields.peek("winlog.channel").or_else(|| fields.peek("Channel")).unwrap_or_default();
+    let channel = fields.peek(shape.channel).unwrap_or_default();
     let security = channel == SECURITY;
-    let mut data = Data { nested: fields.has("winlog.event_data"), fields };
+    let watched = channel.contains("Sysmon");
+    let computer = fields.peek(shape.computer).map(str::to_owned);
+    let mut data = Data { prefix: shape.data, fields };
     let understood = match code {
+        _ if watched => sysmon::parse(code, &mut data, computer, event),
         _ if !security => code == 104 && cleared(event),
         4624 | 4625 | 4634 | 4647 | 4648 | 4768 | 4769 | 4771 | 4776 | 4778 | 4779 => logon(code, &mut data, event),
         4688 | 4689 => process(code, &mut data, event),
@@ -75,7 +142,7 @@ pub(in super::super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>
         1102 => cleared(event),
         _ => false,
     };
-    if understood {
+    if understood && !watched {
         actor(&mut data, event);
     }
     for key in ["message", "Message"] {
@@ -174,7 +241,7 @@ fn protocol<'a>(code: i64, data: &Data<'_, 'a>, event: &mut Event<'a>) {
 }
 
 /// The last part of a path of Windows.
-fn base_name(path: &str) -> &str {
+pub(super) fn base_name(path: &str) -> &str {
     path.rsplit(['\\', '/']).next().unwrap_or(path)
 }
 

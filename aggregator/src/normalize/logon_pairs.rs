@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use aho_corasick::AhoCorasick;
 
 use super::fields::{Fields, Leaf};
-use super::text::{between, port};
+use super::text::{between, cut, port, word};
 use super::{endpoint, outcome};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -100,7 +100,7 @@ static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
 });
 
 /// What stands around a user's name in a message.
-const NAMED: [(&str, &str); 7] = [
+const NAMED: [(&str, &str); 8] = [
     ("user '", "'"),
     ("username input '", "'"),
     ("user \"", "\""),
@@ -108,7 +108,10 @@ const NAMED: [(&str, &str); 7] = [
     ("Login failed: '", "'"),
     ("Login failed: ", " ("),
     ("username: ", " "),
+    ("username=", " "),
 ];
+/// What stands before a client's address in a message.
+const ADDRESSED: [&str; 6] = ["ip=", "ipAddress=", "IP: ", "from IP ", "IP address ", " from "];
 const USERS: [&str; 14] = [
     "user",
     "username",
@@ -241,11 +244,19 @@ pub(super) fn is_failure(word: &str) -> Option<bool> {
 pub(super) fn parse<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool {
     let Some(failed) = failed(fields) else { return false };
     let message = fields.peek("msg").or_else(|| fields.peek("message")).unwrap_or_default();
-    let named = NAMED.into_iter().find_map(|(open, close)| between(message, open, close));
-    let named = named.map(|(user, _)| user.to_owned());
+    let named = NAMED.into_iter().find_map(|(open, close)| {
+        // What a space would end may be the message's last word.
+        let last = || cut(message, open).filter(|_| close == " ").map(|(_, user)| (user, ""));
+        between(message, open, close).or_else(last)
+    });
+    let named = named.map(|(user, _)| user.trim_end_matches([',', ';']).to_owned());
+    let place = ADDRESSED.into_iter().find_map(|open| {
+        let (word, _) = word(cut(message, open)?.1);
+        endpoint::ip(word.trim_matches([',', ';', '.', ')', '(', '"', '\''])).map(str::to_owned)
+    });
     let found = named.is_some() || USERS.into_iter().any(|key| fields.peek(key).is_some());
     let addressed = CLIENTS.into_iter().any(|key| fields.peek(key).is_some());
-    if !found && !addressed {
+    if !found && !addressed && place.is_none() {
         return false;
     }
     event.class = Class::Authentication;
@@ -260,6 +271,9 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool 
         }
     }
     push_client(fields, event);
+    if let Some(place) = place.filter(|_| event.value(Attribute::SrcEndpointIp).is_none()) {
+        event.push(Attribute::SrcEndpointIp, place);
+    }
     let services = ["app", "service", "component", "logger"];
     if !services.into_iter().any(|key| fields.push(event, Attribute::ServiceName, key)) {
         event.push(Attribute::ServiceName, "web");
@@ -342,6 +356,16 @@ mod tests {
                 r#"{"method":"POST","level":"debug","msg":"Successful 1FA authentication attempt made by user 'ann'","path":"/api","remote_ip":"192.0.2.7","time":"2026-03-16T10:00:00Z"}"#,
                 "ann",
                 1,
+            ),
+            (
+                r#"{"severity":"INFO","time":"2026-03-16T10:00:00Z","message":"Failed Login: username=ann ip=192.0.2.7"}"#,
+                "ann",
+                2,
+            ),
+            (
+                r#"{"level":"WARN","loggerName":"org.keycloak.events","message":"type=LOGIN_ERROR, realmId=r, ipAddress=192.0.2.7, error=x, username=ann"}"#,
+                "ann",
+                2,
             ),
             (
                 r#"{"level":2,"time":"2026-03-16T10:00:00Z","remoteAddr":"192.0.2.7","user":"--","method":"POST","url":"/login","message":"Login failed: ann (Remote IP: 192.0.2.7)"}"#,

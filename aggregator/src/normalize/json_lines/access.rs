@@ -12,7 +12,7 @@ use super::bare;
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
-const METHODS: [&str; 20] = [
+const METHODS: [&str; 21] = [
     "request.method",
     "RequestMethod",
     "request_method",
@@ -33,8 +33,9 @@ const METHODS: [&str; 20] = [
     "HttpMethod",
     "request_verb",
     "Properties.RequestMethod",
+    "properties.httpMethod",
 ];
-const TARGETS: [&str; 32] = [
+const TARGETS: [&str; 33] = [
     "request.uri",
     "RequestPath",
     "request_uri",
@@ -67,8 +68,9 @@ const TARGETS: [&str; 32] = [
     "requestPath",
     "Properties.RequestPath",
     "uri_path",
+    "properties.requestUri",
 ];
-const CODES: [&str; 27] = [
+const CODES: [&str; 28] = [
     "status",
     "DownstreamStatus",
     "response_code",
@@ -96,8 +98,9 @@ const CODES: [&str; 27] = [
     "res.status",
     "Properties.StatusCode",
     "response_status_code",
+    "properties.httpStatus",
 ];
-const HOSTS: [&str; 19] = [
+const HOSTS: [&str; 21] = [
     "request.host",
     "RequestHost",
     "http_host",
@@ -117,8 +120,10 @@ const HOSTS: [&str; 19] = [
     "request.headers.host",
     "x-host-header",
     "request_hostname",
+    "properties.host",
+    "properties.hostName",
 ];
-const CLIENTS: [&str; 42] = [
+const CLIENTS: [&str; 44] = [
     "request.client_ip",
     "request.remote_ip",
     "ClientHost",
@@ -161,8 +166,10 @@ const CLIENTS: [&str; 42] = [
     "ipAddress",
     "source.ip",
     "fwd",
+    "properties.clientIP",
+    "properties.clientIp",
 ];
-const AGENTS: [&str; 17] = [
+const AGENTS: [&str; 18] = [
     "http_user_agent",
     "request_User-Agent",
     "user_agent",
@@ -180,6 +187,7 @@ const AGENTS: [&str; 17] = [
     "req.headers.user-agent",
     "request.headers.user-agent",
     "ua",
+    "properties.userAgent",
 ];
 const REFERRERS: [&str; 11] = [
     "http_referrer",

@@ -3,6 +3,8 @@
 //! In: fields. Out: API activity (6003) where the record names an actor and a source, a logon (3002) where it is one, else a
 //! base event. Source: AWS CloudTrail "Record contents"; Google Cloud `AuditLog` and `LogEntry`; Teleport, "Audit events".
 
+use std::borrow::Cow;
+
 use super::super::fields::{Fields, Leaf};
 use super::super::text::port;
 use super::super::{Context, endpoint, outcome};
@@ -10,14 +12,17 @@ use super::bare;
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
-/// Whether it is a record of CloudTrail.
+/// Whether it is a record of CloudTrail, alone or as EventBridge hands it on.
 pub(super) fn looks_cloudtrail(fields: &Fields<'_>) -> bool {
-    fields.has("eventVersion") && fields.has("eventSource") && fields.has("eventName")
+    ["eventVersion", "eventSource", "eventName"].iter().all(|key| fields.has(key))
+        || ["detail.eventVersion", "detail.eventSource", "detail.eventName"].iter().all(|key| fields.has(key))
 }
 
 /// The activity that the beginning of an operation's name says: create, read, update, delete.
 pub(super) fn activity(operation: &str) -> u8 {
-    let name = operation.rsplit(['.', '/']).next().unwrap_or(operation).to_ascii_lowercase();
+    // Azure ends what is none of the usual operations with a word that says nothing: `…/listKeys/action`.
+    let mut parts = operation.rsplit(['.', '/']).filter(|part| !part.eq_ignore_ascii_case("action"));
+    let name = parts.next().unwrap_or(operation).to_ascii_lowercase();
     let begins = |words: &[&str]| words.iter().any(|word| name.starts_with(word));
     if begins(&["create", "put", "run", "add", "insert", "attach", "import", "register"]) {
         1
@@ -35,8 +40,13 @@ pub(super) fn activity(operation: &str) -> u8 {
 /// Takes who called what, from where, and how it ended.
 pub(super) fn parse_cloudtrail<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
     event.push(Attribute::MetadataLogProvider, "cloudtrail");
-    fields.push_time(event, "eventTime", context.reference);
-    let operation = fields.text("eventName").unwrap_or_default();
+    let prefix = if fields.has("detail.eventVersion") { "detail." } else { "" };
+    let key = |name: &'static str| match prefix {
+        "" => Cow::Borrowed(name),
+        prefix => Cow::Owned(format!("{prefix}{name}")),
+    };
+    fields.push_time(event, &key("eventTime"), context.reference);
+    let operation = fields.text(&key("eventName")).unwrap_or_default();
     let users = [
         "userIdentity.userName",
         "userIdentity.sessionContext.sessionIssuer.userName",
@@ -45,40 +55,39 @@ pub(super) fn parse_cloudtrail<'a>(fields: &mut Fields<'a>, context: &Context<'a
         "userIdentity.invokedBy",
         "userIdentity.type",
     ];
-    let user = users.into_iter().find(|key| fields.peek(key).is_some());
+    let user = users.into_iter().map(&key).find(|key| fields.peek(key).is_some());
     event.class = if operation == "ConsoleLogin" { Class::Authentication } else { Class::ApiActivity };
-    let placed = fields.push_source(event, "sourceIPAddress", "");
-    match (user, placed, event.class) {
+    let placed = fields.push_source(event, &key("sourceIPAddress"), "");
+    match (user.as_deref(), placed, event.class) {
         (Some(user), _, Class::Authentication) => {
             event.activity_id = 1;
             fields.push(event, Attribute::UserName, user);
-            fields.push(event, Attribute::ServiceName, "eventSource");
+            fields.push(event, Attribute::ServiceName, &key("eventSource"));
             event.push(Attribute::IsRemote, true);
         }
         (Some(user), true, _) => {
             event.activity_id = activity(&operation);
             fields.push(event, Attribute::ActorUserName, user);
             event.push(Attribute::ApiOperation, operation.clone());
-            fields.push_all(
-                event,
-                &[
-                    (Attribute::ActorUserUid, "userIdentity.principalId"),
-                    (Attribute::ApiServiceName, "eventSource"),
-                    (Attribute::ApiRequestUid, "requestID"),
-                    (Attribute::ApiResponseError, "errorCode"),
-                ],
-            );
+            for (attribute, name) in [
+                (Attribute::ActorUserUid, "userIdentity.principalId"),
+                (Attribute::ApiServiceName, "eventSource"),
+                (Attribute::ApiRequestUid, "requestID"),
+                (Attribute::ApiResponseError, "errorCode"),
+            ] {
+                fields.push(event, attribute, &key(name));
+            }
         }
         _ => base(event),
     }
-    fields.push(event, Attribute::HttpRequestUserAgent, "userAgent");
-    fields.push(event, Attribute::MetadataCorrelationUid, "eventID");
-    let failed = fields.is("responseElements.ConsoleLogin", "Failure")
-        || fields.has("errorMessage")
+    fields.push(event, Attribute::HttpRequestUserAgent, &key("userAgent"));
+    fields.push(event, Attribute::MetadataCorrelationUid, &key("eventID"));
+    let failed = fields.is(&key("responseElements.ConsoleLogin"), "Failure")
+        || fields.has(&key("errorMessage"))
         || event.value(Attribute::ApiResponseError).is_some()
-        || fields.peek("errorCode").is_some();
+        || fields.peek(&key("errorCode")).is_some();
     if failed {
-        outcome::failure(event, fields.text("errorMessage").unwrap_or_default());
+        outcome::failure(event, fields.text(&key("errorMessage")).unwrap_or_default());
     } else {
         outcome::success(event);
     }
@@ -203,6 +212,11 @@ mod tests {
         assert_eq!(event["user"]["name"], "ann");
         let event = line("DeleteTrail", "");
         assert_eq!(event["type_uid"], 600_304);
+        let bridged = normalized(
+            r#"{"version":"0","detail-type":"AWS API Call via CloudTrail","time":"2026-03-16T09:00:07Z","detail":{"eventVersion":"1.08","userIdentity":{"userName":"ann"},"eventTime":"2026-03-16T09:00:00Z","eventSource":"x.amazonaws.com","eventName":"DeleteTrail","sourceIPAddress":"192.0.2.7"}}"#,
+        );
+        assert_eq!((&bridged["type_uid"], &bridged["time"]), (&event["type_uid"], &event["time"]));
+        assert_eq!(bridged["actor"]["user"]["name"], "ann");
         assert_eq!(event["api"]["service"]["name"], "x.amazonaws.com");
         assert_eq!(event["time"], 1_773_651_600_000_i64);
         let event = normalized(

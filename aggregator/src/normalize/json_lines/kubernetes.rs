@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::super::fields::{Fields, Leaf};
+use super::super::remark::{life, report, spoken};
 use super::super::{Context, json, outcome};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -89,9 +90,61 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
     }
 }
 
+/// Whether it is an event that Kubernetes tells of an object, as its exporters print it.
+pub(super) fn looks_event(fields: &Fields<'_>) -> bool {
+    ["involvedObject.kind", "regarding.kind"].iter().any(|key| fields.has(key)) && fields.has("reason")
+}
+
+/// A warning is an error of the object (6008), anything else its life (6002).
+pub(super) fn parse_event<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
+    event.push(Attribute::MetadataLogProvider, "kubernetes");
+    let times = [
+        "lastTimestamp",
+        "eventTime",
+        "deprecatedLastTimestamp",
+        "firstTimestamp",
+        "metadata.creationTimestamp",
+        "@timestamp",
+    ];
+    let _ = times.iter().any(|key| fields.push_time(event, key, context.reference));
+    let name = ["involvedObject.name", "regarding.name"].iter().find_map(|key| fields.text(key));
+    let name = name.unwrap_or(Cow::Borrowed("kubernetes"));
+    let reason = fields.text("reason").unwrap_or_default();
+    if fields.is("type", "Warning") {
+        event.severity_id = outcome::LOW;
+        spoken(Some(name), Some(reason.clone()), event);
+    } else {
+        match reason.as_ref() {
+            "Started" => life(name, 3, event),
+            "Killing" | "Stopping" => life(name, 4, event),
+            _ => report(name, event),
+        };
+    }
+    let _ = ["message", "note"].iter().any(|key| fields.push(event, Attribute::Message, key));
+    fields.push(event, Attribute::Count, "count");
+    event.push(Attribute::MetadataEventCode, reason);
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::super::testing::normalized;
+
+    #[test]
+    fn what_happens_to_an_object_is_its_life() {
+        for (kind, reason, class) in
+            [("Normal", "Killing", 600_204), ("Normal", "Pulled", 600_299), ("Warning", "BackOff", 600_801)]
+        {
+            let event = normalized(&format!(
+                r#"{{"kind":"Event","apiVersion":"v1","metadata":{{"name":"p.1"}},"involvedObject":{{"kind":"Pod","name":"p"}},"reason":"{reason}","message":"m","lastTimestamp":"2026-03-16T09:00:00Z","count":2,"type":"{kind}"}}"#
+            ));
+            assert_eq!(
+                (&event["type_uid"], &event["time"]),
+                (&class.into(), &1_773_651_600_000_i64.into()),
+                "{reason}"
+            );
+            assert_eq!((&event["message"], &event["count"]), (&"m".into(), &2.into()));
+        }
+    }
 
     #[test]
     fn a_request_to_the_api_server_is_api_activity() {

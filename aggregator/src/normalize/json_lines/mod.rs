@@ -65,6 +65,7 @@ static KINDS: [Kind; 34] = [
     Kind { name: "ocsf", looks: ocsf::looks, parse: ocsf::parse },
     Kind { name: "windows_json", looks: windows::looks, parse: windows::parse },
     Kind { name: "kubernetes_audit", looks: kubernetes::looks, parse: kubernetes::parse },
+    Kind { name: "kubernetes_event", looks: kubernetes::looks_event, parse: kubernetes::parse_event },
     Kind { name: "syslog_json", looks: relayed::looks, parse: relayed::parse },
     Kind { name: "ecs", looks: collected::looks, parse: collected::parse },
     Kind { name: "ecs", looks: ecs::looks, parse: ecs::parse },

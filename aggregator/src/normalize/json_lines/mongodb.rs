@@ -1,13 +1,13 @@
 //! MongoDB 4.4 and later: its log as JSON.
 //!
 //! In: fields `t.$date`, `s`, `c`, `id`, `ctx`, `msg`, `attr`. Out: logons (3002) that succeeded or failed, connections
-//! accepted and ended (4001), starts, stops and reports (6002), errors (6008). Source: MongoDB manual, "Log
+//! accepted and ended (4001), starts, stops and reports (6002), warnings and errors (6008). Source: MongoDB manual, "Log
 //! messages"; `src/mongo/logv2`, `db/auth`, `transport/session_workflow.cpp`.
 
 use std::borrow::Cow;
 
 use super::super::fields::Fields;
-use super::super::remark::report;
+use super::super::remark::spoken;
 use super::super::text::port;
 use super::super::{Context, endpoint, outcome};
 use crate::event::Event;
@@ -28,7 +28,6 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         Some("W") => 2,
         _ => 1,
     };
-    let error = matches!(fields.peek("s"), Some("E" | "F"));
     fields.push(event, Attribute::MetadataLogLevel, "s");
     fields.push(event, Attribute::MetadataEventCode, "id");
     let message = fields.text("msg").unwrap_or_default();
@@ -55,13 +54,7 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
             event.activity_id = if message.contains("ing down") || message.contains("exiting") { 4 } else { 3 };
             event.push(Attribute::AppName, "mongod");
         }
-        _ if error => {
-            event.class = Class::ApplicationError;
-            event.activity_id = 1;
-        }
-        _ => {
-            report("mongod", event);
-        }
+        _ => spoken(Some(Cow::Borrowed("mongod")), fields.text("attr.error"), event),
     }
     event.push(Attribute::Message, message);
 }
@@ -112,9 +105,11 @@ mod tests {
             r#"{"t":{"$date":"2026-03-16T10:00:00.903+01:00"},"s":"I","c":"NETWORK","id":22943,"ctx":"listener","msg":"Connection accepted","attr":{"remote":"192.0.2.7:4071"}}"#,
         );
         assert_eq!(event["type_uid"], 400_101);
-        let event = normalized(
-            r#"{"t":{"$date":"2026-03-16T10:00:00.903+01:00"},"s":"I","c":"STORAGE","id":22430,"ctx":"thread1","msg":"WiredTiger message","attr":{"message":"x"}}"#,
-        );
-        assert_eq!(event["type_uid"], 600_299);
+        for (severity, kind) in [("I", 600_299), ("W", 600_801), ("E", 600_801)] {
+            let event = normalized(&format!(
+                r#"{{"t":{{"$date":"2026-03-16T10:00:00.903+01:00"}},"s":"{severity}","c":"STORAGE","id":7,"ctx":"main","msg":"Opening"}}"#
+            ));
+            assert_eq!(event["type_uid"], kind, "{severity}");
+        }
     }
 }

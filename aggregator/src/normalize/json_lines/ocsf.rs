@@ -4,6 +4,7 @@
 //! carry and whose values OCSF 1.8.0 takes; everything else stands in `unmapped` under its path. What says where an event
 //! came from (`device`, `metadata.product`) is the agent's here: the producer's own stands in `unmapped`.
 
+use super::super::endpoint::Address;
 use super::super::fields::{Fields, Leaf};
 use super::super::record::{CLASSES, enforce, knows, takes};
 use super::super::{Context, json};
@@ -32,7 +33,9 @@ const ENDS: &[Attribute] = &[
     Attribute::DstEndpointHostname,
 ];
 
-static ALSO: [Also; 8] = [
+static ALSO: [Also; 9] = [
+    // Of the activities the fourth, Trace, has been there since 1.0.
+    Also { class: Class::EmailActivity, activities: 4, needs: &[&[Attribute::EmailDirectionId]] },
     Also { class: Class::ApiActivity, activities: 4, needs: &[&[Attribute::ApiOperation], ACTOR, SOURCE] },
     Also { class: Class::ApplicationError, activities: 2, needs: &[] },
     Also {
@@ -117,6 +120,8 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         );
     }
     answers(fields, event);
+    letter(fields, event);
+    logon(fields, event);
     if finding {
         evidences(fields, event);
     }
@@ -151,7 +156,24 @@ fn is_ours(attribute: Attribute) -> bool {
         || matches!(attribute, Attribute::FirewallRuleName | Attribute::FirewallRuleUid | Attribute::PolicyName)
 }
 
+/// An end by its name, where it has no host name: `name`, or an address that is none.
+fn named<'a>(attribute: Attribute, fields: &Fields<'a>) -> Option<Value<'a>> {
+    let keys = match attribute {
+        Attribute::SrcEndpointHostname => ["src_endpoint.name", "src_endpoint.ip"],
+        Attribute::DstEndpointHostname => ["dst_endpoint.name", "dst_endpoint.ip"],
+        _ => return None,
+    };
+    keys.into_iter().find_map(|key| match fields.leaf(key)? {
+        Leaf::Text(text) => matches!(Address::parse(text), Some(Address::Name(_))).then(|| Value::Text(text.clone())),
+        _ => None,
+    })
+}
+
 fn fitting<'a>(attribute: Attribute, fields: &Fields<'a>) -> Option<Value<'a>> {
+    as_said(attribute, fields).or_else(|| named(attribute, fields))
+}
+
+fn as_said<'a>(attribute: Attribute, fields: &Fields<'a>) -> Option<Value<'a>> {
     let value = match (attribute.kind(), fields.leaf(attribute.path())?) {
         (Kind::Text, Leaf::Text(text)) if !text.is_empty() => Value::Text(text.clone()),
         (Kind::Bool, Leaf::Bool(truth)) => Value::Bool(*truth),
@@ -179,6 +201,47 @@ fn answers<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     }
     if index > 0 {
         fields.take("answers");
+    }
+}
+
+/// Sender and recipients of a message, by the names of the envelope where the letter's are not there.
+fn letter<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    if event.class != Class::EmailActivity {
+        return;
+    }
+    fields.push_new(event, &[(Attribute::EmailFrom, "email.smtp_from")]);
+    let list = ["email.to", "email.smtp_to"].into_iter().find_map(|key| match fields.leaf(key)? {
+        Leaf::Json(list) => Some(*list),
+        _ => None,
+    });
+    let recipients = json::elements(list.unwrap_or_default()).take(LISTED_MAX).filter_map(Leaf::into_text);
+    for (index, recipient) in (0..).zip(recipients) {
+        event.push_at(Attribute::EmailTo, index, recipient);
+    }
+}
+
+/// The service of a logon, and its user's name, where a producer of an older version puts them elsewhere.
+fn logon<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    if event.class != Class::Authentication {
+        return;
+    }
+    let placed = [Attribute::ServiceName, Attribute::DstEndpointIp, Attribute::DstEndpointHostname];
+    if placed.into_iter().all(|attribute| event.value(attribute).is_none()) {
+        let keys = ["api.service.name", "dst_endpoint.svc_name", "metadata.product.name"];
+        let _ = keys.into_iter().any(|key| fields.push(event, Attribute::ServiceName, key));
+    }
+    let is_actor = event.text(Attribute::UserUid).is_none_or(|uid| event.text(Attribute::ActorUserUid) == Some(uid));
+    if event.value(Attribute::UserName).is_none()
+        && is_actor
+        && let Some(name) = event.value(Attribute::ActorUserName).cloned()
+    {
+        event.push(Attribute::UserName, name);
+    }
+    if event.value(Attribute::UserName).is_none()
+        && event.value(Attribute::UserUid).is_none()
+        && let Some(uid) = event.value(Attribute::ActorUserUid).cloned()
+    {
+        event.push(Attribute::UserUid, uid);
     }
 }
 
@@ -240,6 +303,20 @@ mod tests {
         assert_eq!(event["class_uid"], 0);
         let event = normalized(&format!(r#"{{"class_uid":2001,{head},"finding":{{"uid":"7","title":"t"}}}}"#));
         assert_eq!((&event["type_uid"], &event["finding_info"]["title"]), (&200_402.into(), &"t".into()));
+    }
+
+    #[test]
+    fn producers_of_older_versions_are_understood() {
+        let event = normalized(
+            r#"{"class_uid":3002,"activity_id":1,"category_uid":3,"time":1773651600500,"metadata":{"version":"1.1.0"},"api":{"service":{"name":"signin.example.com"}},"actor":{"user":{"name":"ann","uid":"u7"}},"user":{"uid":"u7"},"src_endpoint":{"name":"pc-1"},"dst_endpoint":{"svc_name":"x"},"status_id":1}"#,
+        );
+        assert_eq!((&event["type_uid"], &event["service"]["name"]), (&300_201.into(), &"signin.example.com".into()));
+        assert_eq!((&event["user"]["name"], &event["src_endpoint"]["hostname"]), (&"ann".into(), &"pc-1".into()));
+        let event = normalized(
+            r#"{"class_uid":4009,"activity_id":4,"category_uid":4,"direction_id":0,"time":1773651600500,"metadata":{"version":"1.0.0"},"email":{"smtp_from":"a@example.com","smtp_to":["b@example.com"],"subject":"s"}}"#,
+        );
+        assert_eq!((&event["type_uid"], &event["email"]["from"]), (&400_904.into(), &"a@example.com".into()));
+        assert_eq!(event["email"]["to"], serde_json::json!(["b@example.com"]));
     }
 
     #[test]

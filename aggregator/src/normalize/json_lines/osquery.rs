@@ -24,7 +24,9 @@ pub(super) fn looks(fields: &Fields<'_>) -> bool {
     is_status(fields)
         || fields.has("name")
             && (kind || fields.has("diffResults"))
-            && (fields.has("hostIdentifier") || fields.has("unixTime"))
+            && (fields.has("hostIdentifier")
+                || fields.has("unixTime")
+                || ["added", "removed", "snapshot"].iter().any(|action| fields.is("action", action)))
 }
 
 /// Whether it is a line of the status log, which is glog's in JSON.

@@ -11,8 +11,8 @@ use super::super::logon_pairs::is_failure;
 use super::super::text::port;
 use super::super::timestamp::Reference;
 use super::super::{Context, contained, endpoint, json, outcome};
-use super::bare;
 use super::cloud::{activity, base};
+use super::{access, bare};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -57,9 +57,14 @@ static TRAILS: [Trail; 21] = [
     },
     Trail {
         provider: "entra-id",
-        marks: &["category", "resultType", "properties.userPrincipalName"],
+        marks: &["category", "resultType", "properties.createdDateTime", "properties.ipAddress"],
         operation: &["operationName"],
-        users: &["properties.userPrincipalName", "identity"],
+        users: &[
+            "properties.userPrincipalName",
+            "properties.servicePrincipalName",
+            "properties.servicePrincipalId",
+            "identity",
+        ],
         hosts: &["properties.ipAddress", "callerIpAddress"],
         outcomes: &["resultType"],
         reasons: &["resultDescription", "properties.status.failureReason"],
@@ -132,7 +137,7 @@ static TRAILS: [Trail; 21] = [
     },
     Trail {
         provider: "google-workspace",
-        marks: &["id.applicationName", "id.time", "actor.email"],
+        marks: &["id.applicationName", "actor.email"],
         operation: &["name", "event.name"],
         users: &["actor.email"],
         hosts: &["ipAddress"],
@@ -198,7 +203,7 @@ static TRAILS: [Trail; 21] = [
     },
     Trail {
         provider: "onelogin",
-        marks: &["event_type_id", "user_name", "ipaddr"],
+        marks: &["event_type_id", "user_name", "user_id"],
         operation: &["event_type_name", "event_type_id"],
         users: &["user_name", "actor_user_name"],
         hosts: &["ipaddr"],
@@ -330,9 +335,13 @@ fn about(operation: &str) -> About {
     }
 }
 
-/// Whether Auth0's code says that it is a logon, and that it failed ("Log Event Type Codes").
-fn auth0(code: &str) -> Option<(About, bool)> {
+/// Whether a code says that it is a logon, and that it failed: Auth0's "Log Event Type Codes", OneLogin's "Event types".
+fn coded(provider: &str, code: &str) -> Option<(About, bool)> {
     match code {
+        "5" | "8" if provider == "onelogin" => Some((About::Logon, false)),
+        "6" | "9" if provider == "onelogin" => Some((About::Logon, true)),
+        "7" if provider == "onelogin" => Some((About::Logoff, false)),
+        _ if provider != "auth0" => None,
         "s" | "ss" | "sepft" | "seacft" | "sercft" | "ssa" | "scoa" => Some((About::Logon, false)),
         "f" | "fp" | "fu" | "fc" | "fco" | "fcoa" | "fepft" | "feacft" | "fercft" | "fsa" | "limit_wc" | "limit_mu" => {
             Some((About::Logon, true))
@@ -357,6 +366,9 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         }
         fields.put_back("properties.log", Leaf::Text(log));
     }
+    if access::looks(fields) {
+        return access::parse(fields, context, event);
+    }
     event.push(Attribute::MetadataLogProvider, trail.provider);
     // Microsoft writes UTC and does not say so.
     let reference = match trail.provider {
@@ -368,7 +380,7 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
     }
     let operation = first(fields, trail.operation).and_then(|key| fields.peek(key)).map(str::to_owned);
     let operation = operation.or_else(|| listed(fields)).unwrap_or_default();
-    let coded = auth0(&operation).filter(|_| trail.provider == "auth0");
+    let coded = coded(trail.provider, &operation);
     let about = match coded {
         Some((about, _)) => about,
         None if trail.is_logon => About::Logon,
@@ -498,7 +510,7 @@ mod tests {
                 2,
             ),
             (
-                r#"{"time":"2026-03-16T09:00:00Z","category":"SignInLogs","operationName":"Sign-in activity","resultType":"50126","resultDescription":"Invalid password","callerIpAddress":"192.0.2.7","properties":{"userPrincipalName":"ann","createdDateTime":"2026-03-16T09:00:00Z"}}"#,
+                r#"{"time":"2026-03-16T09:00:00Z","category":"SignInLogs","operationName":"Sign-in activity","resultType":"50126","resultDescription":"Invalid password","callerIpAddress":"192.0.2.7","properties":{"userPrincipalName":"ann","ipAddress":"192.0.2.7","createdDateTime":"2026-03-16T09:00:00Z"}}"#,
                 2,
             ),
             (
@@ -552,6 +564,10 @@ mod tests {
                 r#"{"action":"repo.create","actor":"ann","actor_ip":"192.0.2.7","created_at":1773651600000,"_document_id":"d"}"#,
                 600_301,
             ),
+            (
+                r#"{"timestamp":"2026-03-16T09:00:00Z","resourceId":"/s","operationName":"ApplicationGatewayAccess","category":"ApplicationGatewayAccessLog","properties":{"clientIP":"192.0.2.7","httpMethod":"GET","requestUri":"/x","httpStatus":404}}"#,
+                400_203,
+            ),
             (r#"{"action":"repo.create","actor":"ann","created_at":1773651600000,"_document_id":"d"}"#, 0),
             (
                 r#"{"time":"2026-03-16T09:00:00Z","resourceId":"/s","operationName":"MICROSOFT.COMPUTE/VIRTUALMACHINES/DELETE","category":"Administrative","resultType":"Success","callerIpAddress":"192.0.2.7","identity":{"claims":{"http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn":"ann"}}}"#,
@@ -561,7 +577,7 @@ mod tests {
             let event = normalized(line);
             assert_eq!(event["type_uid"], kind, "{line}");
             assert_eq!(event["time"], 1_773_651_600_000_i64, "{line}");
-            if kind != 300_202 {
+            if !matches!(kind, 300_202 | 400_203) {
                 assert_eq!(event["actor"]["user"]["name"], "ann", "{line}");
             }
         }

@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use super::super::fields::{Fields, Leaf};
 use super::super::record::enforce;
 use super::super::remark::spoken;
-use super::super::text::base_name;
 use super::super::{Context, http_fields, json, outcome, transport};
 use super::bare;
+use super::windows::base_name;
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -39,12 +39,23 @@ fn class(fields: &Fields<'_>, categories: &[Cow<'_, str>]) -> Class {
     if is("authentication") || is("session") {
         return Class::Authentication;
     }
+    // What Windows says of its own log, which Winlogbeat puts among accounts and processes.
+    if fields.has("winlog") && ["1100", "1102", "104"].iter().any(|code| fields.is("winlog.event_id", code)) {
+        return Class::EventLogActivity;
+    }
     if is("iam") {
-        return if fields.has("group.name") && !fields.has("user.target.name") && !fields.has("user.name") {
+        let of_group = values(fields, "event.type").iter().any(|kind| kind == "group");
+        let named = fields.has("user.target.name") || fields.has("user.name");
+        return if fields.has("group.name") && (of_group || !named) {
             Class::GroupManagement
+        } else if fields.is("event.kind", "state") {
+            Class::UserInventory
         } else {
             Class::AccountChange
         };
+    }
+    if is("driver") && (fields.has("file.name") || fields.has("file.path")) {
+        return Class::KernelExtensionActivity;
     }
     if is("process") {
         return Class::ProcessActivity;
@@ -55,7 +66,8 @@ fn class(fields: &Fields<'_>, categories: &[Cow<'_, str>]) -> Class {
     if is("package") {
         return Class::ApplicationLifecycle;
     }
-    if is("web") || (fields.has("http.request.method") && fields.has("url")) {
+    let requested = fields.has("http.request.method") && fields.has("url");
+    if requested || (is("web") && (fields.has("http") || fields.has("url") || fields.has("url.original"))) {
         return Class::HttpActivity;
     }
     if fields.has("dns.question.name") {
@@ -75,6 +87,10 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         .any(|key| fields.push(event, Attribute::MetadataLogProvider, key));
     let _ = ["event.code", "event.action"].into_iter().any(|key| fields.push(event, Attribute::MetadataEventCode, key));
     bare::push_level(fields, event);
+    // An access log's dash is nobody.
+    if fields.is("user.name", "-") {
+        fields.take("user.name");
+    }
     let (categories, types) = (values(fields, "event.category"), values(fields, "event.type"));
     event.class = class(fields, &categories);
     ends(fields, event);
@@ -83,7 +99,8 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         Class::DetectionFinding => finding(fields, event),
         Class::HttpActivity => request(fields, event),
         Class::DnsActivity => {
-            event.activity_id = if is("answer") || fields.has("dns.answers") { 2 } else { 1 };
+            let answered = ["dns.answers", "dns.response_code"].iter().any(|key| fields.has(key));
+            event.activity_id = if answered || is("answer") || fields.is("dns.type", "answer") { 2 } else { 1 };
             query(fields, event);
         }
         Class::Authentication => {
@@ -93,7 +110,13 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
             logon(fields, event);
         }
         Class::ProcessActivity => {
-            event.activity_id = if is("end") { 2 } else { 1 };
+            event.activity_id = if is("start") {
+                1
+            } else if is("end") {
+                2
+            } else {
+                0
+            };
             process(fields, event);
         }
         Class::FileActivity => {
@@ -110,13 +133,14 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
             };
             file(fields, event);
         }
-        Class::AccountChange => {
-            event.activity_id = if is("creation") {
-                1
-            } else if is("deletion") {
-                6
-            } else {
-                0
+        Class::AccountChange | Class::UserInventory => {
+            let action = event.text(Attribute::MetadataEventCode).unwrap_or_default();
+            let action = fields.peek("event.action").unwrap_or(action);
+            event.activity_id = match event.class {
+                Class::UserInventory => 2,
+                _ if is("creation") => 1,
+                _ if is("deletion") => 6,
+                _ => account(action),
             };
             fields.push_new(
                 event,
@@ -129,23 +153,47 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
             );
         }
         Class::GroupManagement => {
+            let action = event.text(Attribute::MetadataEventCode).unwrap_or_default();
+            let action = fields.peek("event.action").unwrap_or(action);
             event.activity_id = if is("creation") {
                 6
             } else if is("deletion") {
                 5
+            } else if action.contains("removed") {
+                4
+            } else if action.contains("added") {
+                3
             } else {
                 0
             };
-            fields.push_all(event, &[(Attribute::GroupName, "group.name"), (Attribute::GroupUid, "group.id")]);
+            fields.push_all(
+                event,
+                &[
+                    (Attribute::GroupName, "group.name"),
+                    (Attribute::GroupUid, "group.id"),
+                    (Attribute::UserName, "user.target.name"),
+                    (Attribute::UserUid, "user.target.id"),
+                ],
+            );
+        }
+        Class::EventLogActivity => event.activity_id = if fields.is("winlog.event_id", "1100") { 7 } else { 1 },
+        Class::KernelExtensionActivity => {
+            event.activity_id = if is("end") { 2 } else { 1 };
+            driver(fields, event);
         }
         Class::ApplicationLifecycle => {
             event.activity_id = if is("installation") {
                 1
             } else if is("deletion") {
                 2
-            } else {
+            } else if is("change") {
                 8
+            } else {
+                99
             };
+            if event.activity_id == 99 {
+                event.push(Attribute::ActivityName, "Report");
+            }
             fields.push_all(event, &[(Attribute::AppName, "package.name"), (Attribute::AppVersion, "package.version")]);
         }
         Class::NetworkActivity => {
@@ -167,6 +215,36 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         reported(!categories.is_empty(), fields, event);
     }
     enforce(event);
+}
+
+/// The activity of a change of an account, by the action that Winlogbeat and Auditbeat name it with.
+fn account(action: &str) -> u8 {
+    const ACTIONS: [(&str, u8); 8] = [
+        ("reset-password", 4),
+        ("password-reset", 4),
+        ("password", 3),
+        ("unlocked", 12),
+        ("locked-out", 9),
+        ("enabled", 2),
+        ("disabled", 5),
+        ("deleted", 6),
+    ];
+    ACTIONS.iter().find(|(word, _)| action.contains(word)).map_or(0, |(_, activity)| *activity)
+}
+
+/// A driver or module that was loaded or taken out.
+fn driver<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    let path = fields.text("file.path");
+    if !fields.push(event, Attribute::DriverFileName, "file.name")
+        && let Some(path) = &path
+    {
+        event.push(Attribute::DriverFileName, base_name(path).to_owned());
+    }
+    if let Some(path) = path {
+        event.push(Attribute::DriverFilePath, path);
+    }
+    event.push(Attribute::DriverFileTypeId, 1);
+    event.push(Attribute::ActorAppName, event.text(Attribute::MetadataLogProvider).unwrap_or("ecs").to_owned());
 }
 
 /// What has no class of its own: a report or an error of the service, or of the module that put it in a category that is none
@@ -202,6 +280,12 @@ fn ends<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
         event,
         &[(Attribute::SrcEndpointHostname, "source.domain"), (Attribute::DstEndpointHostname, "destination.domain")],
     );
+    // Who asks for a name and says nothing of an end is the host itself.
+    let ends = [Attribute::SrcEndpointIp, Attribute::SrcEndpointHostname, Attribute::DstEndpointIp];
+    if event.class == Class::DnsActivity && ends.into_iter().all(|end| event.value(end).is_none()) {
+        let hosts = ["host.ip", "host.name", "host.hostname", "winlog.computer_name"];
+        let _ = hosts.into_iter().any(|host| fields.push_source(event, host, ""));
+    }
 }
 
 /// What any class may have.
@@ -366,7 +450,8 @@ fn logon<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     let ended =
         event.value(Attribute::DstEndpointIp).is_some() || event.value(Attribute::DstEndpointHostname).is_some();
     if event.value(Attribute::ServiceName).is_none() && !ended {
-        let provider = event.text(Attribute::MetadataLogProvider).unwrap_or("unknown").to_owned();
+        let unknown = if fields.has("winlog") { "Windows" } else { "unknown" };
+        let provider = event.text(Attribute::MetadataLogProvider).unwrap_or(unknown).to_owned();
         event.push(Attribute::ServiceName, provider);
     }
 }
@@ -389,6 +474,12 @@ fn process<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
             (Attribute::ExitCode, "process.exit_code"),
         ],
     );
+    let numbered = event.value(Attribute::ProcessPid).is_some() || event.value(Attribute::ProcessUid).is_some();
+    let named = event.value(Attribute::ProcessName).is_some() || event.value(Attribute::ProcessCmdLine).is_some();
+    // A command that was run through another program (sudo) has no number of its own.
+    if named && !numbered {
+        event.push(Attribute::ProcessUid, event.id.to_string());
+    }
     if let Some(path) = path {
         event.push(Attribute::ProcessFileName, base_name(&path).to_owned());
         event.push(Attribute::ProcessFileTypeId, 1);
@@ -435,48 +526,4 @@ fn file<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::super::testing::normalized;
-
-    #[test]
-    fn categories_are_classes() {
-        let line = |rest: &str| {
-            normalized(&format!(
-                r#"{{"@timestamp":"2026-03-16T09:00:00.500Z","ecs":{{"version":"8.11.0"}},"message":"m",{rest}}}"#
-            ))
-        };
-        let event = line(
-            r#""event":{"category":["authentication"],"type":["start"],"action":"ssh_login","outcome":"failure"},"user":{"name":"ann"},"source":{"ip":"192.0.2.7","port":5},"process":{"name":"sshd","pid":7}"#,
-        );
-        assert_eq!((event["type_uid"].as_u64(), event["status_id"].as_u64()), (Some(300_201), Some(2)));
-        assert_eq!(event["src_endpoint"], serde_json::json!({"ip": "192.0.2.7", "port": 5}));
-        assert_eq!(event["time"], 1_773_651_600_500_i64);
-        for (rest, type_uid) in [
-            (
-                r#""event.category":"web","http.request.method":"GET","url.original":"/x","http.response.status_code":200,"source.ip":"192.0.2.7""#,
-                400_203,
-            ),
-            (
-                r#""event":{"category":["network"],"type":["connection"]},"source":{"ip":"192.0.2.7"},"destination":{"ip":"192.0.2.9","port":53},"network":{"transport":"udp"}"#,
-                400_106,
-            ),
-            (
-                r#""event":{"category":["network"]},"dns":{"question":{"name":"a.example.com","type":"A"}},"source":{"ip":"192.0.2.7"}"#,
-                400_301,
-            ),
-            (
-                r#""event":{"category":["process"],"type":["start"]},"process":{"pid":7,"name":"ls","executable":"/bin/ls"}"#,
-                100_701,
-            ),
-            (r#""event":{"category":["file"],"type":["deletion"]},"file":{"path":"/etc/x"}"#, 100_104),
-            (
-                r#""event":{"kind":"alert","category":["intrusion_detection"]},"rule":{"name":"r","id":"5"},"source":{"ip":"192.0.2.7"}"#,
-                200_401,
-            ),
-            (r#""event":{"category":["authentication"]}"#, 0),
-            (r#""event":{"category":["host"]}"#, 0),
-        ] {
-            assert_eq!(line(rest)["type_uid"], type_uid, "{rest}");
-        }
-    }
-}
+mod tests;

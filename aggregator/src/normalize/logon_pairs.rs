@@ -112,7 +112,7 @@ const NAMED: [(&str, &str); 8] = [
 ];
 /// What stands before a client's address in a message.
 const ADDRESSED: [&str; 6] = ["ip=", "ipAddress=", "IP: ", "from IP ", "IP address ", " from "];
-const USERS: [&str; 14] = [
+const USERS: [&str; 15] = [
     "user",
     "username",
     "uname",
@@ -126,6 +126,7 @@ const USERS: [&str; 14] = [
     "principal",
     "user_email",
     "details.username",
+    "context.username",
     "user_id",
 ];
 const CLIENTS: [&str; 20] = [
@@ -170,7 +171,7 @@ const OUTCOMES: [&str; 6] = ["outcome", "result", "status", "success", "event.ou
 
 /// What a program says of a logon: that it failed, or that it did not; none where it is about something else.
 fn failed(fields: &Fields<'_>) -> Option<bool> {
-    let texts = ["msg", "message", "error", "event", "type", "event_type", "action"]
+    let texts = ["msg", "message", "error", "event", "type", "event_type", "action", "eventid"]
         .into_iter()
         .filter_map(|key| fields.peek(key));
     let mut passed = None;

@@ -49,7 +49,8 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
 /// The part of the program that a word with a colon names behind a level in brackets: `[INFO]  core.mount: mounted`, as
 /// HashiCorp's hclog and its kin write it.
 fn part<'t>(bracketed: &str, rest: &'t str) -> Option<&'t str> {
-    let name = word(rest).0.strip_suffix(':').filter(|_| bracketed.starts_with('[') && bracketed.ends_with(']'))?;
+    let level = bracketed.strip_prefix('[').and_then(|level| level.strip_suffix(']'))?;
+    let name = word(rest).0.strip_suffix(':').filter(|_| level.bytes().all(|byte| byte.is_ascii_uppercase()))?;
     let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/');
     (name.bytes().next().is_some_and(|first| first.is_ascii_alphabetic()) && name.bytes().all(named)).then_some(name)
 }
@@ -78,6 +79,7 @@ mod tests {
             ("2026-03-16T10:00:00.123Z [INFO]  core.mount: mounted: path=x/", 600_299),
             ("2026-03-16T10:00:00.123Z [WARN]  agent: no node", 600_801),
             ("2026-03-16T10:00:00.123Z [INFO]  It is up: yes", 0),
+            ("2026-03-16T10:00:00.123Z [info] auth: ann is in", 0),
         ] {
             assert_eq!(normalized(line)["type_uid"], kind, "{line}");
         }

@@ -1,9 +1,11 @@
 //! What services of AWS write as JSON: GuardDuty and Security Hub (2004), WAF (4002), flow logs (4001), the resolver's queries
-//! (4003).
+//! (4003), and Cloudflare's.
 //!
 //! In: fields as the service or EventBridge (`detail`) hands them on. Out: the event with its ends, its time and what was done
 //! about it. Source: Amazon, "GuardDuty finding format", "AWS Security Finding Format", "AWS WAF log fields", "Flow log
 //! records", "Values that appear in Resolver query logs".
+
+use std::borrow::Cow;
 
 use super::super::fields::{Fields, Leaf};
 use super::super::outcome::{Control, controlled, failure, success};
@@ -49,7 +51,8 @@ pub(super) fn parse_guardduty<'a>(fields: &mut Fields<'a>, context: &Context<'a>
     let remote = format!("{action}.remoteIpDetails.ipAddressV4");
     let (near, far) = (format!("{action}.localPortDetails.port"), format!("{action}.remotePortDetails.port"));
     let outbound = fields.is(&format!("{action}.connectionDirection"), "OUTBOUND");
-    let (here, there): ((&[&str], &str), (&[&str], &str)) = ((&[&local], &near), (&[&remote], &far));
+    let (here, there) = ([local.as_str()], [remote.as_str()]);
+    let (here, there) = ((here.as_slice(), near.as_str()), (there.as_slice(), far.as_str()));
     fields.push_evidence_ends(event, if outbound { [here, there] } else { [there, here] });
     fields.push(event, Attribute::EvidencesUserName, &key("resource.accessKeyDetails.userName"));
     fields.push(event, Attribute::Count, &key("service.count"));
@@ -206,9 +209,10 @@ pub(super) fn parse_flow<'a>(fields: &mut Fields<'a>, context: &Context<'a>, eve
     }
 }
 
-/// Whether it is a query that Route 53's resolver answered.
+/// Whether it is a query that Route 53's resolver or Cloudflare's answered.
 pub(super) fn looks_query(fields: &Fields<'_>) -> bool {
-    fields.has("query_name") && fields.has("query_type") && fields.has("rcode")
+    (fields.has("query_name") && fields.has("query_type") && fields.has("rcode"))
+        || (fields.has("QueryName") && fields.has("QueryType") && (fields.has("SourceIP") || fields.has("SrcIP")))
 }
 
 /// Most answers that are taken.
@@ -216,19 +220,33 @@ const ANSWERS_MAX: usize = 64;
 
 /// Takes the query and its answers.
 pub(super) fn parse_query<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
-    event.push(Attribute::MetadataLogProvider, "route53");
+    event.push(Attribute::MetadataLogProvider, if fields.has("QueryName") { "cloudflare" } else { "route53" });
     event.class = Class::DnsActivity;
-    let times = ["query_timestamp", "timestamp", "@timestamp"];
+    let times = ["query_timestamp", "timestamp", "@timestamp", "Timestamp", "Datetime"];
     let _ = times.into_iter().any(|key| fields.push_time(event, key, context.reference));
-    fields.push_source(event, "srcaddr", "srcport");
-    let name = fields.text("query_name").unwrap_or_default();
-    event.push(Attribute::Message, format!("{name} {}", fields.peek("query_type").unwrap_or_default()));
+    let sources = [("srcaddr", "srcport"), ("SourceIP", "SourcePort"), ("SrcIP", "SrcPort")];
+    let _ = sources.into_iter().any(|(host, port)| fields.push_source(event, host, port));
+    fields.push_destination(event, "DstIP", "DstPort");
+    let name = fields.text("query_name").or_else(|| fields.text("QueryName")).unwrap_or_default();
+    let kind = ["query_type", "QueryTypeName", "QueryType"].into_iter().find(|key| fields.peek(key).is_some());
+    event.push(Attribute::Message, format!("{name} {}", kind.and_then(|key| fields.peek(key)).unwrap_or_default()));
     event.push(Attribute::QueryHostname, name);
-    fields.push_all(event, &[(Attribute::QueryType, "query_type"), (Attribute::QueryClass, "query_class")]);
+    if let Some(kind) = kind {
+        fields.push(event, Attribute::QueryType, kind);
+    }
+    fields.push(event, Attribute::QueryClass, "query_class");
     let transport = fields.peek("transport").map(str::to_owned);
     transport::push(event, transport.as_deref());
     if let Some(code) = fields.text("rcode") {
         push_rcode(event, code);
+    }
+    if let Some(code) = ["ResponseCode", "RCode"].into_iter().find_map(|key| fields.number(key)) {
+        const NAMES: [&str; 6] = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"];
+        let name = usize::try_from(code).ok().and_then(|code| NAMES.get(code));
+        match name {
+            Some(name) => push_rcode(event, Cow::Borrowed(name)),
+            None => event.unmap("rcode", code),
+        }
     }
     event.activity_id = 2;
     let Some(Leaf::Json(list)) = fields.leaf("answers") else { return };
@@ -295,5 +313,9 @@ mod tests {
         );
         assert_eq!((&event["type_uid"], &event["query"]["hostname"]), (&json!(400_302), &json!("a.example.")));
         assert_eq!(event["answers"][0]["rdata"], "198.51.100.2");
+        let event = normalized(
+            r#"{"QueryName":"a.example","QueryType":28,"ResponseCode":3,"SourceIP":"192.0.2.7","Timestamp":"2026-03-16T09:00:00Z"}"#,
+        );
+        assert_eq!((&event["type_uid"], &event["rcode_id"]), (&json!(400_302), &json!(3)));
     }
 }

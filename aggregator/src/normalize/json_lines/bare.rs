@@ -9,6 +9,7 @@ use super::super::fields::{Fields, Leaf};
 use super::super::remark::spoken;
 use super::super::text::{level, severity_of};
 use super::super::{Context, logon_pairs};
+use super::flow;
 use crate::event::Event;
 use crate::schema::Attribute;
 
@@ -148,13 +149,14 @@ fn part<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &Event<'a>) -
     name.or_else(container).map(Cow::Owned)
 }
 
-/// Takes an object of no kind: a logon (3002) where its message says so, a warning or an error of the program (6008), a report
+/// Takes an object of no kind: a logon (3002) where its message says so, a connection (4001) where
+/// both ends stand there, a warning or an error of the program (6008), a report
 /// (6002) where the program or its part is named beside a level.
 pub(super) fn parse_any<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
-    let logon = logon_pairs::parse(fields, event);
+    let classed = logon_pairs::parse(fields, event) || flow::parse(fields, event);
     let weight = event.severity_id;
     parse(fields, context, event);
-    if logon {
+    if classed {
         event.severity_id = event.severity_id.max(weight);
     } else if event.value(Attribute::MetadataLogLevel).is_some() && event.value(Attribute::Message).is_some() {
         let part = part(fields, context, event);

@@ -153,44 +153,83 @@ pub(super) fn looks_teleport(fields: &Fields<'_>) -> bool {
     fields.has("event") && fields.has("code") && fields.has("time") && is_its()
 }
 
-/// Takes logons; every other event is a base event with its user.
+/// Takes logons and sessions (3002), changes of users (3001), and every other event that names a user and an address as a
+/// call (6003).
 pub(super) fn parse_teleport<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {
     event.push(Attribute::MetadataLogProvider, "teleport");
     fields.push_time(event, "time", context.reference);
     fields.push(event, Attribute::MetadataCorrelationUid, "uid");
     let kind = fields.text("event").unwrap_or_default();
-    let logon = matches!(kind.as_ref(), "user.login" | "session.start" | "session.end" | "auth");
-    if logon && fields.peek("user").is_some() {
-        event.class = Class::Authentication;
-        event.activity_id = if kind == "session.end" { 2 } else { 1 };
-        fields.push(event, Attribute::UserName, "user");
-        event.push(Attribute::ServiceName, "teleport");
-        fields.push(event, Attribute::SessionUid, "sid");
-        fields.push(event, Attribute::AuthProtocol, "method");
-        if event.value(Attribute::AuthProtocol).is_some() {
-            event.push(Attribute::AuthProtocolId, 99);
+    let user = ["user", "identity.user"].into_iter().find(|key| fields.peek(key).is_some());
+    let account = match kind.as_ref() {
+        "user.create" => 1,
+        "user.delete" => 6,
+        "user.password_change" => 3,
+        _ => 0,
+    };
+    let logon = match kind.as_ref() {
+        "user.login" | "session.start" | "session.join" | "auth" => 1,
+        "session.end" | "session.leave" => 2,
+        _ => 0,
+    };
+    event.class = match user {
+        Some(_) if account > 0 => Class::AccountChange,
+        Some(_) if logon > 0 => Class::Authentication,
+        _ => Class::ApiActivity,
+    };
+    let placed = peer(fields, event) || fields.push_source(event, "identity.client_ip", "");
+    match (event.class, user) {
+        (Class::Authentication, Some(user)) => {
+            event.activity_id = logon;
+            fields.push(event, Attribute::UserName, user);
+            event.push(Attribute::ServiceName, "teleport");
+            fields.push(event, Attribute::SessionUid, "sid");
+            fields.push(event, Attribute::AuthProtocol, "method");
+            if event.value(Attribute::AuthProtocol).is_some() {
+                event.push(Attribute::AuthProtocolId, 99);
+            }
         }
-        fields.push(event, Attribute::HttpRequestUserAgent, "user_agent");
-        let peer = fields.peek("addr.remote").and_then(|text| text.rsplit_once(':'));
-        let ends = peer.and_then(|(host, number)| Some((endpoint::ip(host)?.to_owned(), port(number)?)));
-        if let Some((host, number)) = ends {
-            fields.take("addr.remote");
-            event.push(Attribute::SrcEndpointIp, host);
-            event.push(Attribute::SrcEndpointPort, number);
+        (Class::AccountChange, Some(user)) => {
+            event.activity_id = account;
+            let named = if fields.peek("name").is_some() { "name" } else { user };
+            fields.push(event, Attribute::UserName, named);
+            fields.push(event, Attribute::ActorUserName, user);
         }
-        if let Some(Leaf::Bool(false)) = fields.leaf("success") {
-            outcome::failure(event, fields.text("error").unwrap_or_default());
-        } else {
-            outcome::success(event);
+        (_, Some(user)) if placed => {
+            event.activity_id = activity(&kind);
+            fields.push(event, Attribute::ActorUserName, user);
+            event.push(Attribute::ApiOperation, kind.clone());
+            event.push(Attribute::ApiServiceName, "teleport");
         }
-    } else {
-        fields.push(event, Attribute::ActorUserName, "user");
-        if let Some(Leaf::Bool(false)) = fields.leaf("success") {
-            outcome::failure(event, fields.text("error").unwrap_or_default());
+        _ => {
+            base(event);
+            if let Some(user) = user {
+                fields.push(event, Attribute::ActorUserName, user);
+            }
         }
+    }
+    fields.push(event, Attribute::HttpRequestUserAgent, "user_agent");
+    match fields.leaf("success") {
+        Some(Leaf::Bool(false)) => outcome::failure(event, fields.text("error").unwrap_or_default()),
+        Some(Leaf::Bool(true)) => outcome::success(event),
+        _ if event.class != Class::BaseEvent => outcome::success(event),
+        _ => {}
     }
     event.push(Attribute::Message, kind);
     fields.push(event, Attribute::MetadataEventCode, "code");
+}
+
+/// The address and port of the client.
+fn peer<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool {
+    let peer = fields.peek("addr.remote").and_then(|text| text.rsplit_once(':'));
+    let Some((host, number)) = peer.and_then(|(host, number)| Some((endpoint::ip(host)?.to_owned(), port(number)?)))
+    else {
+        return false;
+    };
+    fields.take("addr.remote");
+    event.push(Attribute::SrcEndpointIp, host);
+    event.push(Attribute::SrcEndpointPort, number);
+    true
 }
 
 #[cfg(test)]
@@ -232,6 +271,21 @@ mod tests {
             r#"{"code":"T1000I","event":"user.login","method":"local","success":true,"time":"2026-03-16T09:00:00Z","uid":"a5","user":"ann"}"#,
         );
         assert_eq!((event["type_uid"].as_u64(), event["status_id"].as_u64()), (Some(300_201), Some(1)));
+        for (kind, rest, class) in [
+            ("session.start", r#""user":"ann","sid":"s""#, 300_201),
+            ("session.leave", r#""user":"ann","sid":"s""#, 300_202),
+            ("user.create", r#""user":"bob","name":"ann","addr.remote":"192.0.2.7:5""#, 300_101),
+            ("cert.create", r#""identity":{"user":"ann","client_ip":"192.0.2.7"}"#, 600_301),
+            ("session.upload", r#""sid":"s""#, 0),
+        ] {
+            let event = normalized(&format!(
+                r#"{{"event":"{kind}","code":"T2000I","time":"2026-03-16T09:00:00Z","cluster_name":"c","uid":"u",{rest}}}"#
+            ));
+            assert_eq!(event["type_uid"], class, "{kind}");
+            if (300_000..400_000).contains(&class) {
+                assert_eq!(event["user"]["name"], "ann", "{kind}");
+            }
+        }
         let event = normalized(
             r#"{"code":"T1009W","event":"recovery_code.used","success":false,"error":"no match","time":"2026-03-16T09:00:00Z","uid":"a6","user":"ann"}"#,
         );

@@ -13,6 +13,7 @@ mod container;
 mod ecs;
 mod eve;
 mod falco;
+mod flow;
 mod kubernetes;
 mod modsecurity;
 mod mongodb;

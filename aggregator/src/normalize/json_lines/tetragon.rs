@@ -49,11 +49,9 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         _ => {
             hook(kind, fields, event);
             by(kind, &binary, &command, fields, event);
-            match fields.peek(&key("action")) {
-                Some("KPROBE_ACTION_OVERRIDE" | "KPROBE_ACTION_SIGKILL" | "KPROBE_ACTION_SIGNAL") => {
-                    controlled(event, Control::Blocked);
-                }
-                _ => {}
+            let refusals = ["KPROBE_ACTION_OVERRIDE", "KPROBE_ACTION_SIGKILL", "KPROBE_ACTION_SIGNAL"];
+            if refusals.iter().any(|action| fields.is(&key("action"), action)) {
+                controlled(event, Control::Blocked);
             }
             fields.push(event, Attribute::PolicyName, &key("policy_name"));
         }

@@ -120,82 +120,18 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
             process(fields, event);
         }
         Class::FileActivity => {
-            event.activity_id = if is("creation") {
-                1
-            } else if is("deletion") {
-                4
-            } else if is("change") {
-                3
-            } else if is("access") {
-                14
-            } else {
-                0
-            };
+            const ACTIVITIES: [(&str, u8); 4] = [("creation", 1), ("deletion", 4), ("change", 3), ("access", 14)];
+            event.activity_id = ACTIVITIES.iter().find(|(kind, _)| is(kind)).map_or(0, |(_, activity)| *activity);
             file(fields, event);
         }
-        Class::AccountChange | Class::UserInventory => {
-            let action = event.text(Attribute::MetadataEventCode).unwrap_or_default();
-            let action = fields.peek("event.action").unwrap_or(action);
-            event.activity_id = match event.class {
-                Class::UserInventory => 2,
-                _ if is("creation") => 1,
-                _ if is("deletion") => 6,
-                _ => account(action),
-            };
-            fields.push_new(
-                event,
-                &[
-                    (Attribute::UserName, "user.target.name"),
-                    (Attribute::UserUid, "user.target.id"),
-                    (Attribute::UserName, "user.name"),
-                    (Attribute::UserUid, "user.id"),
-                ],
-            );
-        }
-        Class::GroupManagement => {
-            let action = event.text(Attribute::MetadataEventCode).unwrap_or_default();
-            let action = fields.peek("event.action").unwrap_or(action);
-            event.activity_id = if is("creation") {
-                6
-            } else if is("deletion") {
-                5
-            } else if action.contains("removed") {
-                4
-            } else if action.contains("added") {
-                3
-            } else {
-                0
-            };
-            fields.push_all(
-                event,
-                &[
-                    (Attribute::GroupName, "group.name"),
-                    (Attribute::GroupUid, "group.id"),
-                    (Attribute::UserName, "user.target.name"),
-                    (Attribute::UserUid, "user.target.id"),
-                ],
-            );
-        }
+        Class::AccountChange | Class::UserInventory => account(&types, fields, event),
+        Class::GroupManagement => group(&types, fields, event),
         Class::EventLogActivity => event.activity_id = if fields.is("winlog.event_id", "1100") { 7 } else { 1 },
         Class::KernelExtensionActivity => {
             event.activity_id = if is("end") { 2 } else { 1 };
             driver(fields, event);
         }
-        Class::ApplicationLifecycle => {
-            event.activity_id = if is("installation") {
-                1
-            } else if is("deletion") {
-                2
-            } else if is("change") {
-                8
-            } else {
-                99
-            };
-            if event.activity_id == 99 {
-                event.push(Attribute::ActivityName, "Report");
-            }
-            fields.push_all(event, &[(Attribute::AppName, "package.name"), (Attribute::AppVersion, "package.version")]);
-        }
+        Class::ApplicationLifecycle => package(&types, fields, event),
         Class::NetworkActivity => {
             event.activity_id = if is("start") {
                 1
@@ -211,14 +147,26 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
     }
     shared(fields, event, context);
     bare::push_message(fields, event);
-    if event.class == Class::BaseEvent && event.value(Attribute::StatusId).is_none() {
+    if event.class == Class::BaseEvent {
+        // What is reported says itself how it ended: a failure weighs as an error.
+        event.fields.retain(|field| !matches!(field.attribute, Attribute::Status | Attribute::StatusId));
         reported(!categories.is_empty(), fields, event);
     }
     enforce(event);
 }
 
-/// The activity of a change of an account, by the action that Winlogbeat and Auditbeat name it with.
-fn account(action: &str) -> u8 {
+/// Whether an event is of this type.
+fn is_of(types: &[Cow<'_, str>], name: &str) -> bool {
+    types.iter().any(|kind| kind == name)
+}
+
+/// What was done, in a word of Winlogbeat or Auditbeat.
+fn action<'e>(fields: &'e Fields<'_>, event: &'e Event<'_>) -> &'e str {
+    fields.peek("event.action").or_else(|| event.text(Attribute::MetadataEventCode)).unwrap_or_default()
+}
+
+/// An account that was changed, or that is there.
+fn account<'a>(types: &[Cow<'_, str>], fields: &mut Fields<'a>, event: &mut Event<'a>) {
     const ACTIONS: [(&str, u8); 8] = [
         ("reset-password", 4),
         ("password-reset", 4),
@@ -229,7 +177,54 @@ fn account(action: &str) -> u8 {
         ("disabled", 5),
         ("deleted", 6),
     ];
-    ACTIONS.iter().find(|(word, _)| action.contains(word)).map_or(0, |(_, activity)| *activity)
+    let action = action(fields, event);
+    event.activity_id = match event.class {
+        Class::UserInventory => 2,
+        _ if is_of(types, "creation") => 1,
+        _ if is_of(types, "deletion") => 6,
+        _ => ACTIONS.iter().find(|(word, _)| action.contains(word)).map_or(0, |(_, activity)| *activity),
+    };
+    fields.push_new(
+        event,
+        &[
+            (Attribute::UserName, "user.target.name"),
+            (Attribute::UserUid, "user.target.id"),
+            (Attribute::UserName, "user.name"),
+            (Attribute::UserUid, "user.id"),
+        ],
+    );
+}
+
+/// A group that was made or deleted, or a member of it.
+fn group<'a>(types: &[Cow<'_, str>], fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    let action = action(fields, event);
+    event.activity_id = match () {
+        () if is_of(types, "creation") => 6,
+        () if is_of(types, "deletion") => 5,
+        () if action.contains("removed") => 4,
+        () if action.contains("added") => 3,
+        _ => 0,
+    };
+    fields.push_all(
+        event,
+        &[
+            (Attribute::GroupName, "group.name"),
+            (Attribute::GroupUid, "group.id"),
+            (Attribute::UserName, "user.target.name"),
+            (Attribute::UserUid, "user.target.id"),
+        ],
+    );
+}
+
+/// A package that came, went or changed, or that is there.
+fn package<'a>(types: &[Cow<'_, str>], fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    const ACTIVITIES: [(&str, u8); 3] = [("installation", 1), ("deletion", 2), ("change", 8)];
+    let activity = ACTIVITIES.iter().find(|(kind, _)| is_of(types, kind)).map(|(_, activity)| *activity);
+    event.activity_id = activity.unwrap_or(99);
+    if activity.is_none() {
+        event.push(Attribute::ActivityName, "Report");
+    }
+    fields.push_all(event, &[(Attribute::AppName, "package.name"), (Attribute::AppVersion, "package.version")]);
 }
 
 /// A driver or module that was loaded or taken out.

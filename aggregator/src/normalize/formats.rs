@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use super::{
     Context, asterisk, audit, cef, cisco, combined, coredns, cri, database, dhcp_audit, elb, fail2ban, falco, fluentd,
-    fortigate, glog, journald, json_lines, lighttpd, logfmt, modsecurity, package, panos, plain, program, snort, squid,
-    syslog, w3c, web_error, windows_xml, zeek,
+    fortigate, glog, hclog, journald, json_lines, lighttpd, logfmt, modsecurity, package, panos, plain, program, snort,
+    squid, syslog, w3c, web_error, windows_xml, zeek,
 };
 use crate::event::Event;
 
@@ -86,6 +86,7 @@ pub(super) static FORMATS: &[LineFormat] = &[
         carried: true,
         headed: Headed::Never,
     },
+    LineFormat { name: "hclog", looks: hclog::looks, parse: hclog::parse, carried: true, headed: Headed::Never },
     LineFormat { name: "falco", looks: falco::looks, parse: falco::parse, carried: true, headed: Headed::Never },
     LineFormat { name: "snort", looks: snort::looks, parse: snort::parse, carried: false, headed: Headed::Never },
     LineFormat {

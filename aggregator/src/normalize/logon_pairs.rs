@@ -171,7 +171,7 @@ const OUTCOMES: [&str; 6] = ["outcome", "result", "status", "success", "event.ou
 
 /// What a program says of a logon: that it failed, or that it did not; none where it is about something else.
 fn failed(fields: &Fields<'_>) -> Option<bool> {
-    let texts = ["msg", "message", "error", "event", "type", "event_type", "action", "eventid"]
+    let texts = ["msg", "message", "body", "error", "event", "type", "event_type", "action", "eventid"]
         .into_iter()
         .filter_map(|key| fields.peek(key));
     let mut passed = None;
@@ -244,7 +244,7 @@ pub(super) fn is_failure(word: &str) -> Option<bool> {
 /// Takes a logon; it names its user in a pair or in its message. False where there is none.
 pub(super) fn parse<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool {
     let Some(failed) = failed(fields) else { return false };
-    let message = fields.peek("msg").or_else(|| fields.peek("message")).unwrap_or_default();
+    let message = ["msg", "message", "body"].into_iter().find_map(|key| fields.peek(key)).unwrap_or_default();
     let named = NAMED.into_iter().find_map(|(open, close)| {
         // What a space would end may be the message's last word.
         let last = || cut(message, open).filter(|_| close == " ").map(|(_, user)| (user, ""));

@@ -37,6 +37,7 @@ mod fluentd;
 mod formats;
 mod fortigate;
 mod glog;
+mod hclog;
 mod http_fields;
 mod journald;
 mod json;

@@ -62,6 +62,7 @@ const LINES: &[(&str, &str)] = &[
         "<Event xmlns='x'><System><Provider Name='P'/><EventID>4625</EventID><TimeCreated SystemTime='2026-03-16T09:00:00Z'/><Channel>Security</Channel></System><EventData><Data Name='TargetUserName'>bob&amp;</Data><Data Name='IpAddress'>192.0.2.7</Data></EventData></Event>",
     ),
     ("zeek", "#fields\tts\tuid\tid.orig_h"),
+    ("hclog", "2026-03-16T10:00:00.123Z [WARN]  agent.server: no node: error=\"x\""),
     ("fluentd", "2026-03-16T10:00:00+01:00\tapp.web\t{\"level\":\"error\",\"msg\":\"x\"}"),
     ("coredns", "[INFO] 192.0.2.7:4711 - 9 \"A IN a.example.com. udp 39 false 512\" NOERROR qr,rd,ra 132 0.00021s"),
     ("cri", "2026-03-16T10:00:00.123456789+01:00 stdout F {\"level\":\"error\",\"msg\":\"x\"}"),

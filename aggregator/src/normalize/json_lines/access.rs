@@ -70,7 +70,7 @@ const TARGETS: [&str; 33] = [
     "uri_path",
     "properties.requestUri",
 ];
-const CODES: [&str; 28] = [
+const CODES: [&str; 29] = [
     "status",
     "DownstreamStatus",
     "response_code",
@@ -99,6 +99,7 @@ const CODES: [&str; 28] = [
     "Properties.StatusCode",
     "response_status_code",
     "properties.httpStatus",
+    "response.status_code",
 ];
 const HOSTS: [&str; 21] = [
     "request.host",
@@ -123,7 +124,7 @@ const HOSTS: [&str; 21] = [
     "properties.host",
     "properties.hostName",
 ];
-const CLIENTS: [&str; 44] = [
+const CLIENTS: [&str; 45] = [
     "request.client_ip",
     "request.remote_ip",
     "ClientHost",
@@ -168,6 +169,7 @@ const CLIENTS: [&str; 44] = [
     "fwd",
     "properties.clientIP",
     "properties.clientIp",
+    "network.client_ip",
 ];
 const AGENTS: [&str; 18] = [
     "http_user_agent",
@@ -285,9 +287,17 @@ pub(in super::super) fn looks(fields: &Fields<'_>) -> bool {
     }
 }
 
-/// Whether `request` is a request line.
+/// Where a request line stands.
+const LINES: [&str; 4] = ["request", "http_request", "request_line", "RequestLine"];
+
+/// The key of a request line.
+fn line(fields: &Fields<'_>) -> Option<&'static str> {
+    LINES.into_iter().find(|key| fields.peek(key).is_some_and(|line| line.contains(" HTTP/")))
+}
+
+/// Whether a request line stands there.
 fn is_line(fields: &Fields<'_>) -> bool {
-    fields.peek("request").is_some_and(|line| line.contains(" HTTP/"))
+    line(fields).is_some()
 }
 
 /// Whether `request` is a path alone, beside a method.
@@ -380,7 +390,7 @@ fn taken<'a>(fields: &mut Fields<'a>, keys: &[&str]) -> Option<Cow<'a, str>> {
 
 fn request<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     let host = taken(fields, &HOSTS);
-    let line = match (fields.leaf("request"), fields.has("request.method")) {
+    let line = match (line(fields).and_then(|key| fields.leaf(key)), fields.has("request.method")) {
         (Some(Leaf::Text(line)), false) => split(line),
         _ => None,
     };
@@ -508,6 +518,10 @@ mod tests {
             r#"{"time_local":"2026-03-16T10:00:00+01:00","client":"192.0.2.7","method":"GET","request":"GET /x HTTP/1.1","status":"200"}"#,
         );
         assert_eq!((&event["type_uid"], &event["http_request"]["url"]["path"]), (&400_203.into(), &"/x".into()));
+        let event = normalized(
+            r#"{"time":"2026-03-16T10:00:00+01:00","client_ip":"192.0.2.7","client_port":"5","http_request":"GET /x HTTP/1.1","http_status_code":"200"}"#,
+        );
+        assert_eq!((&event["type_uid"], &event["src_endpoint"]["port"]), (&400_203.into(), &5.into()));
         let event = normalized(
             r#"{"time_iso8601":"2026-03-16T10:00:00+01:00","remote_addr":"2001:db8::7","request":"POST /x HTTP/1.1","status":"502","body_bytes_sent":"5"}"#,
         );

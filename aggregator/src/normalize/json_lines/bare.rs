@@ -13,7 +13,7 @@ use super::flow;
 use crate::event::Event;
 use crate::schema::Attribute;
 
-const TIMES: [&str; 21] = [
+const TIMES: [&str; 24] = [
     "@timestamp",
     "timestamp",
     "time",
@@ -35,6 +35,9 @@ const TIMES: [&str; 21] = [
     "event_time",
     "eventTimestamp",
     "instant.epochSecond",
+    "TimeStamp",
+    "timeUnixNano",
+    "observedTimeUnixNano",
 ];
 const LEVELS: [&str; 16] = [
     "level",
@@ -54,7 +57,7 @@ const LEVELS: [&str; 16] = [
     "severityText",
     "@level",
 ];
-const MESSAGES: [&str; 19] = [
+const MESSAGES: [&str; 20] = [
     "message",
     "msg",
     "log",
@@ -74,6 +77,7 @@ const MESSAGES: [&str; 19] = [
     "description",
     "error",
     "@message",
+    "body.stringValue",
 ];
 const CORRELATIONS: [&str; 12] = [
     "trace_id",
@@ -99,7 +103,7 @@ pub(in super::super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>
 }
 
 /// Keys that name the program's part that speaks.
-const PARTS: [&str; 29] = [
+const PARTS: [&str; 32] = [
     "app",
     "service",
     "program",
@@ -129,6 +133,9 @@ const PARTS: [&str; 29] = [
     "facility",
     "caller",
     "@module",
+    "resource.service.name",
+    "attributes.service.name",
+    "_tag",
 ];
 
 /// The program or its part that speaks: as the object says, or who wrote the line that holds it, or its container.

@@ -24,8 +24,9 @@ pub(super) fn looks(fields: &Fields<'_>) -> bool {
 }
 
 /// Keys of a container's id and of its name, as collectors write them.
-const IDS: [&str; 4] = ["container_id", "kubernetes.docker_id", "docker.container_id", "container.id"];
-const NAMES: [&str; 4] = ["container_name", "kubernetes.container_name", "kubernetes.container.name", "container.name"];
+const IDS: [&str; 5] = ["container_id", "kubernetes.docker_id", "docker.container_id", "container.id", "_container_id"];
+const NAMES: [&str; 5] =
+    ["container_name", "kubernetes.container_name", "kubernetes.container.name", "container.name", "_container_name"];
 
 /// Names the container, where the line's source does not.
 pub(super) fn name<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &mut Event<'a>) {

@@ -1,8 +1,8 @@
 //! Logons (3002) that a program tells of in the message among its pairs or keys.
 //!
 //! In: fields of logfmt or JSON. Out: user, client and outcome, where the message is one of those that such programs are known
-//! to write. Source: Authelia `internal/handlers`, Grafana `pkg/services/contexthandler`, Nextcloud `lib/private/User`, and
-//! the words that their kin share.
+//! to write. Source: Authelia `internal/handlers`, authentik `events/models.py`, Grafana `pkg/services/contexthandler`, Nextcloud
+//! `lib/private/User`, and the words that their kin share.
 
 use std::sync::LazyLock;
 
@@ -112,8 +112,9 @@ const NAMED: [(&str, &str); 8] = [
 ];
 /// What stands before a client's address in a message.
 const ADDRESSED: [&str; 6] = ["ip=", "ipAddress=", "IP: ", "from IP ", "IP address ", " from "];
-const USERS: [&str; 15] = [
+const USERS: [&str; 16] = [
     "user",
+    "User",
     "username",
     "uname",
     "login",
@@ -129,8 +130,9 @@ const USERS: [&str; 15] = [
     "context.username",
     "user_id",
 ];
-const CLIENTS: [&str; 20] = [
+const CLIENTS: [&str; 21] = [
     "remote_ip",
+    "ip_addr",
     "remote_addr",
     "remoteAddr",
     "ip",
@@ -372,6 +374,21 @@ mod tests {
                 r#"{"level":2,"time":"2026-03-16T10:00:00Z","remoteAddr":"192.0.2.7","user":"--","method":"POST","url":"/login","message":"Login failed: ann (Remote IP: 192.0.2.7)"}"#,
                 "ann",
                 2,
+            ),
+            (
+                r#"{"action":"login_failed","client_ip":"192.0.2.7","context":{"username":"ann"},"event":"Created Event","level":"info","logger":"authentik.events.models","timestamp":"2026-03-16T10:00:00","user":{"pk":2,"username":"AnonymousUser"}}"#,
+                "ann",
+                2,
+            ),
+            (
+                r#"{"level":"error","ts":1773655200.5,"caller":"mlog/log.go:172","msg":"Login failed because of invalid password","path":"/api/v4/users/login","ip_addr":"192.0.2.7","username":"ann"}"#,
+                "ann",
+                2,
+            ),
+            (
+                r#"{"User":"ann","level":"info","logger":"http.server","msg":"Successful Login","remote_addr":"192.0.2.7","t":"2026-03-16T10:00:00Z"}"#,
+                "ann",
+                1,
             ),
         ] {
             let event = normalized(line);

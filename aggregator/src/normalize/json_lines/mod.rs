@@ -21,8 +21,8 @@ mod mysql;
 mod ocsf;
 mod osquery;
 mod postgresql;
-mod snort;
 mod relayed;
+mod snort;
 mod sudo;
 mod sysmon;
 mod tetragon;
@@ -58,7 +58,7 @@ struct Kind {
 }
 
 /// The first that the keys look like has the object.
-static KINDS: [Kind; 34] = [
+static KINDS: [Kind; 35] = [
     Kind { name: "suricata_eve", looks: eve::looks, parse: eve::parse },
     Kind { name: "zeek_json", looks: zeek::looks_json, parse: zeek::parse_json },
     Kind { name: "docker_json", looks: container::looks, parse: container::parse },

@@ -5,12 +5,15 @@
 //! two things: a missing zone is the host's, and a missing year is the latest that does not put the line
 //! more than a day after it was read (clocks differ, and lines are read when they are already old).
 
+mod access;
+
 use std::cell::Cell;
 
 use shared::time::{Timestamp, civil_from_days, days_from_civil};
 
 use crate::event::Event;
 use crate::schema::Attribute;
+pub(super) use access::access;
 
 /// What a time without a zone or year is completed with.
 #[derive(Clone, Copy, Debug)]
@@ -308,50 +311,6 @@ pub(super) fn spaced(text: &str, reference: Reference) -> Option<Stamp<'_>> {
     let clock = Cursor { bytes: clock.trim().as_bytes(), at: 0 }.clock()?;
     let time = moment(year, month, day, clock, reference.utc_offset_minutes)?;
     Some(Stamp { time, text, assumed_offset: Some(reference.utc_offset_minutes) })
-}
-
-/// The access log's `10/Oct/2000:13:55:36 -0700` (Apache HTTP Server, mod_log_config, `%t`).
-pub(super) fn access(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
-    let usual = text.split_at_checked(ACCESS_LEN).filter(|(_, rest)| rest.starts_with(']'));
-    if let (Some((text, rest)), Some((known, time))) = (usual, ACCESS.get())
-        && text.as_bytes() == known
-    {
-        return Some((Stamp { time, text, assumed_offset: None }, rest));
-    }
-    let found = read_access(text, reference);
-    if let (Some((text, _)), Some((stamp, _))) = (usual, &found)
-        && let (Some(known), None) = (text.as_bytes().first_chunk(), stamp.assumed_offset)
-        && stamp.text.len() == ACCESS_LEN
-    {
-        ACCESS.set(Some((*known, stamp.time)));
-    }
-    found
-}
-
-/// `10/Oct/2000:13:55:36 -0700`.
-const ACCESS_LEN: usize = 26;
-
-thread_local! {
-    /// The one with a zone that was read last, and its moment: lines come in order, most of the same second as the one before.
-    static ACCESS: Cell<Option<([u8; ACCESS_LEN], Timestamp)>> = const { Cell::new(None) };
-}
-
-fn read_access(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
-    let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
-    let day = cursor.digits(1, 2)?;
-    cursor.eat(b'/')?;
-    let month = cursor.month()?;
-    cursor.eat(b'/')?;
-    let year = cursor.digits(4, 4)?;
-    cursor.eat(b':')?;
-    let clock = cursor.clock()?;
-    let end = cursor.at;
-    let zone = cursor.eat(b' ').and_then(|()| cursor.zone());
-    if zone.is_none() {
-        cursor.at = end;
-    }
-    let time = moment(year, month, day, clock, zone.unwrap_or(reference.utc_offset_minutes))?;
-    stamped(text, &cursor, time, zone.is_none().then_some(reference.utc_offset_minutes))
 }
 
 /// Times of MySQL and MariaDB: as [`iso`], also with a space for the hour's first digit, `YYMMDD hh:mm:ss` and

@@ -4,7 +4,7 @@
 //! that words introduce; nothing where no address is introduced as the client's. Source: the sentences of Gitea
 //! (`routers/web/auth`), GitLab (`application.log`), Vaultwarden (`src/api/identity.rs`), Jellyfin (`UserManager`), Home Assistant
 //! (`http/ban.py`), Keycloak (`JBossLoggingEventListenerProvider`), Zimbra (`SoapEngine`), Paperless, RouterOS (`system,error`),
-//! pfSense and OPNsense (`auth.inc`).
+//! pfSense and OPNsense (`auth.inc`), Synology's DSM.
 
 use super::endpoint::{ip, with_port};
 use super::outcome::{failure, success};
@@ -19,11 +19,23 @@ const LOGOFF: u8 = 2;
 const NETWORK: i64 = 3;
 
 /// One of these stands in each of the words below: most messages have none.
-const HINTS: [&str; 9] =
-    ["ogin", "OGIN", "ogged", "to log in", "uthent", "assword", "redentials", "admin token", "TOTP"];
+const HINTS: [&str; 12] = [
+    "ogin",
+    "OGIN",
+    "ogged",
+    "to log in",
+    "sign in",
+    "signed in",
+    "uth fail",
+    "uthent",
+    "assword",
+    "redentials",
+    "admin token",
+    "TOTP",
+];
 
 /// What programs say of a logon that failed, in small letters.
-const FAILED: [&str; 24] = [
+const FAILED: [&str; 27] = [
     "failed login",
     "login failed",
     "login failure",
@@ -40,6 +52,9 @@ const FAILED: [&str; 24] = [
     "unsuccessful authentication",
     "failed to authenticate",
     "failed to log in",
+    "failed to sign in",
+    "auth failed",
+    "auth failure",
     "invalid credentials",
     "invalid password",
     "incorrect password",
@@ -50,8 +65,9 @@ const FAILED: [&str; 24] = [
     "invalid totp",
 ];
 /// Of one that succeeded.
-const PASSED: [&str; 7] = [
+const PASSED: [&str; 8] = [
     " logged in",
+    " signed in to ",
     "login successful",
     "successful login",
     "login succeeded",
@@ -211,8 +227,9 @@ fn user(message: &str) -> Option<&str> {
             Some(close) => rest.get(1..)?.split_once(close)?.0,
             None => rest.split([' ', ',', ';']).next()?.trim_end_matches(['.', ':', ')']),
         };
-        let is_name =
-            !name.is_empty() && !name.contains(['=', '{']) && !name.starts_with("db:") && !OTHERS.contains(&name);
+        // Between quotes a name may hold anything; elsewhere these belong to what is no name.
+        let bare = close.is_none() && (name.contains(['=', '{']) || name.starts_with("db:"));
+        let is_name = !name.is_empty() && !bare && !OTHERS.contains(&name);
         is_name.then_some(name)
     })
 }
@@ -320,6 +337,20 @@ mod tests {
     fn words_that_introduce_user_and_client_differ() {
         told(&[
             (
+                "Mar 16 10:00:00 nas Connection: User [bob] from [192.0.2.1] failed to sign in to [DSM] via [password] due to authorization failure.",
+                "bob",
+                "192.0.2.1",
+                None,
+                2,
+            ),
+            (
+                "Mar 16 10:00:00 nas Connection: User [bob] from [192.0.2.1] signed in to [DSM] successfully via [password].",
+                "bob",
+                "192.0.2.1",
+                None,
+                1,
+            ),
+            (
                 "2026-03-16T10:00:00.123+0100\terror\tmlog/log.go:172\tLogin failed because of invalid password\t{\"path\": \"/api/v4/users/login\", \"ip_addr\": \"192.0.2.1\", \"user_id\": \"\"}",
                 "unknown",
                 "192.0.2.1",
@@ -385,6 +416,13 @@ mod tests {
             (
                 "2026-03-16 10:00:00,123 1 INFO shop addons.base.models.res_users: Login failed for db:shop login:bob from 192.0.2.1",
                 "bob",
+                "192.0.2.1",
+                None,
+                2,
+            ),
+            (
+                "2026-03-16 10:00:00.12 Logon       Login failed for user '==bob'. Reason: Password did not match. [CLIENT: 192.0.2.1]",
+                "==bob",
                 "192.0.2.1",
                 None,
                 2,

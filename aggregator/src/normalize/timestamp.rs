@@ -558,6 +558,8 @@ mod tests {
     fn access_log_times_are_read() {
         let text = "10/Oct/2000:13:55:36 -0700";
         assert_eq!(shown(access(text, REFERENCE)), format!("2000-10-10T20:55:36.000Z [{text}]"));
+        let text = "10/10/2000:13:55:36 -0700";
+        assert_eq!(shown(access(text, REFERENCE)), format!("2000-10-10T20:55:36.000Z [{text}]"));
         assert_eq!(shown(access("10/Oct/2000", REFERENCE)), "none");
     }
 

@@ -251,7 +251,9 @@ pub(super) fn parse_proxmox<'a>(message: &'a str, header: &Header<'a>, event: &m
         success(event);
         return true;
     }
-    let Some(fields) = message.strip_prefix("authentication failure; ") else { return false };
+    let Some(fields) = message.strip_prefix("authentication failure; ") else {
+        return remark(base_name(header.program), message, event);
+    };
     let Some((fields, reason)) = cut(fields, " msg=") else { return false };
     let Some((host, user)) = fields.strip_prefix("rhost=").and_then(|rest| cut(rest, " user=")) else { return false };
     let user = realm(user, event);
@@ -306,6 +308,9 @@ mod tests {
             assert_eq!(event["status_id"], status, "{message}");
             assert_eq!(event["src_endpoint"]["ip"], "192.0.2.1", "{message}");
         }
+        let event =
+            normalized("Mar 16 10:00:00 h pvedaemon[9]: <root@pam> end task UPID:h:1:2:3:qmstart:100:root@pam: OK");
+        assert_eq!((&event["type_uid"], &event["app"]["name"]), (&600_299.into(), &"pvedaemon".into()));
         let event = normalized("Mar 16 10:00:00 h pvedaemon[9]: <root@pam> successful auth for user 'root@pam'");
         assert_eq!(event["user"], serde_json::json!({"name": "root", "domain": "pam"}));
     }

@@ -6,7 +6,7 @@ use shared::time::Timestamp;
 
 use super::{Cursor, Reference, Stamp, moment, stamped};
 
-/// The access log's `10/Oct/2000:13:55:36 -0700` (Apache HTTP Server, mod_log_config, `%t`).
+/// The access log's `10/Oct/2000:13:55:36 -0700` (Apache HTTP Server, mod_log_config, `%t`); Proxmox writes the month's number.
 pub(in super::super) fn access(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
     let usual = text.split_at_checked(ACCESS_LEN).filter(|(_, rest)| rest.starts_with(']'));
     if let (Some((text, rest)), Some((known, time))) = (usual, ACCESS.get())
@@ -36,7 +36,10 @@ fn read_access(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> {
     let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
     let day = cursor.digits(1, 2)?;
     cursor.eat(b'/')?;
-    let month = cursor.month()?;
+    let month = match cursor.month() {
+        Some(month) => month,
+        None => u8::try_from(cursor.digits(2, 2)?).ok()?,
+    };
     cursor.eat(b'/')?;
     let year = cursor.digits(4, 4)?;
     cursor.eat(b':')?;

@@ -101,6 +101,14 @@ const LINES: &[(&str, &str)] = &[
         "asterisk",
         "[Mar 16 10:00:00] SECURITY[7] res_security_log.c: SecurityEvent=\"InvalidPassword\",AccountID=\"bob\",LocalAddress=\"IPV4/UDP/198.51.100.2/5060\",RemoteAddress=\"IPV4/UDP/192.0.2.7/4711\"",
     ),
+    (
+        "syslog",
+        "Mar 16 10:00:00 mx smtpd[7]: 5d2a1f0b12345678 smtp failed-command address=192.0.2.7 command=\"AUTH LOGIN\" result=\"535 no\"",
+    ),
+    (
+        "syslog",
+        "2026-03-16T10:00:00+01:00 gw filterlog 7 - [meta sequenceId=\"9\"] 5,,,1,em0,match,block,in,4,0x0,,64,1,0,none,6,tcp,60,192.0.2.7,198.51.100.2,4711,22,0,S,1,,1024,,mss",
+    ),
     ("plain", "2026-03-16 10:00:00 [I] Failed authentication attempt for bob from [2001:db8::1]:4711: no such user"),
     (
         "plain",

@@ -29,6 +29,7 @@ mod login;
 mod logind;
 mod logon;
 mod mail_filter;
+mod opensmtpd;
 mod openvpn;
 mod pam;
 mod podman;
@@ -208,6 +209,7 @@ static PROGRAMS: &[(&[&str], Parser)] = &[
     (&["vsftpd"], vsftpd::parse),
     (&["proftpd"], ftp::proftpd),
     (&["pure-ftpd"], ftp::pureftpd),
+    (&["smtpd"], opensmtpd::parse),
     (&["openvpn"], openvpn::parse),
     (&["vpnserver"], openvpn::parse_served),
     (&["charon", "charon-systemd", "charon-nm", "ipsec"], charon::parse),

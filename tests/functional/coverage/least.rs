@@ -49,6 +49,7 @@ pub fn line(name: &str, row: &Row) -> String {
 #[rustfmt::skip]
 pub const LEAST: &[Least] = &[
     least("apache_error", 100, 99, 100),
+    least("asterisk", 100, 100, 100),
     least("audit", 99, 99, 100),
     least("aws_elb", 100, 100, 50),
     least("bind", 100, 100, 100),
@@ -93,6 +94,7 @@ pub const LEAST: &[Least] = &[
     least("suricata_eve", 100, 100, 100),
     least("syslog NetworkManager", 100, 100, 100),
     least("syslog RT_FLOW", 100, 100, 100),
+    least("syslog asterisk", 100, 100, 100),
     least("syslog charon", 100, 100, 100),
     least("syslog cron", 99, 99, 100),
     least("syslog dnsmasq-dhcp", 100, 100, 100),
@@ -131,6 +133,7 @@ pub const LEAST: &[Least] = &[
     least("vsftpd", 100, 100, 100),
     least("w3c", 50, 50, 100),
     least("windows_json", 100, 100, 97),
+    least("windows_xml", 100, 100, 100),
     least("zeek", 100, 100, 100),
     least("zeek_json", 100, 100, 100),
 ];

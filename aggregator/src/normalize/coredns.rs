@@ -11,11 +11,12 @@ use super::{Context, transport};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
-const LEVELS: [&str; 5] = ["[INFO] ", "[ERROR] ", "[WARNING] ", "[DEBUG] ", "[FATAL] "];
+const LEVELS: [&str; 5] = ["INFO", "ERROR", "WARNING", "DEBUG", "FATAL"];
 
 /// The level, and what follows it.
 fn leveled(text: &str) -> Option<(&'static str, &str)> {
-    LEVELS.into_iter().find_map(|mark| Some((mark.trim_matches(['[', ']', ' ']), text.strip_prefix(mark)?)))
+    let rest = text.strip_prefix('[')?;
+    LEVELS.into_iter().find_map(|level| Some((level, rest.strip_prefix(level)?.strip_prefix("] ")?)))
 }
 
 /// Whether a level begins the line, and a query or a plugin of the server follows it.

@@ -15,7 +15,11 @@ pub(super) fn looks(text: &str) -> bool {
 
 /// The time, the tag and the object.
 fn parts(text: &str) -> Option<(&str, &str, &str)> {
-    let (time, rest) = text.split_once('\t')?;
+    // No time is longer.
+    const TIME_LEN_MAX: usize = 40;
+    let near = text.as_bytes().get(..TIME_LEN_MAX).unwrap_or(text.as_bytes());
+    let end = memchr::memchr(b'\t', near)?;
+    let (time, rest) = (text.get(..end)?, text.get(end + 1..)?);
     let (tag, object) = rest.split_once('\t').filter(|(tag, object)| !tag.is_empty() && object.starts_with('{'))?;
     Some((time, tag, object))
 }

@@ -112,13 +112,15 @@ fn key(text: &str) -> Option<usize> {
     device
 }
 
-/// What lines of a Sophos Firewall begin with in the format of its reporting.
-const SOPHOS_CENTRAL: &str = "device_name=\"SFW\"";
+/// What stands before the name that lines of a Sophos Firewall begin with in the format of its reporting.
+const SOPHOS_CENTRAL: &str = "device_name=\"";
 
 /// Where the keys begin, if it is such a line.
 fn begin(text: &str) -> Option<usize> {
     let near = head(text, MARK_LEN_MAX);
-    let at = key(near).or_else(|| cut(near, SOPHOS_CENTRAL).map(|(before, _)| before.len()))?;
+    // Letters of the name are rarer than those of its key.
+    let central = || Some(cut(near, "SFW\"")?.0.strip_suffix(SOPHOS_CENTRAL)?.len());
+    let at = key(near).or_else(central)?;
     // FortiDDoS and Sophos name themselves first.
     let before = text.get(..at)?.trim_end();
     let last = before.rfind([' ', '>']).map_or(0, |mark| mark + 1);

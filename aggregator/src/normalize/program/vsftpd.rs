@@ -59,9 +59,19 @@ fn framed<'a>(stamp: Stamp<'a>, message: &'a str, format: &'static str, event: &
     true
 }
 
-/// Reads a message of syslog.
+/// Reads a message of syslog, which may have the time and process of a line of the file before it (`syslog_enable`, or a file
+/// that syslog reads): the header's time stands.
 pub(crate) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
-    said(message, event)
+    let inner = Some(message).filter(|message| looks(message)).and_then(|message| between(message, " [pid ", "] "));
+    let Some((pid, rest)) = inner else { return said(message, event) };
+    if !said(rest, event) {
+        return false;
+    }
+    if let Some(pid) = number(pid).filter(|_| event.value(Attribute::ActorProcessPid).is_none()) {
+        event.push(Attribute::ActorProcessPid, pid);
+        event.push(Attribute::ActorProcessName, "vsftpd");
+    }
+    true
 }
 
 /// A user's name and what follows it. A name may hold what looks like the rest of a line: of two outcomes the last is the
@@ -270,6 +280,7 @@ mod tests {
             for line in [
                 format!("Mon Mar 16 10:00:00 2026 [pid 2] {message}"),
                 format!("Mar 16 10:00:00 h vsftpd[2]: {message}"),
+                format!("Mar 16 10:00:00 h vsftpd: Mon Mar 16 11:00:00 2026 [pid 2] {message}"),
             ] {
                 let event = normalized(&line);
                 assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(kind), &json!(status)), "{line}");

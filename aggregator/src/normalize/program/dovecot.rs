@@ -41,8 +41,9 @@ fn own<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
 }
 
 /// Reads a line of Dovecot's own log whose time syslog does not know: `2013-08-11 03:56:40 auth-worker(default): Info: …`,
-/// `@4000000069b7c2d8077a9e94 imap-login: Info: …`.
+/// `@4000000069b7c2d8077a9e94 imap-login: Info: …`, and of version 1 `dovecot: Mar 16 10:00:00 Info: imap-login: …`.
 pub(crate) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    let text = text.strip_prefix(FIRST).unwrap_or(text);
     let Some((stamp, rest)) = timestamp::tai64n(text)
         .or_else(|| timestamp::iso(text, context.reference))
         .or_else(|| timestamp::bsd(text, context.reference))
@@ -60,8 +61,14 @@ pub(crate) fn parse_line<'a>(text: &'a str, context: &Context<'a>, event: &mut E
     true
 }
 
+/// What lines of version 1 begin with, before their time.
+const FIRST: &str = "dovecot: ";
+
 /// Whether a line may be one that [`parse_line`] reads.
 pub(crate) fn looks(text: &str) -> bool {
+    if text.starts_with(FIRST) {
+        return true;
+    }
     let dated = text.starts_with('@') || text.as_bytes().get(4) == Some(&b'-');
     dated
         && ["-login: ", "auth", "imap(", "pop3(", "lmtp(", "master: "]
@@ -126,8 +133,14 @@ fn said<'a>(name: &'a str, detail: &'a str, text: &'a str, event: &mut Event<'a>
         _ => match name.strip_suffix("-login") {
             Some(protocol) => attempt(|text, protocol, event| login(protocol, text, event), text, &protocol, event),
             None => {
-                matches!(name, "imap" | "pop3" | "managesieve" | "submission" | "imap-hibernate")
-                    && session(name, detail, text, event)
+                // Version 1 wrote its protocols in capitals.
+                let protocol = match name {
+                    "IMAP" => "imap",
+                    "POP3" => "pop3",
+                    "imap" | "pop3" | "managesieve" | "submission" | "imap-hibernate" => name,
+                    _ => return false,
+                };
+                session(protocol, detail, text, event)
             }
         },
     }
@@ -352,6 +365,8 @@ mod tests {
                 2,
             ),
             ("Mar 16 10:00:00 auth: Info: ldap(bob,192.0.2.1,): invalid credentials", "bob", 2),
+            ("dovecot: Mar 16 10:00:00 Info: pop3-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.1", "bob", 1),
+            ("dovecot: Mar 16 10:00:00 Info: auth(default): pam(bob,192.0.2.1): unknown user", "bob", 2),
             (
                 "2026-03-16 10:00:00 auth-worker(default): Info: pam(bob,192.0.2.1): pam_authenticate() failed: no",
                 "bob",
@@ -387,5 +402,8 @@ mod tests {
         ] {
             assert_eq!(normalized(&format!("Mar 16 10:00:00 mx dovecot: {message}"))["type_uid"], kind, "{message}");
         }
+        let event = normalized("dovecot: Mar 16 10:00:00 Info: IMAP(bob): Disconnected: Logged out bytes=5/9");
+        assert_eq!((&event["type_uid"], &event["service"]["name"]), (&json!(300_202), &json!("imap")));
+        assert_eq!((&event["user"]["name"], &event["time"]), (&json!("bob"), &json!(1_773_651_600_000_i64)));
     }
 }

@@ -182,10 +182,12 @@ fn read_prefix<'a>(prefix: &'a str, context: &Context<'a>, fields: &mut Fields<'
     rest = enclosed.unwrap_or(rest);
     let (mut stamped, mut strange) = (false, 0);
     while !rest.is_empty() {
-        if !stamped && let Some((found, after)) = stamp(rest, context.reference) {
+        // `[%m]`: the brackets are the time's.
+        let dated = rest.strip_prefix('[').unwrap_or(rest);
+        if !stamped && let Some((found, after)) = stamp(dated, context.reference) {
             found.apply(event);
             stamped = true;
-            rest = after.trim_start_matches([' ', ':', '|', '-']);
+            rest = after.trim_start_matches([' ', ':', '|', '-', ']']);
             continue;
         }
         let (part, after) = rest.split_once([' ', '|']).unwrap_or((rest, ""));

@@ -162,6 +162,17 @@ fn an_operator_s_wrapper_holds_the_same_record() {
 }
 
 #[test]
+fn a_time_in_brackets_is_the_lines() {
+    let event =
+        normalized("[2026-03-16 10:00:00.250 CET] 192.0.2.7: LOG:  connection authorized: user=ann database=shop");
+    assert_eq!((&event["type_uid"], &event["time"]), (&json!(300_201), &json!(1_773_651_600_250_i64)));
+    assert_eq!((&event["user"]["name"], &event["src_endpoint"]["ip"]), (&json!("ann"), &json!("192.0.2.7")));
+    assert_eq!(event["actor"], json!(null));
+    let event = normalized("[2026-03-16 10:00:00 UTC] [77]: ERROR:  relation \"a\" does not exist");
+    assert_eq!((&event["time"], &event["actor"]["process"]["pid"]), (&json!(1_773_655_200_000_i64), &json!(77)));
+}
+
+#[test]
 fn zones_with_one_meaning_are_applied() {
     for (zone, ms) in [("EST", 18_000_000), ("MST", 25_200_000), ("PKT", -18_000_000_i64)] {
         let event = normalized(&format!("2026-03-16 09:00:00.500 {zone} [7] LOG:  checkpoint starting: time"));

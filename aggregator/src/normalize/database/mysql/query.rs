@@ -82,10 +82,11 @@ pub(super) fn commented(text: &str) -> bool {
     text.strip_prefix("# ").is_some_and(|comment| COMMENTS.iter().any(|mark| comment.starts_with(mark)))
 }
 
-/// `<tab>   7 Connect<tab>ann@192.0.2.7 on shop using TCP/IP`.
+/// `<tab>   7 Connect<tab>ann@192.0.2.7 on shop using TCP/IP`; where the tabs became spaces, two of them end the command.
 pub(super) fn general<'a>(stamp: Option<Stamp<'a>>, rest: &'a str, event: &mut Event<'a>) -> bool {
     let (thread, rest) = word(rest.trim_start_matches(['\t', ' ']));
-    let (command, argument) = rest.split_once('\t').unwrap_or((rest, ""));
+    let split = rest.split_once('\t').or_else(|| rest.split_once("  ").map(|(name, rest)| (name, rest.trim_start())));
+    let (command, argument) = split.unwrap_or((rest, ""));
     let command = command.trim();
     if number(thread).is_none() || !COMMANDS.contains(&command) {
         return false;
@@ -302,6 +303,13 @@ mod tests {
                 assert_eq!(event.pointer(at), Some(&value), "{time}{line}");
             }
         }
+        let event = normalized(
+            "260316 10:00:00       8 Connect     Access denied for user 'ann'@'192.0.2.7' (using password: YES)",
+        );
+        assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(300_201), &json!(2)));
+        assert_eq!((&event["user"]["name"], &event["time"]), (&json!("ann"), &json!(1_773_651_600_000_i64)));
+        let event = normalized("260316 10:00:00       8 Query       SELECT  1");
+        assert_eq!(event["query_info"]["query_string"], "SELECT  1");
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
         "Accepted" | "Failed" | "Postponed" | "Partial" => attempt_made(first, rest, header, event),
         "Invalid" | "Illegal" => rest.strip_prefix("user").is_some_and(|rest| invalid_user(rest, header, event)),
         "input_userauth_request:" => named(rest).is_some_and(|user| refused(user, None, "invalid user", header, event)),
-        "User" => not_allowed(rest, header, event) || expired(rest, header, event),
+        "User" => not_allowed(rest, header, event) || expired(rest, header, event) || came(rest, header, event),
         "Account" | "Login" => expired(rest, header, event) || mismatched(rest, header, event),
         "ROOT" => rest
             .strip_prefix("LOGIN REFUSED FROM ")
@@ -226,6 +226,15 @@ fn not_allowed<'a>(rest: &'a str, header: &Header<'a>, event: &mut Event<'a>) ->
     refused(user, peer, reason, header, event)
 }
 
+/// Solaris: `User bob, coming from a.example, authenticated.`
+fn came<'a>(rest: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
+    let Some((user, rest)) = rest.rsplit_once(", coming from ") else { return false };
+    let Some(host) = rest.trim_end_matches('.').strip_suffix(", authenticated") else { return false };
+    logon(user, Some((host, None)), header, event);
+    success(event);
+    true
+}
+
 /// `User bob password has expired (password aged)`, `Account bob has expired`, `Login restricted for bob: reason`.
 fn expired<'a>(rest: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     let found = cut(rest, " password has expired")
@@ -307,6 +316,15 @@ mod tests {
 
     fn sshd(message: &str) -> serde_json::Value {
         normalized(&format!("Mar 16 10:00:00 web-1 sshd[9]: {message}"))
+    }
+
+    #[test]
+    fn solaris_says_who_came_from_where() {
+        let event = normalized(
+            "Mar 16 10:00:00 h sshd[9]: [ID 800047 auth.info] User bob, coming from 192.0.2.1, authenticated.",
+        );
+        assert_eq!((&event["type_uid"], &event["status_id"]), (&300_201.into(), &1.into()));
+        assert_eq!((&event["user"]["name"], &event["src_endpoint"]["ip"]), (&"bob".into(), &"192.0.2.1".into()));
     }
 
     #[test]

@@ -148,7 +148,9 @@ fn forwarded<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -
     if let Some(reason) = message.strip_prefix("server_input_channel_open: failure ") {
         return fared(Ssh::Fail, None, reason, header, event);
     }
-    let (activity, source, target, reason) = if let Some(rest) = message.strip_prefix("connect_to ") {
+    // Before version 5: `connect to a.example port 80 failed: Connection refused`.
+    let older = || message.strip_prefix("connect to ").filter(|rest| cut(rest, " failed: ").is_some());
+    let (activity, source, target, reason) = if let Some(rest) = message.strip_prefix("connect_to ").or_else(older) {
         let target = end(rest).or_else(|| cut(rest, ": ").map(|(host, _)| (host, None)));
         (FAILED, None, target, cut(rest, ": ").map_or("", |(_, reason)| reason))
     } else if let Some(rest) = message.strip_prefix("Received request to connect to ") {
@@ -230,6 +232,7 @@ mod tests {
             ("Transferred: sent 3052, received 2792 bytes", 400_706),
             ("Closing connection to 192.0.2.1 port 5", 400_702),
             ("error: connect_to a.example port 80: failed.", 400_104),
+            ("error: connect to a.example port 80 failed: Connection refused", 400_104),
             ("Received request to connect to host a.example port 80, but the request was denied.", 400_105),
             ("refused local port forward: originator 192.0.2.1 port 5, target a.example port 80", 400_105),
             ("debug1: channel 5: connection failed: Connection refused", 400_704),

@@ -77,7 +77,9 @@ fn anacron<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     let (start, rest) = word(message);
     match start {
         "Anacron" if rest.contains("started on ") => {
-            event.push(Attribute::AppVersion, word(rest).0);
+            if let Some(version) = Some(word(rest).0).filter(|word| word.starts_with(|c: char| c.is_ascii_digit())) {
+                event.push(Attribute::AppVersion, version);
+            }
             life(START, "anacron", "", event)
         }
         "Normal" if rest.starts_with("exit") => life(STOP, "anacron", message, event),
@@ -178,6 +180,7 @@ fn by_user<'a>(user: &'a str, rest: &'a str, program: &'a str, event: &mut Event
         }
         "STARTUP" => life(START, program, argument, event),
         "SHUTDOWN" | "DEATH" => life(STOP, program, argument, event),
+        "INFO" if argument == "Shutting down" => life(STOP, program, argument, event),
         "INFO" | "info" => {
             event.push(Attribute::ActivityName, "Information");
             life(99, program, argument, event)
@@ -329,6 +332,8 @@ mod tests {
         for (message, kind, status) in [
             ("(CRON) INFO (pidfile fd = 3)", 600_299, 1),
             ("(CRON) STARTUP (fork ok)", 600_203, 1),
+            ("(CRON) INFO (Shutting down)", 600_204, 1),
+            ("Anacron started on 2026-03-16", 600_203, 1),
             ("(bob) AUTH (crontab command not allowed)", 100_602, 2),
             ("(bob) FAILED to authorize user with PAM (Permission denied)", 100_699, 2),
             ("(root) BAD FILE MODE (/etc/cron.d/x)", 100_699, 2),
@@ -344,6 +349,7 @@ mod tests {
             assert_eq!(event["type_uid"], kind, "{message}");
             assert_eq!(event["status_id"], status, "{message}");
         }
+        assert_eq!(cron("Anacron started on 2026-03-16")["app"], serde_json::json!({"name": "anacron"}));
         let event = normalized("Mar 16 10:00:00 h run-parts(/etc/cron.daily)[7]: starting logrotate");
         assert_eq!(event["job"]["name"], "logrotate");
         assert_eq!(event["unmapped"]["folder"], "/etc/cron.daily");

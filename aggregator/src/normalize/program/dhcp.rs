@@ -107,7 +107,11 @@ pub(super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: &mut Event
     let Some(lease) = lease else {
         return match program {
             "systemd-networkd" => daemon::parse(message, header, event),
-            _ => isc::spoofed(program, message, event) || remark(program, message, event),
+            _ => {
+                isc::spoofed(program, message, event)
+                    || isc::service(program, message, event)
+                    || remark(program, message, event)
+            }
         };
     };
     if lease.server.is_none()

@@ -4,7 +4,8 @@
 //! uid 01:…`, `Solicit message from A port 546, transaction ID 0x1`. Source: ISC DHCP 4.4, server/dhcp.c, server/dhcpv6.c.
 
 use super::super::super::endpoint;
-use super::super::super::remark::report;
+use super::super::super::outcome::LOW;
+use super::super::super::remark::{life, remark, report};
 use super::super::super::text::{between, cut, number, port, word};
 use super::{Lease, activity, address, mac};
 use crate::event::Event;
@@ -22,6 +23,19 @@ pub(super) fn spoofed<'a>(program: &'a str, message: &'a str, event: &mut Event<
     event.unmap("src_ip", found);
     event.severity_id = event.severity_id.max(SPOOFED);
     report(program, event)
+}
+
+/// The server itself: `exiting.`, `Can't listen on eth0 …`, `/etc/dhcp/dhcpd.conf line 3: expecting left brace.`
+pub(super) fn service<'a>(program: &'a str, message: &'a str, event: &mut Event<'a>) -> bool {
+    if message == "exiting." {
+        return life(program, 4, event);
+    }
+    let at_line = || cut(message, " line ").and_then(|(_, rest)| cut(rest, ": ")).and_then(|(at, _)| number(at));
+    if !message.starts_with("Can't ") && !(message.starts_with('/') && at_line().is_some()) {
+        return false;
+    }
+    event.severity_id = event.severity_id.max(LOW);
+    remark(program, message, event)
 }
 
 /// `DHCPREQUEST for A (S) from MAC (NAME) via eth0: reason`, `DHCPOFFER on A to MAC (NAME) via 192.0.2.1`, `DHCPRELEASE of A from MAC via eth0 (found)`.
@@ -173,6 +187,18 @@ mod tests {
     use serde_json::json;
 
     use super::super::super::super::testing::normalized;
+
+    #[test]
+    fn the_server_stops_and_says_what_it_cannot_do() {
+        for (message, kind, status) in [
+            ("exiting.", 600_204, 1),
+            ("Can't listen on eth1 - dhcpd.conf has no subnet declaration for 192.0.2.1.", 600_801, 2),
+            ("/etc/dhcp/dhcpd.conf line 7: expecting left brace.", 600_801, 2),
+        ] {
+            let event = normalized(&format!("Mar 16 10:00:00 gw dhcpd[9]: {message}"));
+            assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(kind), &json!(status)), "{message}");
+        }
+    }
 
     #[test]
     fn a_refusal_is_a_failure_with_its_reason() {

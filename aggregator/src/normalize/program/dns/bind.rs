@@ -7,7 +7,7 @@ mod answer;
 mod peer;
 
 use super::super::super::endpoint::{push_destination, push_source};
-use super::super::super::outcome::{Control, controlled, failure, success};
+use super::super::super::outcome::{Control, LOW, controlled, failure, success};
 use super::super::super::syslog::Header;
 use super::super::super::text::{between, cut, head, level, number, port, unquoted, word};
 use super::super::super::timestamp::{self, Stamp};
@@ -369,6 +369,18 @@ fn validating<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     push_destination(event, "localhost", None)
 }
 
+/// `reloading configuration failed: unexpected token`, and what is said of a line of the configuration:
+/// `/etc/named.conf:12: missing ';' before '}'`.
+fn misconfigured<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
+    let at_line = || text.split(':').nth(1).and_then(number).is_some() && cut(text, ": ").is_some();
+    let failed = ["loading configuration failed: ", "reloading configuration failed: ", "reloading zones failed: "];
+    if !failed.iter().any(|start| text.starts_with(start)) && !(text.starts_with('/') && at_line()) {
+        return false;
+    }
+    event.severity_id = event.severity_id.max(LOW);
+    remark("named", text, event)
+}
+
 /// `starting BIND 9.20.1 …`, `running`, `shutting down`, `exiting`, `reloading configuration succeeded`.
 fn service<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     if let Some(version) = text.strip_prefix("starting BIND ") {
@@ -380,7 +392,7 @@ fn service<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
         "reloading configuration succeeded"
         | "reloading zones succeeded"
         | "received SIGHUP signal to reload zones" => lifecycle(event, "named", 5, None),
-        _ => false,
+        _ => misconfigured(text, event),
     }
 }
 
@@ -389,6 +401,16 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::super::super::testing::normalized;
+
+    #[test]
+    fn a_configuration_that_is_not_taken_is_an_error() {
+        for message in
+            ["reloading configuration failed: file not found", "/etc/bind/named.conf:12: missing ';' before '}'"]
+        {
+            let event = normalized(&format!("Mar 16 10:00:00 ns named[9]: {message}"));
+            assert_eq!((&event["type_uid"], &event["status_id"]), (&json!(600_801), &json!(2)), "{message}");
+        }
+    }
 
     fn asked(event: &Value) -> Value {
         json!([

@@ -358,6 +358,14 @@ mod tests {
             assert_eq!(event["unmapped"]["hostname"], "r1");
             assert_eq!(event["metadata"]["event_code"], "SYS-5-CONFIG_I");
         }
+        let event =
+            normalized("<189>85: Mar 16 10:00:00.5 DST: %SYS-5-CONFIG_I: Configured from console by vty2 (192.0.2.1)");
+        assert_eq!(
+            (&event["unmapped"]["hostname"], &event["time"]),
+            (&serde_json::Value::Null, &serde_json::json!(1_773_651_600_500_i64))
+        );
+        assert_eq!(event["actor"], serde_json::json!({"session": {"terminal": "vty2"}}));
+        assert_eq!(event["unmapped"]["src_ip"], "192.0.2.1");
     }
 
     #[test]

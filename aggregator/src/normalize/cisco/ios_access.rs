@@ -145,7 +145,17 @@ fn who(message: &str) -> Option<(&str, Option<&str>, Option<&str>)> {
         return Some((user, Some(terminal), endpoint::ip(address)));
     }
     let address = between(rest, "(", ")").and_then(|(address, _)| endpoint::ip(address));
+    // Without a logon the terminal stands in the user's place: `by vty2 (A)`, `by console`.
+    if terminal.is_none() && is_line(user) {
+        return Some(("", Some(user), address));
+    }
     Some((user, terminal, address))
+}
+
+/// Whether a word is the name of a terminal line.
+fn is_line(word: &str) -> bool {
+    let number_of = |line| word.strip_prefix(line).is_some_and(|rest| number(rest).is_some());
+    word == "console" || number_of("vty") || number_of("tty")
 }
 
 /// `Configured from console by u on vty0 (A)`.
@@ -153,7 +163,9 @@ pub(super) fn configured<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     let Some((user, terminal, address)) = who(message) else { return false };
     event.class = Class::DeviceConfigStateChange;
     event.activity_id = 1;
-    event.push(Attribute::ActorUserName, user);
+    if !user.is_empty() {
+        event.push(Attribute::ActorUserName, user);
+    }
     if let Some(terminal) = terminal {
         event.push(Attribute::ActorSessionTerminal, terminal);
     }

@@ -247,6 +247,13 @@ fn prefix<'a>(text: &'a str, context: &Context<'a>) -> Option<Prefix<'a>> {
     None
 }
 
+/// Whether a word is a zone by its ending, as `clock timezone` and `clock summer-time` name them: `DST`, `AEST`, `BRDT`.
+fn summer_or_standard(word: &str) -> bool {
+    (3..=5).contains(&word.len())
+        && (word.ends_with("ST") || word.ends_with("DT"))
+        && word.bytes().all(|b| b.is_ascii_uppercase())
+}
+
 impl<'a> Prefix<'a> {
     /// A word that is no time: a sequence number, a zone, a tag with a process, a host.
     fn word(&mut self, word: &'a str) {
@@ -261,6 +268,8 @@ impl<'a> Prefix<'a> {
             self.stamp = Some(stamp.in_zone(minutes));
         } else if let Some((program, pid)) = bare.strip_suffix(']').and_then(|bare| bare.split_once('[')) {
             self.process = number(pid).map(|pid| (program, pid)).or(self.process);
+        } else if word.ends_with(':') && self.stamp.is_some() && summer_or_standard(bare) {
+            // A zone of the device's own naming: its time is the host's.
         } else if self.host.is_none() && bare.bytes().any(|b| b.is_ascii_alphanumeric()) {
             self.host = Some(bare.trim_matches(['<', '>']));
         }

@@ -261,7 +261,9 @@ fn said<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
     event.class = Class::TunnelActivity;
     event.push(Attribute::TunnelTypeId, 0);
     event.push(Attribute::EmailProtocolName, "OpenVPN");
-    push_source(event, who.address, who.port);
+    // A server with one client names its port only behind the family.
+    let port = who.port.or_else(|| inner.filter(|inner| inner.address == who.address)?.port);
+    push_source(event, who.address, port);
     let named = between(text, "[", "] Peer Connection Initiated").map(|(name, _)| name).filter(|name| !name.is_empty());
     if let Some(name) = who.name.or(named).or_else(|| common_name(text)) {
         event.push(Attribute::UserName, name);
@@ -448,6 +450,7 @@ mod tests {
             ("192.0.2.1:5000 TLS: Initial packet from [AF_INET]192.0.2.1:5000, sid=1 2", 401_401, None, 1),
             ("TCP connection established with [AF_INET]192.0.2.1:5000", 401_401, None, 1),
             ("192.0.2.1:5000 [bob] Peer Connection Initiated with [AF_INET]192.0.2.1:5000", 401_401, Some("bob"), 1),
+            ("192.0.2.1 [bob] Peer Connection Initiated with [AF_INET6]::ffff:192.0.2.1:5000", 401_401, Some("bob"), 1),
             ("bob/192.0.2.1:5000 MULTI: Learn: 198.51.100.6 -> bob/192.0.2.1:5000", 401_401, Some("bob"), 1),
             ("MULTI: Learn: 198.51.100.6 -> bob/192.0.2.1:5000", 401_401, Some("bob"), 1),
             ("192.0.2.1:5000 VERIFY OK: depth=0, CN=bob", 401_499, Some("bob"), 1),

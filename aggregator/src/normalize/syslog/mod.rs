@@ -11,7 +11,7 @@ mod tag;
 
 use shared::time::Timestamp;
 
-use super::text::{cut, level, number, severity_of, unspaced, word};
+use super::text::{cut, head, level, number, severity_of, unspaced, word};
 use super::timestamp::{self, Reference, Stamp};
 use super::{Context, attempt, endpoint, panos, program, zones};
 use crate::event::Event;
@@ -143,9 +143,15 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         let stamped = stamp.text.as_bytes().get(10) == Some(&b'T');
         let told =
             |tag: &Tag<'_>| zoned || (stamped && tag.colon && tag.host.is_some() && program::is_known(tag.program));
-        let named = |tag: &Tag<'_>| tag.pid.is_some() || (!bracketed && !tag.program.is_empty() && told(tag));
-        let Some((tag, message)) = tag.filter(|(tag, _)| named(tag)) else {
-            return false;
+        let named = |tag: &Tag<'_>| {
+            tag.pid.is_some() || (!bracketed && !tag.program.is_empty() && (priority.is_some() || told(tag)))
+        };
+        let (tag, message) = match tag {
+            Some((tag, message)) if named(&tag) => (tag, message),
+            // A PRI is syslog's alone: what follows the host, or the time, is the message.
+            Some((tag, message)) if !bracketed && priority.is_some() => (tag, message),
+            _ if priority.is_some() => (Tag::default(), rest.trim_start_matches(' ')),
+            _ => return false,
         };
         return finish(Some(stamp), &tag, message, "syslog", context, event);
     }
@@ -256,13 +262,17 @@ fn uncommon_time(text: &str, reference: Reference) -> Option<(Stamp<'_>, &str)> 
     if first.len() == 3 && matches!(first, "Mon" | "Tue" | "Wed" | "Thu" | "Fri" | "Sat" | "Sun") {
         let (stamp, rest) = timestamp::bsd(rest, reference).or_else(|| timestamp::iso(rest, reference))?;
         let (stamp, rest) = universal(stamp, rest, reference);
-        // The zone that the host itself has by name.
+        // A zone by name; one that stands for several is the host's own.
         let (zone, after) = word(rest.trim_start());
         let named = stamp.assumed_offset.is_some()
             && (3..=4).contains(&zone.len())
             && zone.bytes().all(|b| b.is_ascii_uppercase())
             && level(zone).is_none();
-        return Some((stamp, if named { after } else { rest }));
+        if !named {
+            return Some((stamp, rest));
+        }
+        let certain = zones::minutes(zone).filter(|_| !matches!(zone, "CST" | "BST"));
+        return Some((certain.map_or(stamp, |minutes| stamp.in_zone(minutes)), after));
     }
     let seconds = |text: &str| {
         let (whole, micros) = text.split_once('.').unwrap_or((text, "0"));
@@ -390,9 +400,20 @@ fn finish<'a>(
     true
 }
 
-/// Without Solaris's `[ID 12345 auth.info] `, which says facility and severity.
+/// Most bytes of `authpriv.emergency]: `.
+const STATED_LEN_MAX: usize = 24;
+
+/// Without Solaris's `[ID 12345 auth.info] `, or the `[authpriv.notice]: ` of others, which say facility and severity.
 fn solaris<'a>(message: &'a str, event: &mut Event<'a>) -> &'a str {
-    let Some((id, rest)) = message.strip_prefix("[ID ").and_then(|rest| cut(rest, "] ")) else { return message };
+    let Some(inner) = message.strip_prefix('[') else { return message };
+    let Some((id, rest)) = inner.strip_prefix("ID ").and_then(|rest| cut(rest, "] ")) else {
+        let stated = cut(head(inner, STATED_LEN_MAX), "]: ").map(|(word, _)| word);
+        let Some((word, found)) = stated.and_then(|word| Some((word, Stated::of_word(word)?))) else { return message };
+        if !event.unmapped.iter().any(|(key, _)| key == "facility") {
+            apply_priority(found.facility * 8 + found.severity, event);
+        }
+        return inner.get(word.len() + "]: ".len()..).unwrap_or(message);
+    };
     let Some((id, (facility, severity))) = id.split_once(' ').and_then(|(id, at)| Some((id, at.split_once('.')?)))
     else {
         return message;
@@ -526,6 +547,26 @@ mod tests {
         assert_eq!(event["unmapped"]["facility"], "auth");
         assert_eq!(event["message"], message);
         assert_eq!(event["class_uid"], 3002);
+        let event = normalized(&format!("Mar 16 10:00:00 h sshd[9]: [authpriv.notice]: {message}"));
+        assert_eq!((&event["message"], &event["class_uid"]), (&json!(message), &json!(3002)));
+        assert_eq!(event["unmapped"]["facility"], "authpriv");
+    }
+
+    #[test]
+    fn a_priority_before_an_iso_time_is_enough() {
+        let event = normalized("<86>2026-03-16T10:00:00.5 web-2 su: 'su root' failed for bob on /dev/pts/8");
+        assert_eq!((&event["type_uid"], &event["time"]), (&json!(300_207), &json!(1_773_651_600_500_i64)));
+        let event = normalized("<13>2026-03-16T10:00:00+01:00 web-2 the door is open");
+        assert_eq!((&event["time"], &event["message"]), (&json!(1_773_651_600_000_i64), &json!("the door is open")));
+        assert_eq!((&event["unmapped"]["hostname"], &event["unmapped"]["facility"]), (&json!("web-2"), &json!("user")));
+    }
+
+    #[test]
+    fn a_full_time_of_the_journal_is_in_its_zone() {
+        let event = normalized("Mon 2026-03-16 10:00:00 EDT web-2 systemd[1]: Started Foo.");
+        assert_eq!(event["time"], 1_773_651_600_000_i64 + 5 * 3_600_000);
+        let event = normalized("Mon 2026-03-16 10:00:00 QQT web-2 systemd[1]: Started Foo.");
+        assert_eq!((&event["time"], &event["class_uid"]), (&json!(1_773_651_600_000_i64), &json!(6002)));
     }
 
     #[test]

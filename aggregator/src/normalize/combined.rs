@@ -140,6 +140,13 @@ fn managed<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> b
 pub(super) fn parse_message<'a>(message: &'a str, header: &Header<'a>, event: &mut Event<'a>) -> bool {
     let reference = Reference { read_at: event.time, utc_offset_minutes: header.context.origin.utc_offset_minutes };
     let Some(access) = access(message, reference) else { return false };
+    // A header without year and zone is worth less than the request's own time, which has both.
+    if event.value(Attribute::TimezoneOffset).is_some() && access.stamp.assumed_offset.is_none() {
+        event
+            .fields
+            .retain(|field| !matches!(field.attribute, Attribute::MetadataOriginalTime | Attribute::TimezoneOffset));
+        access.stamp.apply(event);
+    }
     apply(&access, header.context.origin, event);
     true
 }
@@ -173,7 +180,8 @@ fn access(text: &str, reference: Reference) -> Option<Access<'_>> {
     let (client, client_port) = client.map_or((None, None), ported);
     let user = match named {
         Some(user) => user,
-        None => cut_at(b' ', who)?.1,
+        // Some formats have one dash more than the common one.
+        None => cut_at(b' ', who)?.1.trim_start_matches("- "),
     };
     let (request, rest) = request(rest)?;
     let (status, rest) = word(rest);
@@ -440,6 +448,16 @@ mod tests {
         assert_eq!(event["http_response"], serde_json::json!({"code": 200, "body_length": 2326}));
         assert_eq!(event["status_id"], 1);
         assert_eq!(event["metadata"]["log_format"], "combined");
+        let line = r#"192.0.2.7 - - - [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.0" 404 9 "-" "-""#;
+        assert_eq!(normalized(line)["actor"], serde_json::Value::Null);
+        // The header has no year; the request's time has one, and a zone.
+        for (header, time) in [
+            ("Mar 16 10:00:00 h nginx: ", 971_211_336_000_i64),
+            ("2026-03-16T10:00:00.5Z h nginx: ", 1_773_655_200_500),
+        ] {
+            let event = normalized(&format!("{header}{line}"));
+            assert_eq!((&event["time"], &event["type_uid"]), (&time.into(), &400_203.into()), "{header}");
+        }
         assert!(event.get("timezone_offset").is_none());
     }
 

@@ -65,9 +65,10 @@ const FAILED: [&str; 47] = [
     "two-factor challenge failed",
 ];
 /// What programs say of one that succeeded.
-const PASSED: [&str; 25] = [
+const PASSED: [&str; 26] = [
     "user logged in",
     "has logged in",
+    "\" logged in with",
     "logged in successfully",
     "successfully logged in",
     "signed in successfully",
@@ -100,10 +101,12 @@ static WORDS: LazyLock<AhoCorasick> = LazyLock::new(|| {
 });
 
 /// What stands around a user's name in a message.
-const NAMED: [(&str, &str); 8] = [
+const NAMED: [(&str, &str); 10] = [
     ("user '", "'"),
     ("username input '", "'"),
     ("user \"", "\""),
+    ("User \"", "\""),
+    ("username \"", "\""),
     ("user=", " "),
     ("Login failed: '", "'"),
     ("Login failed: ", " ("),
@@ -111,7 +114,7 @@ const NAMED: [(&str, &str); 8] = [
     ("username=", " "),
 ];
 /// What stands before a client's address in a message.
-const ADDRESSED: [&str; 6] = ["ip=", "ipAddress=", "IP: ", "from IP ", "IP address ", " from "];
+const ADDRESSED: [&str; 7] = ["ip=", "ipAddress=", "IP: ", "from IP ", "from ip ", "IP address ", " from "];
 const USERS: [&str; 16] = [
     "user",
     "User",
@@ -357,6 +360,16 @@ mod tests {
             ),
             (
                 r#"{"method":"POST","level":"debug","msg":"Successful 1FA authentication attempt made by user 'ann'","path":"/api","remote_ip":"192.0.2.7","time":"2026-03-16T10:00:00Z"}"#,
+                "ann",
+                1,
+            ),
+            (
+                r#"{"timestamp":"2026-03-16 10:00:00","message":"Failed login attempt for username \"ann\" from ip 192.0.2.7 (bad)","levelName":"ERROR","level":4}"#,
+                "ann",
+                2,
+            ),
+            (
+                r#"{"level":"info","sender":"SSH","message":"User \"ann\" logged in with \"password\", from ip \"192.0.2.7\", client x"}"#,
                 "ann",
                 1,
             ),

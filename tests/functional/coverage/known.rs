@@ -121,6 +121,7 @@ pub const AIM: f64 = 95.0;
 
 /// Rows below [`AIM`], and why.
 pub const SHORT: &[(&str, &str)] = &[
+    ("audit_trail", "what a service did itself: a record without an address is no call, its actor is kept"),
     ("aws_elb", "two lines of one example, where the set takes address and port for one value"),
     ("docker_json", "the lines inside are what a terminal printed: prompts and echoes"),
     ("fortigate", "Sophos and FortiMail write the same keys with a meaning of their own; their lines keep all of them"),

@@ -39,7 +39,7 @@ const TIMES: [&str; 24] = [
     "timeUnixNano",
     "observedTimeUnixNano",
 ];
-const LEVELS: [&str; 16] = [
+const LEVELS: [&str; 17] = [
     "level",
     "severity",
     "lvl",
@@ -56,6 +56,7 @@ const LEVELS: [&str; 16] = [
     "LogLevel",
     "severityText",
     "@level",
+    "levelName",
 ];
 const MESSAGES: [&str; 20] = [
     "message",

@@ -28,6 +28,7 @@ mod sysmon;
 mod tetragon;
 mod tracee;
 mod trail;
+mod trails;
 mod vault;
 mod wazuh;
 mod windows;

@@ -6,279 +6,17 @@
 //! "System Log API"; Microsoft, "Office 365 Management Activity API schema" and "Azure Monitor resource log schema"; GitHub,
 //! "Audit log events"; Slack, "Audit Logs API"; Elasticsearch, "Audit event types"; the same of the others.
 
+use super::super::endpoint::Address;
 use super::super::fields::{Fields, Leaf};
 use super::super::logon_pairs::is_failure;
 use super::super::text::port;
 use super::super::timestamp::Reference;
 use super::super::{Context, contained, endpoint, json, outcome};
 use super::cloud::{activity, base};
+use super::trails::{TRAILS, Trail};
 use super::{access, bare};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
-
-/// A kind of record. Of keys for the same thing the first that has a value is taken.
-struct Trail {
-    provider: &'static str,
-    /// Keys that all stand there.
-    marks: &'static [&'static str],
-    /// What was done.
-    operation: &'static [&'static str],
-    users: &'static [&'static str],
-    hosts: &'static [&'static str],
-    outcomes: &'static [&'static str],
-    reasons: &'static [&'static str],
-    times: &'static [&'static str],
-    /// Whether each record is of a logon.
-    is_logon: bool,
-}
-
-static TRAILS: [Trail; 21] = [
-    Trail {
-        provider: "okta",
-        marks: &["eventType", "actor.alternateId", "outcome.result"],
-        operation: &["eventType"],
-        users: &["actor.alternateId", "actor.displayName", "actor.id"],
-        hosts: &["client.ipAddress"],
-        outcomes: &["outcome.result"],
-        reasons: &["outcome.reason"],
-        times: &["published"],
-        is_logon: false,
-    },
-    Trail {
-        provider: "microsoft-365",
-        marks: &["CreationTime", "Operation", "Workload"],
-        operation: &["Operation"],
-        users: &["UserId", "UserKey"],
-        hosts: &["ClientIP", "ClientIPAddress", "ActorIpAddress"],
-        outcomes: &["ResultStatus"],
-        reasons: &["LogonError"],
-        times: &["CreationTime"],
-        is_logon: false,
-    },
-    Trail {
-        provider: "entra-id",
-        marks: &["category", "resultType", "properties.createdDateTime", "properties.ipAddress"],
-        operation: &["operationName"],
-        users: &[
-            "properties.userPrincipalName",
-            "properties.servicePrincipalName",
-            "properties.servicePrincipalId",
-            "identity",
-        ],
-        hosts: &["properties.ipAddress", "callerIpAddress"],
-        outcomes: &["resultType"],
-        reasons: &["resultDescription", "properties.status.failureReason"],
-        times: &["properties.createdDateTime", "time"],
-        is_logon: true,
-    },
-    Trail {
-        provider: "entra-id",
-        marks: &["userPrincipalName", "createdDateTime", "appDisplayName"],
-        operation: &["operationName", "appDisplayName"],
-        users: &["userPrincipalName", "userDisplayName"],
-        hosts: &["ipAddress"],
-        outcomes: &["status.errorCode"],
-        reasons: &["status.failureReason"],
-        times: &["createdDateTime"],
-        is_logon: true,
-    },
-    Trail {
-        provider: "azure",
-        marks: &["operationName", "category", "resourceId"],
-        operation: &["operationName"],
-        users: &[
-            "identity.claims.http://schemas.xmlsoap.org/ws/2005/05/identity/claims/upn",
-            "identity.claims.http://schemas.xmlsoap.org/ws/2005/05/identity/claims/name",
-            "identity.claims.name",
-            "identity.claims.appid",
-            "properties.initiatedBy.user.userPrincipalName",
-            "properties.initiatedBy.app.displayName",
-            "caller",
-            "identity",
-        ],
-        hosts: &["callerIpAddress", "properties.initiatedBy.user.ipAddress"],
-        outcomes: &["resultType", "properties.result", "resultSignature", "status"],
-        reasons: &["resultDescription", "properties.resultReason"],
-        times: &["time", "eventTimestamp"],
-        is_logon: false,
-    },
-    Trail {
-        provider: "github",
-        marks: &["action", "actor", "_document_id"],
-        operation: &["action"],
-        users: &["actor"],
-        hosts: &["actor_ip"],
-        outcomes: &[],
-        reasons: &["reason"],
-        times: &["created_at", "@timestamp"],
-        is_logon: false,
-    },
-    Trail {
-        provider: "github",
-        marks: &["action", "actor", "created_at"],
-        operation: &["action"],
-        users: &["actor"],
-        hosts: &["actor_ip"],
-        outcomes: &[],
-        reasons: &["reason"],
-        times: &["created_at", "@timestamp"],
-        is_logon: false,
-    },
-    Trail {
-        provider: "gitlab",
-        marks: &["author_id", "entity_type", "target_details"],
-        operation: &["event_name", "custom_message", "change", "add", "remove", "action"],
-        users: &["author_name", "author_id"],
-        hosts: &["ip_address"],
-        outcomes: &[],
-        reasons: &[],
-        times: &["created_at", "time"],
-        is_logon: false,
-    },
-    Trail {
-        provider: "google-workspace",
-        marks: &["id.applicationName", "actor.email"],
-        operation: &["name", "event.name"],
-        users: &["actor.email"],
-        hosts: &["ipAddress"],
-        outcomes: &[],
-        reasons: &[],
-        times: &["id.time"],
-        is_logon: false,
-    },
-    Trail {
-        provider: "slack",
-        marks: &["action", "date_create", "context.ip_address"],
-        operation: &["action"],
-        users: &["actor.user.email", "actor.user.name", "actor.user.id"],
-        hosts: &["context.ip_address"],
-        outcomes: &[],
-        reasons: &[],
-        times: &["date_create"],
-        is_logon: false,
-    },
-    Trail {
-        provider: "1password",
-        marks: &["session_uuid", "category", "target_user.email"],
-        operation: &["type"],
-        users: &["target_user.email"],
-        hosts: &["client.ip_address"],
-        outcomes: &["category"],
-        reasons: &["type"],
-        times: &["timestamp"],
-        is_logon: true,
-    },
-    Trail {
-        provider: "duo",
-        marks: &["factor", "result", "user.name", "access_device.ip"],
-        operation: &["event_type"],
-        users: &["user.name"],
-        hosts: &["access_device.ip"],
-        outcomes: &["result"],
-        reasons: &["reason"],
-        times: &["isotimestamp", "timestamp"],
-        is_logon: true,
-    },
-    Trail {
-        provider: "box",
-        marks: &["event_type", "created_by.login", "ip_address"],
-        operation: &["event_type"],
-        users: &["created_by.login", "created_by.name"],
-        hosts: &["ip_address"],
-        outcomes: &[],
-        reasons: &[],
-        times: &["created_at"],
-        is_logon: false,
-    },
-    Trail {
-        provider: "zoom",
-        marks: &["email", "client_type", "ip_address", "type"],
-        operation: &["type"],
-        users: &["email"],
-        hosts: &["ip_address"],
-        outcomes: &[],
-        reasons: &[],
-        times: &["time"],
-        is_logon: false,
-    },
-    Trail {
-        provider: "onelogin",
-        marks: &["event_type_id", "user_name", "user_id"],
-        operation: &["event_type_name", "event_type_id"],
-        users: &["user_name", "actor_user_name"],
-        hosts: &["ipaddr"],
-        outcomes: &[],
-        reasons: &["error_description"],
-        times: &["created_at", "event_timestamp"],
-        is_logon: false,
-    },
-    Trail {
-        provider: "keycloak",
-        marks: &["type", "realmId", "ipAddress"],
-        operation: &["type"],
-        users: &["details.username", "username", "userId"],
-        hosts: &["ipAddress"],
-        outcomes: &[],
-        reasons: &["error"],
-        times: &["time", "@timestamp", "timestamp"],
-        is_logon: false,
-    },
-    Trail {
-        provider: "cloudflare",
-        marks: &["ActionType", "ActorIP", "When"],
-        operation: &["ActionType"],
-        users: &["ActorEmail", "ActorID"],
-        hosts: &["ActorIP"],
-        outcomes: &["ActionResult"],
-        reasons: &[],
-        times: &["When"],
-        is_logon: false,
-    },
-    Trail {
-        provider: "snowflake",
-        marks: &["EVENT_TYPE", "USER_NAME", "IS_SUCCESS"],
-        operation: &["EVENT_TYPE"],
-        users: &["USER_NAME"],
-        hosts: &["CLIENT_IP"],
-        outcomes: &["IS_SUCCESS"],
-        reasons: &["ERROR_MESSAGE"],
-        times: &["EVENT_TIMESTAMP"],
-        is_logon: true,
-    },
-    Trail {
-        provider: "minio",
-        marks: &["deploymentid", "api.name", "remotehost"],
-        operation: &["api.name"],
-        users: &["accessKey", "requestClaims.accessKey", "requestClaims.sub"],
-        hosts: &["remotehost"],
-        outcomes: &["api.status"],
-        reasons: &["error"],
-        times: &["time"],
-        is_logon: false,
-    },
-    Trail {
-        provider: "elasticsearch",
-        marks: &["event.action", "origin.address", "origin.type"],
-        operation: &["action", "event.action"],
-        users: &["user.name"],
-        hosts: &["origin.address"],
-        outcomes: &[],
-        reasons: &["event.action"],
-        times: &["timestamp", "@timestamp"],
-        is_logon: false,
-    },
-    Trail {
-        provider: "auth0",
-        marks: &["log_id", "type", "date", "ip"],
-        operation: &["type"],
-        users: &["user_name", "user_id", "client_name", "client_id"],
-        hosts: &["ip"],
-        outcomes: &[],
-        reasons: &["description"],
-        times: &["date"],
-        is_logon: false,
-    },
-];
 
 fn found(fields: &Fields<'_>) -> Option<&'static Trail> {
     TRAILS.iter().find(|trail| trail.marks.iter().all(|key| fields.has(key)))
@@ -453,7 +191,15 @@ fn listed(fields: &Fields<'_>) -> Option<String> {
 
 /// The address of whoever did it, also with a port behind it.
 fn place<'a>(trail: &Trail, fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool {
-    let Some(key) = first(fields, trail.hosts) else { return false };
+    let Some(key) = first(fields, trail.hosts) else {
+        // What Microsoft's services do themselves, they do from a server: `EXAMPLE1 (15.20.7)`.
+        let server = fields.peek("OriginatingServer").and_then(|text| text.split(' ').next()).map(str::to_owned);
+        let named = server.filter(|server| matches!(Address::parse(server), Some(Address::Name(_))));
+        return named.is_some_and(|server| {
+            event.push(Attribute::SrcEndpointHostname, server);
+            true
+        });
+    };
     let said = fields.peek(key).unwrap_or_default();
     if endpoint::ip(said).is_none()
         && let Some((host, number)) = said.rsplit_once(':')
@@ -558,6 +304,10 @@ mod tests {
             ),
             (
                 r#"{"actor":{"alternateId":"ann"},"client":{"ipAddress":"192.0.2.7"},"eventType":"policy.rule.update","outcome":{"result":"SUCCESS"},"published":"2026-03-16T09:00:00Z"}"#,
+                600_303,
+            ),
+            (
+                r#"{"CreationTime":"2026-03-16T09:00:00","Operation":"Set-Plan","Workload":"Exchange","ResultStatus":"True","UserId":"ann","OriginatingServer":"SRV1 (15.20.7)"}"#,
                 600_303,
             ),
             (

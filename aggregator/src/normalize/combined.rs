@@ -59,6 +59,8 @@ fn asked(text: &str, at: usize) -> bool {
 
 /// Reads a line of an access log.
 pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<'a>) -> bool {
+    // Ambassador's mark before Envoy's line.
+    let text = text.strip_prefix("ACCESS ").filter(|rest| rest.starts_with('[')).unwrap_or(text);
     if let Some(secured) = text.strip_prefix('[') {
         return attempt(tls_request, secured, context, event)
             || attempt(managed, secured, context, event)

@@ -154,6 +154,7 @@ mod tests {
             r#"[2026-03-16T09:00:00.5Z] "POST /a?b HTTP/2" 503 UF details{x} - "-" 154 7 226 9 "192.0.2.7" "curl/8" "cc21" "www.example.com" "198.51.100.1:80" outbound|80||a 198.51.100.2:1 198.51.100.3:443 198.51.100.4:5 - default"#,
         ] {
             let event = normalized(line);
+            assert_eq!(normalized(&format!("ACCESS {line}"))["type_uid"], event["type_uid"], "{line}");
             assert_eq!(
                 (&event["type_uid"], &event["time"]),
                 (&json!(400_206), &json!(1_773_651_600_500_i64)),

@@ -249,8 +249,8 @@ const SIZES: [&str; 19] = [
     "sc-bytes",
     "network.bytes_written",
 ];
+/// Names before numbers: `user_id` is a name for Caddy alone.
 const USERS: [&str; 12] = [
-    "user_id",
     "ClientUsername",
     "remote_user",
     "username",
@@ -262,6 +262,7 @@ const USERS: [&str; 12] = [
     "user_name",
     "usr.name",
     "cs-username",
+    "user_id",
 ];
 /// Latencies, and how many milliseconds their unit has.
 const LATENCIES: [(&str, f64); 6] = [
@@ -380,6 +381,9 @@ fn client<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     }
     if let Some(user) = USERS.into_iter().find(|key| fields.peek(key).is_some_and(|user| user != "-")) {
         fields.push(event, Attribute::ActorUserName, user);
+        if user != "user_id" {
+            fields.push(event, Attribute::ActorUserUid, "user_id");
+        }
     }
 }
 
@@ -459,8 +463,10 @@ fn response<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     }
     // Envoy's is whole milliseconds, and nobody else names its flags.
     let envoys = fields.has("response_flags");
+    // Nor do others than Rails say beside it how long the view took, in milliseconds too.
+    let rails = fields.has("view") && fields.has("db");
     let latency = LATENCIES.into_iter().find_map(|(key, unit)| {
-        let unit = if envoys && key == "duration" { 1.0 } else { unit };
+        let unit = if (envoys || rails) && key == "duration" { 1.0 } else { unit };
         let count: f64 = fields.leaf(key)?.as_text()?.parse().ok()?;
         #[expect(clippy::cast_possible_truncation, reason = "bounded on the next line to what i32 holds")]
         let ms = (count * unit).round().clamp(0.0, 2e9) as i64;
@@ -498,6 +504,14 @@ mod tests {
             r#"{"method":"GET","path":"/h","protocol":"HTTP/1.1","response_code":200,"response_flags":"-","duration":9,"authority":"a:8000","downstream_remote_address":"192.0.2.7:4652","start_time":"2026-03-16T09:00:01.123Z"}"#,
         );
         assert_eq!(event["http_response"]["latency"], 9);
+    }
+
+    #[test]
+    fn rails_counts_milliseconds_and_names_its_user() {
+        let event = normalized(
+            r#"{"time":"2026-03-16T09:00:00.000Z","duration":12.4,"db":1.5,"view":10.9,"status":200,"method":"GET","path":"/x","remote_ip":"192.0.2.7","user_id":7,"username":"ann"}"#,
+        );
+        assert_eq!((&event["http_response"]["latency"], &event["actor"]["user"]["name"]), (&12.into(), &"ann".into()));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::flow;
 use crate::event::Event;
 use crate::schema::Attribute;
 
-const TIMES: [&str; 24] = [
+const TIMES: [&str; 25] = [
     "@timestamp",
     "timestamp",
     "time",
@@ -38,6 +38,7 @@ const TIMES: [&str; 24] = [
     "TimeStamp",
     "timeUnixNano",
     "observedTimeUnixNano",
+    "SessionStartTime",
 ];
 const LEVELS: [&str; 17] = [
     "level",
@@ -75,10 +76,10 @@ const MESSAGES: [&str; 20] = [
     "textPayload",
     "jsonPayload.message",
     "text",
-    "description",
-    "error",
     "@message",
     "body.stringValue",
+    "description",
+    "error",
 ];
 const CORRELATIONS: [&str; 12] = [
     "trace_id",
@@ -269,6 +270,13 @@ mod tests {
         ] {
             assert_eq!(normalized(line)["type_uid"], kind, "{line}");
         }
+    }
+
+    #[test]
+    fn an_error_is_the_message_only_where_no_other_is() {
+        let event = normalized(r#"{"@level":"error","@message":"it broke","@module":"core","error":"no node"}"#);
+        assert_eq!((&event["message"], &event["status_detail"]), (&"it broke".into(), &"no node".into()));
+        assert_eq!(normalized(r#"{"level":"error","error":"no node"}"#)["message"], "no node");
     }
 
     #[test]

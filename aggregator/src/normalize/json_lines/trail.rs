@@ -171,7 +171,7 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         Some(false) => outcome::success(event),
         None => {}
     }
-    for key in ["displayMessage", "resultDescription", "description"] {
+    for key in ["displayMessage", "resultDescription", "description", "message.content"] {
         if event.value(Attribute::Message).is_none() {
             fields.push(event, Attribute::Message, key);
         }
@@ -277,6 +277,10 @@ mod tests {
             ),
             (
                 r#"{"type":"audit","timestamp":"2026-03-16T10:00:00,000+0100","event.type":"rest","event.action":"authentication_failed","user.name":"ann","origin.type":"rest","origin.address":"192.0.2.7:4711","url.path":"/"}"#,
+                2,
+            ),
+            (
+                r#"{"type":"events","attributes":{"time":"2026-03-16T09:00:00.000Z","action":"user_login_failed","actor":{"id":"7","email":"ann"},"location":{"ip":"192.0.2.7"}},"message":{"content":"m"}}"#,
                 2,
             ),
             (

@@ -16,7 +16,18 @@ pub(super) struct Trail {
     pub(super) is_logon: bool,
 }
 
-pub(super) static TRAILS: [Trail; 21] = [
+pub(super) static TRAILS: [Trail; 22] = [
+    Trail {
+        provider: "atlassian",
+        marks: &["attributes.action", "attributes.actor.id"],
+        operation: &["attributes.action"],
+        users: &["attributes.actor.email", "attributes.actor.name", "attributes.actor.id"],
+        hosts: &["attributes.location.ip"],
+        outcomes: &[],
+        reasons: &[],
+        times: &["attributes.time"],
+        is_logon: false,
+    },
     Trail {
         provider: "okta",
         marks: &["eventType", "actor.alternateId", "outcome.result"],

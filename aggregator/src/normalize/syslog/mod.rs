@@ -119,43 +119,8 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         }
         return finish(Some(stamp), &tag, message, "syslog3164", context, event);
     }
-    let timed = rest;
-    if let Some((stamp, rest)) = timestamp::iso(timed, context.reference) {
-        if let Some((tag, message)) = tabbed(rest) {
-            return tag.host.is_some_and(|host| relayed(host, message, context, event))
-                || finish(Some(stamp), &tag, message, "syslog", context, event);
-        }
-        if let Some(message) = rest.strip_prefix(' ').filter(|rest| program::is_userlog(rest)) {
-            let tag = Tag { program: "pw", ..Tag::default() };
-            return finish(Some(stamp), &tag, message, "syslog", context, event);
-        }
-        let zoned = stamp.assumed_offset.is_none();
-        if zoned && rest.strip_prefix(' ').is_some_and(rfc5424::is_bare) {
-            return rfc5424::parse(timed, None, context, event);
-        }
-        let tag = tag(rest.trim_start_matches(' '));
-        if let Some((Tag { host: Some(host), program: "", .. }, message)) = tag
-            && relayed(host, message, context, event)
-        {
-            return true;
-        }
-        // What stands in brackets is a level or a part of a program.
-        let bracketed = rest.trim_start_matches(' ').starts_with('[');
-        // Without a zone only a known program behind a host tells it from a line of a program's own.
-        let stamped = stamp.text.as_bytes().get(10) == Some(&b'T');
-        let told =
-            |tag: &Tag<'_>| zoned || (stamped && tag.colon && tag.host.is_some() && program::is_known(tag.program));
-        let named = |tag: &Tag<'_>| {
-            tag.pid.is_some() || (!bracketed && !tag.program.is_empty() && (priority.is_some() || told(tag)))
-        };
-        let (tag, message) = match tag {
-            Some((tag, message)) if named(&tag) => (tag, message),
-            // A PRI is syslog's alone: what follows the host, or the time, is the message.
-            Some((tag, message)) if !bracketed && priority.is_some() => (tag, message),
-            _ if priority.is_some() => (Tag::default(), rest.trim_start_matches(' ')),
-            _ => return false,
-        };
-        return finish(Some(stamp), &tag, message, "syslog", context, event);
+    if let Some(found) = timestamp::iso(rest, context.reference) {
+        return iso_headed(rest, found, priority.is_some(), context, event);
     }
     if let Some((stamp, rest)) = uncommon_time(rest, context.reference) {
         // What a collector put before the line's own time says enough.
@@ -184,6 +149,49 @@ pub(super) fn parse<'a>(text: &'a str, context: &Context<'a>, event: &mut Event<
         None if priority.is_some() => finish(None, &Tag::default(), rest, "syslog", context, event),
         None => false,
     }
+}
+
+/// A line whose header begins with an ISO time; `timed` is that time and what follows it.
+fn iso_headed<'a>(
+    timed: &'a str,
+    (stamp, rest): (Stamp<'a>, &'a str),
+    prioritized: bool,
+    context: &Context<'a>,
+    event: &mut Event<'a>,
+) -> bool {
+    if let Some((tag, message)) = tabbed(rest) {
+        return tag.host.is_some_and(|host| relayed(host, message, context, event))
+            || finish(Some(stamp), &tag, message, "syslog", context, event);
+    }
+    if let Some(message) = rest.strip_prefix(' ').filter(|rest| program::is_userlog(rest)) {
+        let tag = Tag { program: "pw", ..Tag::default() };
+        return finish(Some(stamp), &tag, message, "syslog", context, event);
+    }
+    let zoned = stamp.assumed_offset.is_none();
+    if zoned && rest.strip_prefix(' ').is_some_and(rfc5424::is_bare) {
+        return rfc5424::parse(timed, None, context, event);
+    }
+    let tag = tag(rest.trim_start_matches(' '));
+    if let Some((Tag { host: Some(host), program: "", .. }, message)) = tag
+        && relayed(host, message, context, event)
+    {
+        return true;
+    }
+    // What stands in brackets is a level or a part of a program.
+    let bracketed = rest.trim_start_matches(' ').starts_with('[');
+    // Without a zone only a known program behind a host tells it from a line of a program's own.
+    let stamped = stamp.text.as_bytes().get(10) == Some(&b'T');
+    let told = |tag: &Tag<'_>| zoned || (stamped && tag.colon && tag.host.is_some() && program::is_known(tag.program));
+    let named =
+        |tag: &Tag<'_>| tag.pid.is_some() || (!bracketed && !tag.program.is_empty() && (prioritized || told(tag)));
+    let (tag, message) = match tag {
+        Some((tag, message)) if named(&tag) => (tag, message),
+        // A PRI is syslog's alone: what follows the host, or the time, is the message.
+        Some((tag, message)) if !bracketed && prioritized => (tag, message),
+        _ if prioritized => (Tag::default(), rest.trim_start_matches(' ')),
+        _ => return false,
+    };
+    finish(Some(stamp), &tag, message, "syslog", context, event)
 }
 
 /// Most headers of relays before a line's own.

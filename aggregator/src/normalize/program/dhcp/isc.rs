@@ -31,7 +31,8 @@ pub(super) fn service<'a>(program: &'a str, message: &'a str, event: &mut Event<
         return life(program, 4, event);
     }
     let at_line = || cut(message, " line ").and_then(|(_, rest)| cut(rest, ": ")).and_then(|(at, _)| number(at));
-    if !message.starts_with("Can't ") && !(message.starts_with('/') && at_line().is_some()) {
+    let named = message.starts_with('/') && at_line().is_some();
+    if !named && !message.starts_with("Can't ") {
         return false;
     }
     event.severity_id = event.severity_id.max(LOW);

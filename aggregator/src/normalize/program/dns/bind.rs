@@ -374,7 +374,8 @@ fn validating<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
 fn misconfigured<'a>(text: &'a str, event: &mut Event<'a>) -> bool {
     let at_line = || text.split(':').nth(1).and_then(number).is_some() && cut(text, ": ").is_some();
     let failed = ["loading configuration failed: ", "reloading configuration failed: ", "reloading zones failed: "];
-    if !failed.iter().any(|start| text.starts_with(start)) && !(text.starts_with('/') && at_line()) {
+    let named = text.starts_with('/') && at_line();
+    if !named && !failed.iter().any(|start| text.starts_with(start)) {
         return false;
     }
     event.severity_id = event.severity_id.max(LOW);

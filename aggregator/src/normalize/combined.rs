@@ -183,7 +183,7 @@ fn access(text: &str, reference: Reference) -> Option<Access<'_>> {
     let user = match named {
         Some(user) => user,
         // Some formats have one dash more than the common one.
-        None => cut_at(b' ', who)?.1.trim_start_matches("- "),
+        None => undashed(cut_at(b' ', who)?.1),
     };
     let (request, rest) = request(rest)?;
     let (status, rest) = word(rest);
@@ -208,6 +208,14 @@ fn access(text: &str, reference: Reference) -> Option<Access<'_>> {
         rest,
         forwarded,
     })
+}
+
+/// Without the dashes before the last.
+fn undashed(mut user: &str) -> &str {
+    while let Some(after) = user.strip_prefix("- ") {
+        user = after;
+    }
+    user
 }
 
 /// The request line and what follows it, from the status on.

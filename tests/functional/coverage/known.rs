@@ -124,12 +124,12 @@ pub const SHORT: &[(&str, &str)] = &[
     ("audit_trail", "what a service did itself: a record without an address is no call, its actor is kept"),
     ("aws_elb", "two lines of one example, where the set takes address and port for one value"),
     ("docker_json", "the lines inside are what a terminal printed: prompts and echoes"),
-    ("fortigate", "Sophos and FortiMail write the same keys with a meaning of their own; their lines keep all of them"),
     ("glog", "what programs in Go and C++ say of themselves, in words of their own"),
     ("json", "programs that are no named format: their keys are kept, time, level and message read"),
     ("postgresql", "details and hints belong to the line before them"),
     ("redis", "one line"),
     ("syslog dovecot", "Ombi's own log writes [Warning] where syslog has the program's name"),
+    ("syslog kmd", "one of two lines has a placeholder where its peer stood"),
     ("syslog nginx", "one line has host and program twice"),
     ("syslog slapd", "one line of eleven ends behind its connection and descriptor"),
     (

@@ -65,7 +65,7 @@ pub const LEAST: &[Least] = &[
     least("envoy", 100, 100, 100),
     least("exim", 100, 100, 100),
     least("fail2ban", 100, 100, 100),
-    least("fortigate", 76, 76, 100),
+    least("fortigate", 100, 100, 100),
     least("gcp_audit", 100, 100, 100),
     least("glog", 0, 0, 33),
     least("haproxy", 100, 100, 100),

@@ -54,6 +54,10 @@ const LINES: &[(&str, &str)] = &[
         r#"{"rule":"r","priority":"Warning","output":"o","time":"2026-03-16T10:00:00Z","output_fields":{"proc.pid":7,"user.name":"bob"}}"#,
     ),
     (
+        "json",
+        r#"{"seconds":1773653400,"action":"allow","msg":"m","priority":2,"proto":"TCP","rule":"1:2013028:7","src_ap":"192.0.2.7:4711","dst_ap":"198.51.100.9:80","timestamp":"03/16-10:00:00.123456"}"#,
+    ),
+    (
         "zeek",
         "1773653400.123456\tCabc\t192.0.2.7\t4711\t198.51.100.2\t80\ttcp\thttp\t0.1\t1\t2\tSF\t-\t-\t0\tShADadFf\t1\t2\t3\t4\t-",
     ),
@@ -92,6 +96,7 @@ const LINES: &[(&str, &str)] = &[
         "tls 2.0 2026-03-16T10:00:00 net/a/b l 192.0.2.7:4711 10.0.0.1:80 5 2 98 246 - arn:aws:acm:x - A tlsv12 - a.example.com h2 h2 - 2026-03-16T09:59:55",
     ),
     ("w3c", "2026-03-16 10:00:00 192.0.2.9 GET /a x=1 443 bob 192.0.2.7 Mozilla/5.0+(X) - 200 0 0 15"),
+    ("w3c", "2026-03-16 10:00:00 192.0.2.7 4711 192.0.2.9 80 HTTP/1.1 GET /a 503 1 ConnLimit pool"),
     ("glog", "E0316 10:00:00.123456 7 a.go:12] \"Failed\" err=\"x\""),
     (
         "asterisk",
@@ -188,6 +193,14 @@ const LINES: &[(&str, &str)] = &[
         "time=2026-03-16T10:00:00Z level=error msg=\"Invalid username or password\" uname=bob remote_addr=192.0.2.7",
     ),
     ("syslog", "<34>1 2026-03-16T10:00:00Z h app 7 ID [a@1 b=\"c\\\"\"] text"),
+    (
+        "syslog",
+        r#"<134>1 2026-03-16T10:00:00Z fw CheckPoint 7 - [action:"Drop"; src:"192.0.2.7"; dst:"198.51.100.9"; s_port:"4711"; service:"22"; proto:"6"; rule_name:"a \"b\]\""]"#,
+    ),
+    (
+        "syslog",
+        r#"<14>1 2026-03-16T10:00:00Z fw RT_IDS - RT_SCREEN_TCP [junos@2636.1.1.1.2.35 attack-name="SYN flood!" source-address="192.0.2.7" source-port="4711" action="drop"]"#,
+    ),
     ("exim", "2026-03-16 10:00:00 1tXXXX-000001-2b <= bob@example.com H=h [192.0.2.7]:4711 P=esmtp S=100"),
     (
         "dovecot",

@@ -93,7 +93,6 @@ fn closing(text: &str) -> usize {
 pub(super) fn parse<'a>(message: &'a str, _: &Header<'a>, event: &mut Event<'a>) -> bool {
     let Some(text) = message.strip_prefix('[').filter(|text| text.contains(":\"")) else { return false };
     let record = Record::read(text, event);
-    event.push(Attribute::MetadataLogFormat, "checkpoint");
     let (action, operation) = (record.at("action"), record.at("operation"));
     let logged = |text: &str| text.ends_with("Log In") || text.ends_with("Log Out");
     if logged(operation) || logged(action) {
@@ -256,7 +255,8 @@ fn connection<'a>(record: &Record<'a>, event: &mut Event<'a>) -> bool {
             controlled(event, control);
             failure(event, "");
         }
-        None => {}
+        None if record.at("rule_name").is_empty() => {}
+        None => event.profile("security_control"),
     }
     true
 }
@@ -292,6 +292,9 @@ mod tests {
             assert_eq!(event["unmapped"]["flags"], "1", "{action}");
             assert_eq!(event["time"], 1_773_651_600_000_i64);
         }
+        let event = checkpoint(&format!(r#"action:"Key Install"; {ENDS}; rule_name:"all""#));
+        assert_eq!(event["metadata"]["profiles"], json!(["host", "security_control"]));
+        assert_eq!(event["metadata"]["log_format"], "syslog5424");
         let event = checkpoint(&format!(r#"action:"Block"; {ENDS}; resource:"https://www.example.com/a?b""#));
         assert_eq!(
             (&event["class_uid"], &event["http_request"]["url"]["hostname"]),

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::super::super::endpoint::ip;
+use super::super::super::endpoint::{ip, push_source};
 use super::super::super::outcome::{failure, success};
 use super::super::super::remark::remark;
 use super::super::super::syslog::Header;
@@ -26,9 +26,33 @@ pub(in super::super) fn parse<'a>(message: &'a str, header: &Header<'a>, event: 
     };
     match code {
         Some(code) => named(&code, message, event) || remark(program, message, event),
-        None if program == "snmpd" => false,
+        None if program == "snmpd" => net_snmp(message, event),
         None => negotiation(message, event) || remark(program, message, event),
     }
+}
+
+/// What Net-SNMP's daemon of that name says of who asks it: `Connection from UDP: [A]:p->[B]:161`, `Received SNMP packet(s) from A`.
+/// Source: Net-SNMP, `snmp_agent.c`.
+fn net_snmp<'a>(message: &'a str, event: &mut Event<'a>) -> bool {
+    let peer =
+        ["Connection from ", "Received SNMP packet(s) from "].iter().find_map(|start| message.strip_prefix(start));
+    let Some(peer) = peer.map(|peer| cut(peer, ": ").map_or(peer, |(_, peer)| peer)) else { return false };
+    let peer = word(peer.trim_end()).0;
+    let peer = cut(peer, "->").map_or(peer, |(peer, _)| peer);
+    let (host, number) = match peer.rsplit_once(':').and_then(|(host, number)| Some((host, port(number)?))) {
+        Some((host, number)) => (host, Some(number)),
+        None => (peer, None),
+    };
+    let Some(address) = ip(host) else { return false };
+    event.class = Class::NetworkActivity;
+    event.activity_id = 1;
+    push_source(event, address, number);
+    event.push(Attribute::ConnectionDirectionId, 1);
+    event.push(Attribute::ConnectionProtocolNum, 17);
+    event.push(Attribute::ConnectionProtocolName, "udp");
+    event.push(Attribute::AppProtocolName, "snmp");
+    success(event);
+    true
 }
 
 /// Reads a message that is nothing but parameters, of whatever program.
@@ -345,7 +369,15 @@ mod tests {
             "<28>1 2026-03-16T09:00:00.5Z fw mib2d 7 SNMP_TRAP_LINK_DOWN [junos@2636.1.1.1.2.26 interface-name=\"st0.6\"]",
         );
         assert_eq!((&event["type_uid"], &event["src_endpoint"]["interface_name"]), (&json!(400_199), &json!("st0.6")));
-        assert_eq!(normalized("Mar 16 10:00:00 h snmpd[7]: Connection from UDP: [192.0.2.7]:1")["class_uid"], 0);
+        for (peer, source) in [
+            ("Connection from UDP: [192.0.2.7]:46->[192.0.2.9]:161", json!({"ip": "192.0.2.7", "port": 46})),
+            ("Received SNMP packet(s) from UDP: [192.0.2.7]:46", json!({"ip": "192.0.2.7", "port": 46})),
+            ("Received SNMP packet(s) from 192.0.2.7", json!({"ip": "192.0.2.7"})),
+        ] {
+            let event = normalized(&format!("Mar 16 10:00:00 h snmpd[7]: {peer}"));
+            assert_eq!((&event["type_uid"], &event["src_endpoint"]), (&json!(400_101), &source), "{peer}");
+        }
+        assert_eq!(normalized("Mar 16 10:00:00 h snmpd[7]: NET-SNMP version 5.9")["class_uid"], 0);
         assert_eq!(normalized("Mar 16 10:00:00 fw kmd[7]: something else")["type_uid"], 600_299);
     }
 }

@@ -242,6 +242,11 @@ impl<'a> Fields<'a> {
         self.entries.len()
     }
 
+    /// Whether keys of these [`signs`] may all stand there: less than to look for them.
+    pub(super) fn may_have(&self, signs: u64) -> bool {
+        self.signs & signs == signs
+    }
+
     /// Whether the key stands there, as a value or as an object.
     pub(super) fn has(&self, key: &str) -> bool {
         self.find(key).is_some()
@@ -474,6 +479,11 @@ const fn sign(len: usize, last: Option<&u8>) -> u64 {
         None => 0,
     };
     1 << ((len * 13 + last) % 64)
+}
+
+/// The [`sign`]s of keys.
+pub(super) fn signs(keys: &[&str]) -> u64 {
+    keys.iter().fold(0, |signs, key| signs | sign(key.len(), key.as_bytes().last()))
 }
 
 /// FNV-1a over a text, from the hash of what stands before it.

@@ -291,7 +291,9 @@ pub(super) const MARK_LEN_MAX: usize = 160;
 fn is_marked(text: &str) -> bool {
     const STEP: usize = 32;
     let bytes = text.as_bytes();
-    let near = bytes.get(..MARK_LEN_MAX).unwrap_or(bytes);
+    // None stands in the time that a line begins with.
+    let from = if bytes.first() == Some(&b'<') { 0 } else { "Mar 16 10:00:00".len().min(bytes.len()) };
+    let near = bytes.get(from..MARK_LEN_MAX.min(bytes.len())).unwrap_or_default();
     // Without a branch, so that many bytes are looked at at once.
     let any = |first: &[u8], second: &[u8]| {
         first

@@ -6,8 +6,10 @@
 //! "System Log API"; Microsoft, "Office 365 Management Activity API schema" and "Azure Monitor resource log schema"; GitHub,
 //! "Audit log events"; Slack, "Audit Logs API"; Elasticsearch, "Audit event types"; the same of the others.
 
+use std::sync::LazyLock;
+
 use super::super::endpoint::Address;
-use super::super::fields::{Fields, Leaf};
+use super::super::fields::{Fields, Leaf, signs};
 use super::super::logon_pairs::is_failure;
 use super::super::text::port;
 use super::super::timestamp::Reference;
@@ -18,8 +20,12 @@ use super::{access, bare};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
+/// The signs of the marks of each trail: nearly all are told by them not to be it.
+static SIGNS: LazyLock<[u64; TRAILS.len()]> = LazyLock::new(|| TRAILS.each_ref().map(|trail| signs(trail.marks)));
+
 fn found(fields: &Fields<'_>) -> Option<&'static Trail> {
-    TRAILS.iter().find(|trail| trail.marks.iter().all(|key| fields.has(key)))
+    let mut likely = TRAILS.iter().zip(SIGNS.iter()).filter(|(_, signs)| fields.may_have(**signs));
+    likely.find(|(trail, _)| trail.marks.iter().all(|key| fields.has(key))).map(|(trail, _)| trail)
 }
 
 /// Whether it is a record of one of them.

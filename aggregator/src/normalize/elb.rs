@@ -10,7 +10,7 @@
 use super::combined::{push_code, push_request};
 use super::endpoint::{self, push_destination, push_source};
 use super::outcome::{failure, success};
-use super::text::{milliseconds, number, port, word};
+use super::text::{closing, milliseconds, number, port, word};
 use super::timestamp::Reference;
 use super::{Context, timestamp};
 use crate::event::Event;
@@ -209,12 +209,7 @@ fn ended(text: &str) -> Option<(&str, i64)> {
 
 /// What stands before the next quote that no backslash stands before, and what follows the space behind it.
 fn quoted(text: &str) -> Option<(&str, &str)> {
-    let mut escaped = false;
-    let end = text.bytes().position(|byte| {
-        let ends = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        ends
-    })?;
+    let end = closing(text, b'"')?;
     Some((text.get(..end)?, text.get(end + 1..)?.trim_start_matches(' ')))
 }
 

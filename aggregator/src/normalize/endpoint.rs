@@ -6,7 +6,7 @@
 use std::net::Ipv6Addr;
 
 use super::text::{near, port};
-use crate::event::Event;
+use crate::event::{Event, Value};
 use crate::schema::Attribute;
 
 /// What a word that names a peer is.
@@ -130,6 +130,19 @@ pub(super) fn push_destination<'a>(event: &mut Event<'a>, host: &'a str, port: O
         event.push(Attribute::DstEndpointPort, port);
     }
     true
+}
+
+/// Sets source and destination, whose addresses were read before.
+pub(super) fn push_ends<'a, T: Into<Value<'a>>>(event: &mut Event<'a>, from: (T, Option<i64>), to: (T, Option<i64>)) {
+    for (attribute, number, (address, port)) in [
+        (Attribute::SrcEndpointIp, Attribute::SrcEndpointPort, from),
+        (Attribute::DstEndpointIp, Attribute::DstEndpointPort, to),
+    ] {
+        event.push(attribute, address);
+        if let Some(port) = port {
+            event.push(number, port);
+        }
+    }
 }
 
 #[cfg(test)]

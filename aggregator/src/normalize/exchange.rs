@@ -5,7 +5,7 @@
 //! request and response, command, parameters, context. Source: Microsoft, "Protocol logging in Exchange Server"; the headers
 //! of such logs.
 
-use super::endpoint::with_port;
+use super::endpoint::{push_ends, with_port};
 use super::outcome::{failure, success};
 use super::text::{between, number};
 use crate::event::Event;
@@ -15,8 +15,6 @@ use crate::schema::{Attribute, Class};
 const OPEN: u8 = 1;
 const CLOSE: u8 = 2;
 const TRAFFIC: u8 = 6;
-
-type End<'a> = (&'a str, Option<i64>);
 
 /// Reads what stands behind the time and its comma; false where no two ends stand where they must.
 pub(super) fn parse<'a>(columns: &'a str, event: &mut Event<'a>) -> bool {
@@ -54,7 +52,7 @@ fn smtp<'a>(columns: &'a str, event: &mut Event<'a>) -> bool {
         event.push(Attribute::AppProtocolName, "smtp");
         event.unmap("session", session);
     }
-    push_ends(remote, local, event);
+    push_ends(event, remote, local);
     event.unmap("connector", connector);
     true
 }
@@ -103,7 +101,7 @@ fn mailbox<'a>(columns: &'a str, event: &mut Event<'a>) -> bool {
             event.push(Attribute::Duration, milliseconds);
         }
     }
-    push_ends(client, server, event);
+    push_ends(event, client, server);
     event.unmap("command", command);
     true
 }
@@ -113,18 +111,6 @@ fn outcome<'a>(failed: bool, reason: &'a str, event: &mut Event<'a>) {
         failure(event, reason);
     } else {
         success(event);
-    }
-}
-
-fn push_ends<'a>(from: End<'a>, to: End<'a>, event: &mut Event<'a>) {
-    for (attribute, number, (address, port)) in [
-        (Attribute::SrcEndpointIp, Attribute::SrcEndpointPort, from),
-        (Attribute::DstEndpointIp, Attribute::DstEndpointPort, to),
-    ] {
-        event.push(attribute, address);
-        if let Some(port) = port {
-            event.push(number, port);
-        }
     }
 }
 

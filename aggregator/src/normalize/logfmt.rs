@@ -127,15 +127,7 @@ fn connection<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool {
         () if lower.contains("closed") => 2,
         () => 6,
     };
-    for (attribute, number, (address, port)) in [
-        (Attribute::SrcEndpointIp, Attribute::SrcEndpointPort, from),
-        (Attribute::DstEndpointIp, Attribute::DstEndpointPort, to),
-    ] {
-        event.push(attribute, address);
-        if let Some(port) = port {
-            event.push(number, port);
-        }
-    }
+    endpoint::push_ends(event, from, to);
     if !protocol.is_empty() {
         event.push(Attribute::ConnectionDirectionId, 0);
         event.push(Attribute::ConnectionProtocolName, protocol);

@@ -45,6 +45,13 @@ pub(super) enum Control {
     Alerted,
 }
 
+impl Control {
+    /// Of a finding: what was seen and told of was alerted.
+    pub(super) fn of_finding(self) -> Self {
+        if self == Self::Observed { Self::Alerted } else { self }
+    }
+}
+
 /// Says what a control did. Once an event: the profile is declared here.
 pub(super) fn controlled(event: &mut Event<'_>, control: Control) {
     let (action, disposition) = match control {

@@ -4,7 +4,7 @@
 //! at a bounded number of times. A value in double or single quotes ends at the next such quote that no backslash stands
 //! before, or with the text; it is given without its quotes and with its backslashes.
 
-use super::text::near_any;
+use super::text::{closing, near_any};
 
 /// One word: a key, and its value where an `=` followed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,29 +44,19 @@ impl<'a> Iterator for Pairs<'a> {
             self.rest = after;
             return Some(Pair { key, value: None, quote: None });
         };
-        let quote = value.bytes().next().filter(|first| matches!(first, b'"' | b'\'')).map(char::from);
+        let quote = value.bytes().next().filter(|first| matches!(first, b'"' | b'\''));
         if let Some(quote) = quote {
             let inner = value.get(1..)?;
             let end = closing(inner, quote).unwrap_or(inner.len());
             let (value, after) = inner.split_at_checked(end)?;
             self.rest = after.get(1..).unwrap_or_default();
-            return Some(Pair { key, value: Some(value), quote: Some(quote) });
+            return Some(Pair { key, value: Some(value), quote: Some(quote.into()) });
         }
         let end = near_any([b' ', b'\t'], value.as_bytes()).unwrap_or(value.len());
         let (value, after) = value.split_at_checked(end)?;
         self.rest = after;
         Some(Pair { key, value: Some(value), quote: None })
     }
-}
-
-/// Where the first `quote` stands that no backslash stands before.
-fn closing(text: &str, quote: char) -> Option<usize> {
-    let mut escaped = false;
-    text.char_indices().find_map(|(at, c)| {
-        let ends = c == quote && !escaped;
-        escaped = c == '\\' && !escaped;
-        ends.then_some(at)
-    })
 }
 
 #[cfg(test)]

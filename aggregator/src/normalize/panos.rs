@@ -135,6 +135,18 @@ fn shared<'a>(columns: &Columns<'a>, event: &mut Event<'a>) {
     }
 }
 
+/// Whether a session was let through, by the word of what was done.
+fn judged(action: &str, event: &mut Event<'_>) {
+    match control(action) {
+        Some(Control::Allowed) => success(event),
+        Some(_) => {
+            event.activity_id = 5;
+            failure(event, "");
+        }
+        None => {}
+    }
+}
+
 /// How a session ended that was let through is no failure.
 fn traffic<'a>(columns: &Columns<'a>, event: &mut Event<'a>) -> Option<&'a str> {
     event.class = Class::NetworkActivity;
@@ -146,14 +158,7 @@ fn traffic<'a>(columns: &Columns<'a>, event: &mut Event<'a>) -> Option<&'a str> 
     if !connection(columns, event) {
         return None;
     }
-    match control(columns.at(30)) {
-        Some(Control::Allowed) => success(event),
-        Some(_) => {
-            event.activity_id = 5;
-            failure(event, "");
-        }
-        None => {}
-    }
+    judged(columns.at(30), event);
     for (attribute, place) in [
         (Attribute::TrafficBytes, 31),
         (Attribute::TrafficBytesOut, 32),
@@ -361,14 +366,7 @@ fn decryption<'a>(columns: &Columns<'a>, event: &mut Event<'a>) -> Option<&'a st
     if !connection(columns, event) {
         return None;
     }
-    match control(columns.at(30)) {
-        Some(Control::Allowed) => success(event),
-        Some(_) => {
-            event.activity_id = 5;
-            failure(event, "");
-        }
-        None => {}
-    }
+    judged(columns.at(30), event);
     if !columns.at(39).is_empty() {
         event.unmap("tls_version", columns.at(39));
     }

@@ -153,6 +153,16 @@ pub(super) fn base_name(path: &str) -> &str {
     at.and_then(|at| path.get(at + 1..)).unwrap_or(path)
 }
 
+/// Where the first `quote` stands that no backslash stands before.
+pub(super) fn closing(text: &str, quote: u8) -> Option<usize> {
+    let mut escaped = false;
+    text.bytes().position(|byte| {
+        let ends = byte == quote && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    })
+}
+
 /// Without quotes of either kind around it: `'root'`, `"root"`, `` `root' ``.
 pub(super) fn unquoted(text: &str) -> &str {
     text.trim_matches(['\'', '"', '`'])

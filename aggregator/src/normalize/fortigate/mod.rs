@@ -455,13 +455,7 @@ fn finding<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
             event.push(attribute, port);
         }
     }
-    controlled(
-        event,
-        match control(keys) {
-            Control::Observed => Control::Alerted,
-            other => other,
-        },
-    );
+    controlled(event, control(keys).of_finding());
     true
 }
 

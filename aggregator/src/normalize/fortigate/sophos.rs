@@ -160,13 +160,7 @@ fn finding<'a>(keys: &Keys<'a>, event: &mut Event<'a>) -> bool {
     if let Some(user) = keys.any(&["user_name", "user"]) {
         event.push(Attribute::EvidencesUserName, user);
     }
-    controlled(
-        event,
-        match control(keys) {
-            Control::Observed => Control::Alerted,
-            other => other,
-        },
-    );
+    controlled(event, control(keys).of_finding());
     true
 }
 

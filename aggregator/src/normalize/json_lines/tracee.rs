@@ -96,12 +96,7 @@ fn finding<'a>(rule: std::borrow::Cow<'a, str>, fields: &mut Fields<'a>, event: 
 
 /// A program that a process became.
 fn process<'a>(list: &str, fields: &mut Fields<'a>, event: &mut Event<'a>) {
-    event.class = Class::ProcessActivity;
-    event.activity_id = 1;
-    fields.push(event, Attribute::ProcessPid, "processId");
-    fields.push(event, Attribute::ProcessName, "processName");
-    fields.push(event, Attribute::ProcessUserUid, "userId");
-    parent(fields, event);
+    about(1, fields, event);
     let path = argument(list, "pathname").or_else(|| argument(list, "cmdpath")).and_then(|mut path| path.text("value"));
     if let Some(path) = path {
         event.push(Attribute::ProcessFileName, base_name(&path).to_owned());
@@ -121,17 +116,22 @@ fn process<'a>(list: &str, fields: &mut Fields<'a>, event: &mut Event<'a>) {
 
 /// A process that ended.
 fn ended<'a>(list: &str, fields: &mut Fields<'a>, event: &mut Event<'a>) {
-    event.class = Class::ProcessActivity;
-    event.activity_id = 2;
-    fields.push(event, Attribute::ProcessPid, "processId");
-    fields.push(event, Attribute::ProcessName, "processName");
-    fields.push(event, Attribute::ProcessUserUid, "userId");
-    parent(fields, event);
+    about(2, fields, event);
     let code = argument(list, "exit_code").and_then(|mut code| code.number("value"));
     if let Some(code) = code.filter(|code| i32::try_from(*code).is_ok()) {
         event.push(Attribute::ExitCode, code);
     }
     success(event);
+}
+
+/// What happened to which process, and whose.
+fn about<'a>(activity: u8, fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    event.class = Class::ProcessActivity;
+    event.activity_id = activity;
+    fields.push(event, Attribute::ProcessPid, "processId");
+    fields.push(event, Attribute::ProcessName, "processName");
+    fields.push(event, Attribute::ProcessUserUid, "userId");
+    parent(fields, event);
 }
 
 /// Who did it: the process's parent.

@@ -8,7 +8,7 @@ use super::super::endpoint::{ip, push_destination, push_source};
 use super::super::outcome::{Control, controlled, failure, success};
 use super::super::remark::report;
 use super::super::syslog::Header;
-use super::super::text::{number, port};
+use super::super::text::{closing, number, port};
 use super::super::{combined, transport};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
@@ -58,7 +58,7 @@ impl<'a> Record<'a> {
         let (mut rest, mut others) = (text, 0);
         while let Some((key, after)) = rest.split_once(":\"") {
             let key = key.trim_start_matches([';', ' ']);
-            let end = closing(after);
+            let end = closing(after, b'"').unwrap_or(after.len());
             let (value, behind) = after.split_at_checked(end).unwrap_or((after, ""));
             rest = behind.get(1..).unwrap_or_default();
             match KEYS.iter().zip(&mut values).find(|(name, _)| **name == key) {
@@ -76,17 +76,6 @@ impl<'a> Record<'a> {
     fn at(&self, key: &str) -> &'a str {
         KEYS.iter().zip(self.0).find(|(name, _)| **name == key).map_or("", |(_, value)| value)
     }
-}
-
-/// Where the quote stands that ends a value.
-fn closing(text: &str) -> usize {
-    let mut escaped = false;
-    let end = text.bytes().position(|byte| {
-        let ends = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        ends
-    });
-    end.unwrap_or(text.len())
 }
 
 /// Reads a message.

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use super::super::text::closing;
 use crate::event::Event;
 
 /// Most parameters that are kept apart; raw data holds the others.
@@ -60,7 +61,7 @@ pub(super) fn unmap<'a>(data: &'a str, event: &mut Event<'a>) {
             if parameters.starts_with(']') || kept == PARAMETERS_MAX {
                 break;
             }
-            let end = closing(value);
+            let end = closing(value, b'"').unwrap_or(value.len());
             let Some((value, after)) = value.split_at_checked(end) else { return };
             event.unmap(format!("{id}.{name}"), unescaped(value));
             kept += 1;
@@ -71,17 +72,6 @@ pub(super) fn unmap<'a>(data: &'a str, event: &mut Event<'a>) {
         }
         rest = parameters.trim_start_matches(' ').strip_prefix(']').unwrap_or_default();
     }
-}
-
-/// Where the quote stands that ends a value.
-fn closing(text: &str) -> usize {
-    let mut escaped = false;
-    let end = text.bytes().position(|byte| {
-        let ends = byte == b'"' && !escaped;
-        escaped = byte == b'\\' && !escaped;
-        ends
-    });
-    end.unwrap_or(text.len())
 }
 
 /// `\"`, `\\` and `\]`; another backslash is one.

@@ -85,9 +85,10 @@ impl Cursor<'_> {
         (self.at - start >= min).then_some(value)
     }
 
-    /// English month abbreviation, 1 to 12.
+    /// English month abbreviation, in letters of either case, 1 to 12.
     fn month(&mut self) -> Option<u8> {
-        let month = match self.bytes.get(self.at..self.at + 3)? {
+        let [first, rest @ ..] = self.bytes.get(self.at..)?.first_chunk::<3>()?;
+        let month = match &[first.to_ascii_uppercase(), rest[0].to_ascii_lowercase(), rest[1].to_ascii_lowercase()] {
             b"Jan" => 1,
             b"Feb" => 2,
             b"Mar" => 3,

@@ -62,7 +62,9 @@ pub(super) fn severity_name(number: u8) -> Option<&'static str> {
 pub(super) fn headed(text: &str) -> bool {
     match text.as_bytes() {
         [b'<', b'0'..=b'9', rest @ ..] => rest.iter().take(3).any(|byte| *byte == b'>'),
-        [b'A'..=b'Z', b'a'..=b'z', b'a'..=b'z', b' ', b'0'..=b'9' | b' ', b'0'..=b'9', b' ', _, _, b':', ..] => true,
+        [b'A'..=b'Z' | b'a'..=b'z', b, c, b' ', b'0'..=b'9' | b' ', b'0'..=b'9', b' ', _, _, b':', ..] => {
+            b.is_ascii_alphabetic() && c.is_ascii_alphabetic()
+        }
         _ => false,
     }
 }

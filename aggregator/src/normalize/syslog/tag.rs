@@ -4,7 +4,7 @@
 //! the message. Sources: RFC 3164 §4.1.3; syslogd of FreeBSD (`-v`), of AIX and of BusyBox; OpenWrt's logread; macOS's asl.
 
 use super::super::text::{between, cut, cut_at, level, number, unspaced, word};
-use super::{FACILITIES, SEVERITIES};
+use super::{FACILITIES, SEVERITIES, program};
 
 /// Longest program name that is taken for one.
 const PROGRAM_LEN_MAX: usize = 64;
@@ -61,6 +61,7 @@ fn other(text: &str) -> Option<(Tag<'_>, &str)> {
     }
     let (before, text) = stated(text);
     if let Some((tag, message)) = program_tag(text) {
+        let (tag, message) = colon_host(tag, message).unwrap_or((tag, message));
         return Some((Tag { stated: before, ..tag }, message));
     }
     // AIX: Message forwarded from web-1: sshd[7]: …
@@ -71,6 +72,16 @@ fn other(text: &str) -> Option<(Tag<'_>, &str)> {
     let (behind, rest) = stated(rest);
     let (tag, message) = program_tag(rest).or_else(|| spaced_tag(rest)).unwrap_or((Tag::default(), rest));
     Some((Tag { host, level: tag.level.or(level), stated: before.or(behind), ..tag }, message))
+}
+
+/// A host with a colon behind it, where a known program follows: `fw1: sshd[7]: …`.
+fn colon_host<'a>(tag: Tag<'a>, message: &'a str) -> Option<(Tag<'a>, &'a str)> {
+    if !tag.colon || tag.pid.is_some() || program::is_known(tag.program) {
+        return None;
+    }
+    let (found, message) = program_tag(message)?;
+    let known = found.pid.is_some() && found.colon && program::is_known(found.program);
+    known.then_some((Tag { host: Some(tag.program), ..found }, message))
 }
 
 /// Facility and severity in words or numbers, and what follows: `<4.3> ` (FreeBSD), `authpriv.info ` (BusyBox, OpenWrt),

@@ -4,11 +4,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use picket_tests::harness::{Agent, Aggregator, Corpus, Metrics, Pace, Programs, Usage, await_until};
 
 use shared::time::Clock;
 
+use crate::normalize::Opened;
 use crate::report::{Report, median};
 use crate::yardstick::{Pass, zstd_blocks};
 use crate::{folder, known, normalize, option, rsyslog};
@@ -26,13 +27,20 @@ pub struct Plan {
     pub runs: u64,
     /// What it is drawn from.
     pub seed: u64,
+    /// The folder whose lines are the input of `normalize` instead.
+    pub from: Option<PathBuf>,
 }
 
 impl Plan {
     /// From options.
     pub fn parse(arguments: &[&str]) -> anyhow::Result<Self> {
+        let (from, arguments) = match arguments {
+            ["--from", folder, rest @ ..] => (Some(PathBuf::from(folder)), rest),
+            rest => (None, rest),
+        };
         known(arguments, &["--mib", "--runs", "--seed"])?;
         Ok(Self {
+            from,
             mib: option(arguments, "--mib", 256)?,
             runs: option(arguments, "--runs", 5)?,
             seed: option(arguments, "--seed", 1)?,
@@ -77,6 +85,7 @@ pub fn yardsticks(plan: &Plan) -> anyhow::Result<()> {
 }
 
 fn measure(plan: &Plan, programs: Option<&Programs>) -> anyhow::Result<()> {
+    ensure!(plan.from.is_none(), "--from is an option of normalize: with an agent the corpus is what is read");
     let here = folder("end-to-end")?;
     let input = input(&here, plan)?;
     let rsyslog = rsyslog::Tools::find();
@@ -91,7 +100,9 @@ fn measure(plan: &Plan, programs: Option<&Programs>) -> anyhow::Result<()> {
         if let Some(programs) = programs {
             let frames = normalize::sealed(&bytes)?;
             drop(bytes);
-            opened.push(normalize::open(&frames, input.lines)?);
+            let Opened { cpu_seconds, events } = normalize::open(&frames)?;
+            ensure!(events == input.lines, "{events} events of {} lines", input.lines);
+            opened.push(cpu_seconds);
             drop(frames);
             runs.push(one_run(programs, &here.join("run"), &input).with_context(|| format!("run {number}"))?);
         }

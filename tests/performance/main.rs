@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-const USAGE: &str = "picket-bench [end-to-end | yardsticks | normalize [--lake]] [--mib N] [--runs N] [--seed S] | layout | \
+const USAGE: &str = "picket-bench [end-to-end | yardsticks | normalize [--lake] [--from FOLDER]] [--mib N] [--runs N] [--seed S] | layout | \
      log [--commits] [--mib N] [--runs N] | packets [--mib N] [--runs N] | packets --live [--mib N] [--seconds S] | \
      host [--apart] [--seconds S] [--files N] | matcher [--runs N] [--seed S]";
 

@@ -6,10 +6,11 @@ use xtask::Result;
 use xtask::loopback::build_folder;
 
 use crate::install::{libpcap, tcpreplay};
-use crate::{cargo, root, show};
+use crate::release::{BENCH, BOTH, release};
+use crate::{root, show};
 
 /// Benches that run neither program.
-const ALONE: [&str; 3] = ["layout", "log", "matcher"];
+const ALONE: [&str; 4] = ["layout", "log", "matcher", "normalize"];
 
 /// Builds and runs; the arguments are those of `picket-bench`.
 pub fn run(arguments: &[&str]) -> Result<()> {
@@ -17,20 +18,10 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     if arguments.contains(&"--live") {
         tcpreplay()?;
     }
-    let mut build = cargo(&["build", "--release", "--locked", "-p", "picket-tests", "--bin", "picket-bench"]);
+    show(&mut release(&BENCH)?)?;
     if !ALONE.iter().any(|alone| arguments.first() == Some(alone)) {
-        build.args([
-            "-p",
-            "picket-agent",
-            "-p",
-            "picket-aggregator",
-            "--bin",
-            "picket-agent",
-            "--bin",
-            "picket-aggregator",
-        ]);
+        show(&mut release(&BOTH)?)?;
     }
-    show(&mut build)?;
     let programs = build_folder()?.with_file_name("release");
     let mut bench = Command::new(programs.join("picket-bench"));
     show(bench.args(arguments).env("PICKET_BIN_DIR", programs).current_dir(root()))

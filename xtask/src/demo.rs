@@ -17,7 +17,8 @@ use xtask::scrape::Metrics;
 use xtask::{Failure, Naming, Result};
 
 use crate::install::libpcap;
-use crate::{cargo, number, options, root, show};
+use crate::release::{BOTH, release};
+use crate::{number, options, root, show};
 
 /// The hidden command that the shell runs.
 pub const SCREEN: &str = "demo-screen";
@@ -45,7 +46,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     let [seconds] = options(arguments, ["--seconds"])?;
     seconds.map(number).transpose()?;
     libpcap()?;
-    show(&mut cargo(&["build", "--release", "--locked", "-p", "picket-agent", "-p", "picket-aggregator"]))?;
+    show(&mut release(&BOTH)?)?;
     let own = std::env::current_exe().naming("find the running program")?;
     let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' INT; exec \"$0\" \"$@\""]).arg(own).arg(SCREEN).args(arguments);

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use xtask::{Failure, Result};
+use xtask::{Failure, Naming, Result};
 
 use crate::{root, show};
 
@@ -150,6 +150,23 @@ pub fn packaging_programs() -> Result<()> {
         println!("not checked by all tools: {failure}");
     }
     Ok(())
+}
+
+/// What puts counters of a compiler with this LLVM together: the compiler's own, or the distribution's.
+///
+/// # Errors
+/// It cannot be installed.
+pub fn llvm_profdata(llvm: u32) -> Result<PathBuf> {
+    let packed = PathBuf::from(format!("/usr/lib/llvm-{llvm}/bin/llvm-profdata"));
+    let own =
+        Command::new("rustc").args(["--print", "target-libdir"]).output().naming("rustc --print target-libdir")?;
+    let own = Path::new(String::from_utf8_lossy(&own.stdout).trim_end()).with_file_name("bin/llvm-profdata");
+    let found = || [&own, &packed].into_iter().find(|tool| tool.is_file()).cloned();
+    if found().is_none() {
+        let package = format!("llvm-{llvm}");
+        install_packages("llvm-profdata", &[&package], &["llvm"])?;
+    }
+    found().ok_or_else(|| Failure::new("llvm-profdata is not found: run `rustup component add llvm-tools`"))
 }
 
 /// What sends a capture, for `bench packets --live`.

@@ -6,6 +6,7 @@ mod fuzz;
 mod install;
 mod mutate;
 mod package;
+mod release;
 mod test;
 
 use std::fs::File;
@@ -24,8 +25,9 @@ cargo xtask COMMAND
   bench [end-to-end] [--mib N] [--runs N] [--seed S]
                            one agent and one aggregator at full speed, beside zstd and rsyslog
   bench yardsticks [same]  zstd and rsyslog alone
-  bench normalize [--lake] [same]
-                           zstd alone, and opening frames and normalizing their lines, in one process; and filling a lake
+  bench normalize [--lake] [--from FOLDER] [same]
+                           zstd alone, and opening frames and normalizing their lines, in one process; and filling a lake;
+                           of the .log files below a folder instead of generated lines
   bench layout             payload in sled or in segment files: disk, memory, throughput
   bench log [--commits] [--mib N] [--runs N]
                            the log beside write + fdatasync and cat: commits, bytes written, memory, opening
@@ -44,6 +46,7 @@ cargo xtask COMMAND
   mutate [--fault TEXT]    breaks one promise of durability at a time in a copy, and asks whether a test notices
   package [--out DIR] [--programs DIR] [--version V]
                            both programs as .deb and .rpm in target/package, built as they are shipped; sizes, symbols, lints
+  profile                  counts anew what release builds are laid out by (packaging/llvm-22.profdata); installs llvm-22
   --help                   this
 ";
 
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         ["corpus", rest @ ..] => corpus(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         ["package", rest @ ..] => package::run(rest),
+        ["profile", rest @ ..] => release::profile(rest),
         ["mutate", rest @ ..] => mutate::run(rest),
         ["--help" | "-h" | "help"] => {
             print!("{HELP}");
@@ -121,11 +125,6 @@ fn root() -> PathBuf {
 fn cargo(arguments: &[&str]) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(arguments).current_dir(root());
-    if arguments.contains(&"--release")
-        && let Some(folder) = install::static_libpcap()
-    {
-        cargo.env("LIBPCAP_LIBDIR", folder);
-    }
     cargo
 }
 

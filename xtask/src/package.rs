@@ -6,6 +6,7 @@ use xtask::packing::{Build, Facts, GLIBC_MAX, PROGRAMS, newest_symbols, pack};
 use xtask::{Failure, Naming, Result};
 
 use crate::install::{packaging_programs, succeeds};
+use crate::release::{BOTH, fits, release};
 use crate::{cargo, options, root, show};
 
 /// Builds, packs and checks. `--programs DIR` packs programs that were built there, e.g. for a look at a package: their sizes and
@@ -17,7 +18,7 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     let target = root().join(target);
     let shipped = programs.is_none();
     if shipped {
-        show(&mut cargo(&["build", "--release", "--locked", "-p", "picket-agent", "-p", "picket-aggregator"]))?;
+        show(&mut release(&BOTH)?)?;
     }
     show(&mut cargo(&["build", "--locked", "-p", "picket-packaging"]))?;
     let build = Build {
@@ -31,6 +32,11 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     };
     let made = pack(&build)?;
     let mut broken = Vec::new();
+    for program in &PROGRAMS {
+        if !fits(&build.programs.join(program.name))? {
+            broken.push(format!("{} does not fit its profile: make that anew by cargo xtask profile", program.name));
+        }
+    }
     for facts in &made {
         broken.extend(report(facts, &build.out)?);
     }

@@ -177,3 +177,21 @@ fn llvm_of_rustc() -> Result<u32> {
     let version = text.lines().find_map(|line| line.strip_prefix("LLVM version: ")?.split('.').next()?.parse().ok());
     version.ok_or_else(|| Failure::new("`rustc -vV` names no version of LLVM"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_are_told_by_the_end_of_their_names() {
+        let names = b"_ZN3lib4read17h0123456789abcdefE\0_ZN3lib5write17h0123456789abcdegE, 17h00000000000000ffE17h";
+        assert_eq!(hashes(names), HashSet::from([0x0123_4567_89ab_cdef, 0xff]));
+    }
+
+    #[test]
+    fn the_profile_holds_names_and_fits_no_program_but_those_it_is_of() {
+        let profile = std::fs::read(root().join(PROFILE)).unwrap();
+        assert!(hashes(&profile).len() > 1000, "both programs have thousands");
+        assert!(!fits(&std::env::current_exe().unwrap()).unwrap());
+    }
+}

@@ -6,7 +6,7 @@ use xtask::Result;
 use xtask::loopback::build_folder;
 
 use crate::install::{libpcap, tcpreplay};
-use crate::release::{BENCH, BOTH, release};
+use crate::release::{BENCH, BOTH, fits, release};
 use crate::{root, show};
 
 /// Benches that run neither program.
@@ -23,6 +23,12 @@ pub fn run(arguments: &[&str]) -> Result<()> {
         show(&mut release(&BOTH)?)?;
     }
     let programs = build_folder()?.with_file_name("release");
-    let mut bench = Command::new(programs.join("picket-bench"));
+    let bench = programs.join("picket-bench");
+    if !fits(&bench)? {
+        println!(
+            "measured without a profile: the one that is kept is of another build; cargo xtask profile makes it anew"
+        );
+    }
+    let mut bench = Command::new(bench);
     show(bench.args(arguments).env("PICKET_BIN_DIR", programs).current_dir(root()))
 }

@@ -22,18 +22,48 @@ pub(super) fn push_ja4<'a>(fields: &mut Fields<'a>, key: &str, event: &mut Event
     }
 }
 
-/// JA3 of the client and of the server.
-pub(super) fn push_ja3<'a>(fields: &mut Fields<'a>, [client, server]: [&str; 2], event: &mut Event<'a>) {
-    let prints = [
-        (client, Attribute::TlsJa3Algorithm, Attribute::TlsJa3AlgorithmId, Attribute::TlsJa3Value),
-        (server, Attribute::TlsJa3sAlgorithm, Attribute::TlsJa3sAlgorithmId, Attribute::TlsJa3sValue),
-    ];
-    for (key, name, id, value) in prints {
+/// `tls.version`, which OCSF requires, of a handshake that got no further than its first message.
+pub(super) const VERSION_UNKNOWN: &str = "Unknown";
+
+/// The version, and whether there is a `tls`: also where nothing but one of these other keys tells of it.
+pub(super) fn push_version<'a>(fields: &mut Fields<'a>, key: &str, others: &[&str], event: &mut Event<'a>) -> bool {
+    if fields.push(event, Attribute::TlsVersion, key) {
+        return true;
+    }
+    let told = others.iter().any(|key| fields.peek(key).is_some());
+    if told {
+        event.push(Attribute::TlsVersion, VERSION_UNKNOWN);
+    }
+    told
+}
+
+/// Where a JA3 goes: the name of its algorithm, that one's id, the hash.
+type Ja3 = [Attribute; 3];
+
+const CLIENT: Ja3 = [Attribute::TlsJa3Algorithm, Attribute::TlsJa3AlgorithmId, Attribute::TlsJa3Value];
+const SERVER: Ja3 = [Attribute::TlsJa3sAlgorithm, Attribute::TlsJa3sAlgorithmId, Attribute::TlsJa3sValue];
+const EVIDENCE_CLIENT: Ja3 =
+    [Attribute::EvidencesTlsJa3Algorithm, Attribute::EvidencesTlsJa3AlgorithmId, Attribute::EvidencesTlsJa3Value];
+const EVIDENCE_SERVER: Ja3 =
+    [Attribute::EvidencesTlsJa3sAlgorithm, Attribute::EvidencesTlsJa3sAlgorithmId, Attribute::EvidencesTlsJa3sValue];
+
+fn push_md5<'a>(fields: &mut Fields<'a>, prints: [(&str, Ja3); 2], event: &mut Event<'a>) {
+    for (key, [name, id, value]) in prints {
         if fields.push(event, value, key) {
             event.push(name, "MD5");
             event.push(id, FIRST);
         }
     }
+}
+
+/// JA3 of the client and of the server.
+pub(super) fn push_ja3<'a>(fields: &mut Fields<'a>, [client, server]: [&str; 2], event: &mut Event<'a>) {
+    push_md5(fields, [(client, CLIENT), (server, SERVER)], event);
+}
+
+/// JA3 of the client and of the server, as evidence of a finding.
+pub(super) fn push_evidence_ja3<'a>(fields: &mut Fields<'a>, [client, server]: [&str; 2], event: &mut Event<'a>) {
+    push_md5(fields, [(client, EVIDENCE_CLIENT), (server, EVIDENCE_SERVER)], event);
 }
 
 /// HASSH of the client and of the server: keys of the hash and of the algorithms that it is made of.

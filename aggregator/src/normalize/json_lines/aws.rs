@@ -11,6 +11,7 @@ use super::super::fields::{Fields, Leaf};
 use super::super::outcome::{Control, controlled, failure, success};
 use super::super::{Context, http_fields, json, transport};
 use super::eve::push_rcode;
+use super::falco::{Process, push_process};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -54,7 +55,28 @@ pub(super) fn parse_guardduty<'a>(fields: &mut Fields<'a>, context: &Context<'a>
     let (here, there) = ([local.as_str()], [remote.as_str()]);
     let (here, there) = ((here.as_slice(), near.as_str()), (there.as_slice(), far.as_str()));
     fields.push_evidence_ends(event, if outbound { [here, there] } else { [there, here] });
-    fields.push(event, Attribute::EvidencesUserName, &key("resource.accessKeyDetails.userName"));
+    let users = [
+        "resource.kubernetesDetails.kubernetesUserDetails.username",
+        "resource.accessKeyDetails.userName",
+        "resource.rdsDbUserDetails.user",
+        "service.runtimeDetails.process.user",
+    ];
+    let _ = users.into_iter().any(|name| fields.push(event, Attribute::EvidencesUserName, &key(name)));
+    fields.push(event, Attribute::EvidencesQueryHostname, &key("service.action.dnsRequestAction.domain"));
+    let process = |name: &str| key(&format!("service.runtimeDetails.process.{name}"));
+    let process = Process {
+        name: fields.text(&process("name")),
+        path: fields.text(&process("executablePath")),
+        pid: fields.number(&process("pid")),
+        ..Process::default()
+    };
+    push_process(process, event);
+    if ["networkConnectionAction", "dnsRequestAction", "portProbeAction"]
+        .into_iter()
+        .any(|name| fields.is_true(&key(&format!("service.action.{name}.blocked"))))
+    {
+        controlled(event, Control::Blocked);
+    }
     fields.push(event, Attribute::Count, &key("service.count"));
 }
 

@@ -1,7 +1,7 @@
 //! Falco: a rule that matched a system call, a Kubernetes audit event or a plugin's event (2004).
 //!
 //! In: fields `rule`, `priority`, `output` and `output_fields`. Out: a finding with the process, user, file, ends and
-//! container that the rule's output names. Source: Falco, `formats.cpp`; its text output is the same without fields.
+//! container that the rule's output names, and the techniques and tactics of MITRE ATT&CK that its tags do. Source: Falco, `formats.cpp`; its text output is the same without fields.
 
 use std::borrow::Cow;
 
@@ -9,6 +9,7 @@ use super::super::Context;
 use super::super::endpoint::ip;
 use super::super::fields::Fields;
 use super::super::text::{base_name, port};
+use super::attacks;
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -125,6 +126,7 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         event.push(Attribute::Message, output);
     }
     fields.push(event, Attribute::FindingTypes, "source");
+    attacks::push_tags(fields, "tags", event);
     evidence(fields, event);
 }
 
@@ -152,6 +154,7 @@ fn evidence<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
         &[
             (Attribute::EvidencesUserName, "output_fields.user.name"),
             (Attribute::EvidencesUserName, "output_fields.ka.user.name"),
+            (Attribute::EvidencesUserUid, "output_fields.user.uid"),
         ],
     );
     process(fields, event);
@@ -178,6 +181,7 @@ fn evidence<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     // A container alone is no evidence.
     let found = [
         Attribute::EvidencesUserName,
+        Attribute::EvidencesUserUid,
         Attribute::EvidencesProcessPid,
         Attribute::EvidencesProcessUid,
         Attribute::EvidencesFileName,
@@ -191,19 +195,49 @@ fn evidence<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
             &[
                 (Attribute::EvidencesContainerUid, "output_fields.container.id"),
                 (Attribute::EvidencesContainerName, "output_fields.container.name"),
+                (Attribute::EvidencesContainerPodUid, "output_fields.k8s.pod.uid"),
             ],
         );
+        image(fields, event);
+    }
+}
+
+/// The image of the container: OCSF has none without an id. Where the rule does not show it, what it was pulled as stands in.
+fn image<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    let known = |fields: &Fields<'_>, key: &str| {
+        fields.peek(key).filter(|text| !matches!(*text, "" | "<NA>")).map(str::to_owned)
+    };
+    let (repository, tag) = ("output_fields.container.image.repository", "output_fields.container.image.tag");
+    let pulled = known(fields, "output_fields.container.image").or_else(|| {
+        let repository = known(fields, repository)?;
+        Some(known(fields, tag).map_or_else(|| repository.clone(), |tag| format!("{repository}:{tag}")))
+    });
+    let Some(pulled) = pulled else { return };
+    if known(fields, "output_fields.container.image.id").is_none() {
+        event.push(Attribute::EvidencesContainerImageUid, pulled.clone());
+    } else {
+        fields.push(event, Attribute::EvidencesContainerImageUid, "output_fields.container.image.id");
+    }
+    if known(fields, repository).is_none() {
+        event.push(Attribute::EvidencesContainerImageName, pulled);
+    } else {
+        fields.push(event, Attribute::EvidencesContainerImageName, repository);
+    }
+    if known(fields, tag).is_some() {
+        fields.push(event, Attribute::EvidencesContainerImageTag, tag);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::super::super::testing::normalized;
 
     #[test]
     fn a_rule_and_its_fields_are_a_finding() {
         let event = normalized(
-            r#"{"hostname":"n1","output":"09:00:00.5: Notice A shell (user=root)","output_fields":{"container.id":"ab12","container.name":"web","evt.time":1773651600500000000,"proc.cmdline":"sh -c id","proc.name":"sh","proc.pid":7,"proc.pname":"nginx","proc.ppid":1,"user.name":"root","fd.name":"/etc/shadow"},"priority":"Warning","rule":"Terminal shell","source":"syscall","tags":["container","T1059"],"time":"2026-03-16T09:00:00.500000000Z"}"#,
+            r#"{"hostname":"n1","output":"09:00:00.5: Notice A shell (user=root)","output_fields":{"container.id":"ab12","container.name":"web","container.image.repository":"r/nginx","container.image.tag":"1.2","user.uid":0,"evt.time":1773651600500000000,"proc.cmdline":"sh -c id","proc.name":"sh","proc.pid":7,"proc.pname":"nginx","proc.ppid":1,"user.name":"root","fd.name":"/etc/shadow"},"priority":"Warning","rule":"Terminal shell","source":"syscall","tags":["container","T1059","mitre_execution"],"time":"2026-03-16T09:00:00.500000000Z"}"#,
         );
         assert_eq!((event["type_uid"].as_u64(), event["severity_id"].as_u64()), (Some(200_401), Some(3)));
         assert_eq!(event["time"], 1_773_651_600_500_i64);
@@ -211,7 +245,11 @@ mod tests {
         let evidence = &event["evidences"][0];
         assert_eq!(evidence["process"]["cmd_line"], "sh -c id");
         assert_eq!(evidence["process"]["parent_process"]["name"], "nginx");
-        assert_eq!(evidence["user"]["name"], "root");
+        assert_eq!(evidence["user"], json!({"name": "root", "uid": "0"}));
+        let attack = json!({"technique": {"uid": "T1059"}, "tactic": {"uid": "TA0002", "name": "Execution"}});
+        assert_eq!(event["finding_info"]["attacks"], json!([attack]));
+        let image = json!({"name": "r/nginx", "uid": "r/nginx:1.2", "tag": "1.2"});
+        assert_eq!(evidence["container"]["image"], image);
         assert_eq!(evidence["file"]["path"], "/etc/shadow");
         assert_eq!(evidence["container"]["uid"], "ab12");
         let event = normalized(

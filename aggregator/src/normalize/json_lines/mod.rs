@@ -5,6 +5,7 @@
 //! level, message and correlation id. Everything else stands in `unmapped` with dotted keys.
 
 mod access;
+mod attacks;
 mod aws;
 mod bare;
 mod cloud;

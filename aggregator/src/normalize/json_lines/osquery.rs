@@ -74,7 +74,7 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
     } else if column("name") && column("version") && (column("arch") || column("source") || column("release")) {
         package(fields, added, event);
     } else {
-        evidence(fields, event);
+        evidence(fields, added, event);
     }
     if event.class == Class::BaseEvent {
         event.class = Class::InventoryInfo;
@@ -226,7 +226,10 @@ static EVIDENCE: [Evidence; 12] = [
             (Attribute::EvidenceProcessPid, "columns.pid"),
             (Attribute::EvidenceProcessName, "columns.name"),
             (Attribute::EvidenceProcessCmdLine, "columns.cmdline"),
+            (Attribute::EvidenceProcessWorkingDirectory, "columns.cwd"),
+            (Attribute::EvidenceProcessFilePath, "columns.path"),
             (Attribute::EvidenceProcessUserUid, "columns.uid"),
+            (Attribute::EvidenceProcessParentPid, "columns.parent"),
         ],
     ),
     (12, "columns.tty", &[(Attribute::EvidenceSessionTerminal, "columns.tty")]),
@@ -263,13 +266,13 @@ static EVIDENCE: [Evidence; 12] = [
     ),
 ];
 
-fn evidence<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+fn evidence<'a>(fields: &mut Fields<'a>, added: bool, event: &mut Event<'a>) {
     let found = EVIDENCE.iter().find(|(_, mark, _)| fields.peek(mark).is_some_and(|value| !value.is_empty()));
     let Some((kind, _, table)) = found else { return };
     event.class = Class::EvidenceInfo;
     event.activity_id = 1;
-    // 1: what was asked for exists.
-    event.push(Attribute::QueryResultId, 1);
+    // What was asked for exists, or does no more.
+    event.push(Attribute::QueryResultId, if added { 1 } else { 3 });
     event.push(Attribute::EvidenceQueryTypeId, *kind);
     fields.push_all(event, table);
     let name = |path: Option<&str>| path.map(|path| base_name(path).to_owned()).filter(|name| !name.is_empty());
@@ -285,6 +288,13 @@ fn evidence<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
             event.push(Attribute::EvidenceFolderName, path);
             event.push(Attribute::EvidenceFolderTypeId, 2);
         }
+        10 => match name(event.text(Attribute::EvidenceProcessFilePath)) {
+            Some(name) => {
+                event.push(Attribute::EvidenceProcessFileName, name);
+                event.push(Attribute::EvidenceProcessFileTypeId, 1);
+            }
+            None => event.fields.retain(|field| field.attribute != Attribute::EvidenceProcessFilePath),
+        },
         5 => {
             let command = event.text(Attribute::EvidenceJobName).map(str::to_owned).unwrap_or_default();
             event.push(Attribute::EvidenceJobCmdLine, command);
@@ -366,6 +376,13 @@ mod tests {
             assert_eq!(event["type_uid"], kind, "{name}");
             assert_eq!(event.pointer(at).and_then(serde_json::Value::as_i64), Some(value), "{name}");
         }
+        let event = line("processes", r#""pid":"7","name":"sshd","path":"/usr/sbin/sshd""#);
+        let file = &event["query_evidence"]["process"]["file"];
+        assert_eq!((&file["name"], &file["path"]), (&"sshd".into(), &"/usr/sbin/sshd".into()));
+        let gone = normalized(
+            r#"{"name":"mounts","unixTime":"1773651600","columns":{"device":"/dev/sda1","path":"/"},"action":"removed"}"#,
+        );
+        assert_eq!((gone["type_uid"].as_i64(), gone["query_result_id"].as_i64()), (Some(504_001), Some(3)));
         let event = line("pack_x", r#""name":"kernel","version":"5""#);
         let version = event["unmapped"]["columns"]["version"].as_str();
         assert_eq!((event["type_uid"].as_u64(), version), (Some(500_102), Some("5")));

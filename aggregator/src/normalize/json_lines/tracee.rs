@@ -8,6 +8,7 @@ use super::super::fields::{Fields, Leaf};
 use super::super::outcome::{failure, success};
 use super::super::text::base_name;
 use super::super::{Context, endpoint, json};
+use super::attacks;
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -72,6 +73,14 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
     event.push(Attribute::MetadataEventCode, name);
 }
 
+/// MITRE ATT&CK as signatures name it; the tactic stands as `defense-evasion`.
+const ATTACKS: attacks::Keys<'_> = attacks::Keys {
+    technique: "metadata.Properties.external_id",
+    technique_name: "metadata.Properties.Technique",
+    tactic: "",
+    tactic_name: "metadata.Properties.Category",
+};
+
 /// A signature that matched.
 fn finding<'a>(rule: std::borrow::Cow<'a, str>, fields: &mut Fields<'a>, event: &mut Event<'a>) {
     event.class = Class::DetectionFinding;
@@ -88,6 +97,7 @@ fn finding<'a>(rule: std::borrow::Cow<'a, str>, fields: &mut Fields<'a>, event: 
     event.push(Attribute::FindingAnalyticTypeId, 1);
     event.push(Attribute::FindingTitle, rule.clone());
     event.push(Attribute::IsAlert, true);
+    attacks::push(fields, &ATTACKS, event);
     fields.push(event, Attribute::FindingDesc, "metadata.Description");
     fields.push(event, Attribute::EvidencesProcessPid, "processId");
     fields.push(event, Attribute::EvidencesProcessName, "processName");

@@ -8,11 +8,20 @@ use std::borrow::Cow;
 
 use super::super::fields::{Fields, Leaf};
 use super::super::{Context, json};
+use super::attacks;
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
 /// Most groups of a rule that are kept.
 const GROUPS_MAX: usize = 16;
+
+/// MITRE ATT&CK as its rules name it.
+const ATTACKS: attacks::Keys<'_> = attacks::Keys {
+    technique: "rule.mitre.id",
+    technique_name: "rule.mitre.technique",
+    tactic: "",
+    tactic_name: "rule.mitre.tactic",
+};
 
 /// Whether it is an alert.
 pub(super) fn looks(fields: &Fields<'_>) -> bool {
@@ -49,6 +58,7 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
     for (index, group) in (0..).zip(groups) {
         event.push_at(Attribute::FindingTypes, index, group);
     }
+    attacks::push(fields, &ATTACKS, event);
     event.push(Attribute::Message, fields.text("full_log").unwrap_or(title));
     fields.push_evidence_ends(
         event,
@@ -67,11 +77,14 @@ mod tests {
     #[test]
     fn an_alert_names_rule_ends_and_user() {
         let event = normalized(
-            r#"{"timestamp":"2026-03-16T10:00:00.000+0000","rule":{"level":10,"description":"sshd: brute force","id":"5712","groups":["sshd","syslog"]},"agent":{"id":"001"},"id":"1.2","full_log":"line","data":{"srcip":"192.0.2.1","srcport":"5","srcuser":"bob"}}"#,
+            r#"{"timestamp":"2026-03-16T10:00:00.000+0000","rule":{"level":10,"description":"sshd: brute force","id":"5712","groups":["sshd","syslog"],"mitre":{"id":["T1110"],"tactic":["Credential Access"],"technique":["Brute Force"]}},"agent":{"id":"001"},"id":"1.2","full_log":"line","data":{"srcip":"192.0.2.1","srcport":"5","srcuser":"bob"}}"#,
         );
         assert_eq!((event["type_uid"].as_i64(), event["severity_id"].as_i64()), (Some(200_401), Some(3)));
         assert_eq!(event["finding_info"]["types"], json!(["sshd", "syslog"]));
         assert_eq!(event["finding_info"]["uid"], "5712:1.2");
+        let attack =
+            json!({"technique": {"uid": "T1110", "name": "Brute Force"}, "tactic": {"name": "Credential Access"}});
+        assert_eq!(event["finding_info"]["attacks"], json!([attack]));
         assert_eq!(event["evidences"][0]["src_endpoint"], json!({"ip": "192.0.2.1", "port": 5}));
         assert_eq!(event["evidences"][0]["user"]["name"], "bob");
         assert_eq!((event["message"].as_str(), event["time"].as_i64()), (Some("line"), Some(1_773_655_200_000)));

@@ -24,7 +24,11 @@ fn takes_text(attribute: Attribute, text: &str) -> bool {
         | Attribute::RelayIp
         | Attribute::DeviceInterfaceIp
         | Attribute::HttpRequestForwardedFor => endpoint::ip(text) == Some(text),
-        Attribute::SrcEndpointMac | Attribute::DstEndpointMac | Attribute::DeviceInterfaceMac => is_mac(text),
+        Attribute::SrcEndpointMac
+        | Attribute::DstEndpointMac
+        | Attribute::EvidencesSrcEndpointMac
+        | Attribute::EvidencesDstEndpointMac
+        | Attribute::DeviceInterfaceMac => is_mac(text),
         Attribute::DeviceOsMachineUuid => is_uuid(text),
         Attribute::HttpRequestMethod => {
             matches!(text, "CONNECT" | "DELETE" | "GET" | "HEAD" | "OPTIONS" | "PATCH" | "POST" | "PUT" | "TRACE")
@@ -70,6 +74,8 @@ fn takes_number(attribute: Attribute, number: i64) -> bool {
         Attribute::Ja4TypeId => matches!(number, 0..=9 | OTHER),
         Attribute::TlsJa3AlgorithmId
         | Attribute::TlsJa3sAlgorithmId
+        | Attribute::EvidencesTlsJa3AlgorithmId
+        | Attribute::EvidencesTlsJa3sAlgorithmId
         | Attribute::TlsCertificateFingerprintAlgorithmId => matches!(number, 0..=20 | OTHER),
         // `hassh.fingerprint.algorithm`, the word for 99, has no column.
         Attribute::ClientHasshFingerprintAlgorithmId | Attribute::ServerHasshFingerprintAlgorithmId => {

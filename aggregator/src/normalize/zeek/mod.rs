@@ -10,9 +10,9 @@ mod protocols;
 
 use std::borrow::Cow;
 
-use super::Context;
 use super::fields::{Fields, Leaf};
 use super::text::{cut, head, near};
+use super::{Context, endpoint};
 use crate::event::Event;
 use crate::schema::Attribute;
 
@@ -108,7 +108,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
 }
 
 /// Keys that only one log has: its path. The first line that holds decides.
-const MARKS: [(&str, &[&str]); 61] = [
+const MARKS: [(&str, &[&str]); 62] = [
     ("conn", &["conn_state"]),
     ("notice", &["note", "suppress_for"]),
     ("notice", &["note", "msg"]),
@@ -157,6 +157,7 @@ const MARKS: [(&str, &[&str]); 61] = [
     ("ldap", &["message_id", "opcode"]),
     ("rfb", &["authentication_method"]),
     ("irc", &["nick"]),
+    ("irc", &["command", "addl"]),
     ("syslog", &["facility", "severity"]),
     ("radius", &["username", "result"]),
     ("quic", &["client_initial_dcid"]),
@@ -195,7 +196,13 @@ const BARE: [&[&str]; 2] = [&["host"], &["src", "dst", "proto"]];
 fn is_bare(fields: &Fields<'_>, keys: &[&str]) -> bool {
     fields.count() == keys.len() + 1
         && keys.iter().all(|key| fields.has(key))
-        && fields.peek("ts").is_some_and(layout::is_time)
+        && fields.peek("ts").is_some_and(|time| layout::is_time(time) || is_iso(time))
+        && keys.iter().all(|key| *key == "proto" || fields.peek(key).is_some_and(|host| endpoint::ip(host).is_some()))
+}
+
+/// `2026-03-16T09:00:00.250000Z`, as Zeek's JSON has it on demand.
+fn is_iso(time: &str) -> bool {
+    time.len() == 27 && time.ends_with('Z') && time.as_bytes().get(10) == Some(&b'T')
 }
 
 /// Whether it is a record of Zeek.

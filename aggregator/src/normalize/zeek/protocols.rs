@@ -2,6 +2,7 @@
 
 use super::super::fields::{Fields, Leaf};
 use super::super::json_lines::{push_ftp_code, push_ftp_command, push_rcode};
+use super::super::text::base_name;
 use super::super::{endpoint, fingerprints, http_fields, outcome};
 use super::logs::{listed, push_outcome};
 use crate::event::{Event, Value};
@@ -29,21 +30,43 @@ pub(super) fn parse<'a>(path: &str, fields: &mut Fields<'a>, event: &mut Event<'
         "known_services" => {
             event.activity_id = 7;
             if let Some(service) = listed(fields, "service").into_iter().next() {
-                event.push(Attribute::AppProtocolName, service);
+                event.push(Attribute::AppProtocolName, service.to_ascii_lowercase());
             }
         }
-        _ => {
-            if event.class == Class::NetworkActivity {
-                if path.is_empty() {
-                    fields.push(event, Attribute::AppProtocolName, "service");
-                } else {
-                    event.push(Attribute::AppProtocolName, path.to_owned());
-                }
-                push_outcome(fields, event, if path == "rfb" { "auth" } else { "success" }, "response");
-                fields.push_all(event, &[(Attribute::ActorUserName, "user"), (Attribute::ActorUserName, "username")]);
+        "sip" => sip(fields, event),
+        _ if event.class == Class::NetworkActivity => {
+            if path.is_empty() {
+                fields.push(event, Attribute::AppProtocolName, "service");
+            } else if !OBSERVED.contains(&path) {
+                event.push(Attribute::AppProtocolName, path.to_owned());
             }
+            match path {
+                "rfb" => push_outcome(fields, event, "auth", ""),
+                "socks" => match fields.text("status") {
+                    Some(status) if status == "succeeded" => outcome::success(event),
+                    Some(status) => outcome::failure(event, status),
+                    None => {}
+                },
+                _ => push_outcome(fields, event, "success", "response"),
+            }
+            fields.push_all(event, &[(Attribute::ActorUserName, "user"), (Attribute::ActorUserName, "username")]);
         }
+        _ => {}
     }
+}
+
+/// Logs of what a host has or is, which are named after no protocol.
+const OBSERVED: [&str; 5] = ["software", "known_certs", "known_hosts", "known_devices", "traceroute"];
+
+/// A request of SIP and what was answered.
+fn sip<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    event.push(Attribute::AppProtocolName, "sip");
+    match fields.leaf("status_code").and_then(Leaf::as_number) {
+        Some(400..) => outcome::failure(event, fields.text("status_msg").unwrap_or_default()),
+        Some(200..) => outcome::success(event),
+        _ => {}
+    }
+    fields.push(event, Attribute::StatusCode, "status_code");
 }
 
 /// How a connection went (`conn_state`), what was counted and how long it took.
@@ -180,8 +203,7 @@ fn ssl<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     event.activity_id = if established { 1 } else { 4 };
     push_outcome(fields, event, "established", "validation_status");
     fingerprints::push_ja4(fields, "ja4", event);
-    // OCSF has no `tls` without its version.
-    if !fields.push(event, Attribute::TlsVersion, "version") {
+    if !fingerprints::push_version(fields, "version", &["server_name", "cipher", "ja3"], event) {
         return;
     }
     fields.push_all(event, &[(Attribute::TlsCipher, "cipher"), (Attribute::TlsSni, "server_name")]);
@@ -213,7 +235,13 @@ fn ftp<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     if !fields.is("user", "<unknown>") {
         fields.push(event, Attribute::ActorUserName, "user");
     }
-    if matches!(event.activity_id, 1 | 2 | 4) && fields.push(event, Attribute::FileName, "arg") {
+    // `ftp://192.0.2.9/pub/x.txt`
+    if matches!(event.activity_id, 1 | 2 | 4)
+        && let Some(path) = fields.text("arg")
+    {
+        let name = Some(base_name(&path)).filter(|name| !name.is_empty()).unwrap_or(&path).to_owned();
+        event.push(Attribute::FileName, name);
+        event.push(Attribute::FilePath, path);
         event.push(Attribute::FileTypeId, 1);
         fields.push(event, Attribute::FileSize, "file_size");
     }
@@ -341,6 +369,13 @@ fn smb<'a>(path: &str, fields: &mut Fields<'a>, event: &mut Event<'a>) {
     }
     fields.push(event, Attribute::FtpCommand, key);
     fields.push_all(event, &[(Attribute::ActorUserName, "username"), (Attribute::SmbShare, "tree")]);
+    match fields.peek("status") {
+        Some("SUCCESS") => outcome::success(event),
+        // The server asks for the rest of it.
+        Some("MORE_PROCESSING_REQUIRED" | "PENDING" | "") | None => {}
+        Some(status) => outcome::failure(event, status.to_owned()),
+    }
+    fields.push(event, Attribute::StatusCode, "status");
     if path == "smb_mapping" {
         event.activity_id = 99;
         event.push(Attribute::ActivityName, "Tree Connect");
@@ -391,7 +426,15 @@ fn logon<'a>(path: &str, fields: &mut Fields<'a>, event: &mut Event<'a>) {
             }
         }
         _ => {
-            fields.push_all(event, &[(Attribute::UserName, "username"), (Attribute::UserDomain, "domainname")]);
+            fields.push_all(
+                event,
+                &[
+                    (Attribute::UserName, "username"),
+                    (Attribute::UserDomain, "domainname"),
+                    (Attribute::SrcEndpointHostname, "hostname"),
+                    (Attribute::DstEndpointHostname, "server_dns_computer_name"),
+                ],
+            );
             push_outcome(fields, event, "success", "");
             match fields.text("result") {
                 Some(result) if result == "success" => outcome::success(event),
@@ -442,6 +485,7 @@ pub(super) fn finding<'a>(path: &str, fields: &mut Fields<'a>, event: &mut Event
     event.push(Attribute::FindingAnalyticName, name);
     event.push(Attribute::IsAlert, true);
     fields.push(event, Attribute::FindingTitle, title);
+    fields.push(event, Attribute::FindingTypes, "seen.indicator_type");
     if let Some(text) = fields.text(desc) {
         event.push(Attribute::Message, text.clone());
         event.push(Attribute::FindingDesc, text);

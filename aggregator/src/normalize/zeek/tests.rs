@@ -57,6 +57,28 @@ fn commands_of_smb_name_user_and_share() {
 }
 
 #[test]
+fn what_was_answered_is_the_outcome() {
+    let said = |rest: &str| {
+        normalized(&format!(
+            r#"{{"ts":1773651600.25,"uid":"C1","id.orig_h":"192.0.2.7","id.orig_p":5,"id.resp_h":"198.51.100.9","id.resp_p":5,{rest}}}"#
+        ))
+    };
+    let event = said(r#""method":"REGISTER","call_id":"a","status_code":401,"status_msg":"Unauthorized""#);
+    assert_eq!((&event["status_id"], &event["status_code"]), (&json!(2), &json!("401")));
+    assert_eq!(event["status_detail"], "Unauthorized");
+    assert_eq!(said(r#""request_p":443,"status":"succeeded""#)["status_id"], 1);
+    let event = said(r#""command":"CREATE","status":"NO_SUCH_FILE","tree":"s""#);
+    assert_eq!((&event["status_id"], &event["status_code"]), (&json!(2), &json!("NO_SUCH_FILE")));
+    assert_eq!(said(r#""command":"NICK","value":"a","addl":"b""#)["app_protocol_name"], "irc");
+    let event = said(r#""server_name":"h.example","resumed":false,"established":false"#);
+    assert_eq!(event["tls"], json!({"version": "Unknown", "sni": "h.example"}));
+    let event = said(r#""command":"RETR","arg":"ftp://198.51.100.9/pub/x.txt","reply_code":226"#);
+    assert_eq!((&event["file"]["name"], &event["status_id"]), (&json!("x.txt"), &json!(1)));
+    let event = said(r#""username":"bob","hostname":"PC","domainname":"d","server_dns_computer_name":"s.example""#);
+    assert_eq!((&event["src_endpoint"]["hostname"], &event["user"]["name"]), (&json!("PC"), &json!("bob")));
+}
+
+#[test]
 fn who_was_let_in_by_a_remote_desktop_is_said() {
     for (auth, status) in [(true, 1), (false, 2)] {
         let event = normalized(&format!(
@@ -79,6 +101,7 @@ fn what_the_sensor_says_of_itself_is_a_report_or_an_error() {
             400_106,
         ),
         (r#"{"ts":1773651600.25,"host":"192.0.2.7"}"#, 400_106),
+        (r#"{"ts":"2026-03-16T09:00:00.250000Z","host":"192.0.2.7"}"#, 400_106),
         (r#"{"ts":1773651600.25,"host":"192.0.2.7","port_num":22,"port_proto":"tcp","service":["SSH"]}"#, 400_107),
         (r#"{"ts":1773651600.25,"host":"192.0.2.7","port_num":443,"subject":"CN=a","issuer_subject":"CN=b"}"#, 400_106),
         (r#"{"ts":1773651600.25,"src":"192.0.2.7","dst":"198.51.100.9","proto":"udp"}"#, 400_106),

@@ -10,8 +10,8 @@ use super::super::fields::{Fields, Leaf};
 use super::super::record::enforce;
 use super::super::remark::spoken;
 use super::super::{Context, http_fields, json, outcome, transport};
-use super::bare;
 use super::windows::base_name;
+use super::{attacks, bare};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -345,6 +345,14 @@ fn shared<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>, context: &Context<
     }
 }
 
+/// MITRE ATT&CK as ECS names it.
+const ATTACKS: attacks::Keys<'_> = attacks::Keys {
+    technique: "threat.technique.id",
+    technique_name: "threat.technique.name",
+    tactic: "threat.tactic.id",
+    tactic_name: "threat.tactic.name",
+};
+
 fn finding<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     event.activity_id = 1;
     let rule = ["rule.name", "rule.id", "event.action", "threat.technique.name", "message"]
@@ -369,6 +377,7 @@ fn finding<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
             (Attribute::EvidencesUrlString, "url.original"),
         ],
     );
+    attacks::push(fields, &ATTACKS, event);
     let path = fields.peek("file.path").map(str::to_owned);
     if let Some(path) = path {
         fields.take("file.path");

@@ -2,17 +2,27 @@
 //!
 //! Severity: Suricata's 1 is high, 2 medium, 3 low, 4 informational.
 
-use std::borrow::Cow;
-
 use super::super::super::fields::{Fields, Leaf};
-use super::super::super::{http_fields, json};
+use super::super::super::record::is_mac;
+use super::super::super::{fingerprints, http_fields, json};
+use super::super::attacks;
 use crate::event::Event;
 use crate::schema::Attribute;
 
 /// `analytic.type_id` 1: a rule.
 const RULE: i64 = 1;
-/// Most techniques and tactics of a rule.
-const ATTACKS_MAX: usize = 8;
+
+/// MITRE ATT&CK as rules of the Emerging Threats name it in their metadata.
+const ATTACKS: attacks::Keys<'_> = attacks::Keys {
+    technique: "alert.metadata.mitre_technique_id",
+    technique_name: "alert.metadata.mitre_technique_name",
+    tactic: "alert.metadata.mitre_tactic_id",
+    tactic_name: "alert.metadata.mitre_tactic_name",
+};
+
+/// The same as other rules do: `"mitre_attack": ["t1190"]`.
+const ATTACK: attacks::Keys<'_> =
+    attacks::Keys { technique: "alert.metadata.mitre_attack", technique_name: "", tactic: "", tactic_name: "" };
 
 /// The two ends, as evidence.
 pub(super) fn ends<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool {
@@ -26,7 +36,40 @@ pub(super) fn ends<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool {
     if to && fields.is_port("dest_port") {
         fields.push(event, Attribute::EvidencesDstEndpointPort, "dest_port");
     }
+    for (end, mac, key) in [
+        (from, Attribute::EvidencesSrcEndpointMac, "ether.src_mac"),
+        (to, Attribute::EvidencesDstEndpointMac, "ether.dest_mac"),
+    ] {
+        if end && fields.peek(key).is_some_and(is_mac) {
+            fields.push(event, mac, key);
+        }
+    }
+    if from {
+        fields.push(event, Attribute::EvidencesSrcEndpointInterfaceName, "in_iface");
+    }
     from || to
+}
+
+/// The handshake that the rule saw.
+fn tls<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
+    if !["tls.version", "tls.sni", "tls.subject", "tls.ja3.hash"].into_iter().any(|key| fields.peek(key).is_some()) {
+        return;
+    }
+    if !fields.push(event, Attribute::EvidencesTlsVersion, "tls.version") {
+        event.push(Attribute::EvidencesTlsVersion, fingerprints::VERSION_UNKNOWN);
+    }
+    fields.push(event, Attribute::EvidencesTlsSni, "tls.sni");
+    fingerprints::push_evidence_ja3(fields, ["tls.ja3.hash", "tls.ja3s.hash"], event);
+    if fields.peek("tls.issuerdn").is_some() && fields.peek("tls.serial").is_some() {
+        fields.push_all(
+            event,
+            &[
+                (Attribute::EvidencesTlsCertificateIssuer, "tls.issuerdn"),
+                (Attribute::EvidencesTlsCertificateSerialNumber, "tls.serial"),
+                (Attribute::EvidencesTlsCertificateSubject, "tls.subject"),
+            ],
+        );
+    }
 }
 
 /// The rule, what it weighs and what was done.
@@ -35,7 +78,12 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     let generator = fields.peek("alert.gid").unwrap_or("1").to_owned();
     let rule = fields.peek("alert.signature_id").unwrap_or("0").to_owned();
     let flow = event.text(Attribute::MetadataCorrelationUid).unwrap_or_default();
-    event.push(Attribute::FindingUid, format!("{generator}:{rule}:{flow}"));
+    // A rule matches once in each transaction of a flow.
+    let uid = match fields.peek("tx_id") {
+        Some(transaction) => format!("{generator}:{rule}:{flow}:{transaction}"),
+        None => format!("{generator}:{rule}:{flow}"),
+    };
+    event.push(Attribute::FindingUid, uid);
     event.push(Attribute::FindingAnalyticTypeId, RULE);
     event.push(Attribute::IsAlert, true);
     event.severity_id = match fields.number("alert.severity") {
@@ -55,11 +103,21 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
             (Attribute::EvidencesUrlHostname, "http.hostname"),
             (Attribute::EvidencesHttpUserAgent, "http.http_user_agent"),
             (Attribute::EvidencesHttpReferrer, "http.http_refer"),
-            (Attribute::EvidencesHttpCode, "http.status"),
             (Attribute::EvidencesQueryHostname, "dns.rrname"),
             (Attribute::EvidencesQueryHostname, "dns.query.rrname"),
         ],
     );
+    // An answer needs its code.
+    if fields.push(event, Attribute::EvidencesHttpCode, "http.status") {
+        fields.push_all(
+            event,
+            &[
+                (Attribute::EvidencesHttpContentType, "http.http_content_type"),
+                (Attribute::EvidencesHttpBodyLength, "http.length"),
+            ],
+        );
+    }
+    tls(fields, event);
     if let Some(method) = fields.peek("http.http_method").and_then(http_fields::method) {
         fields.take("http.http_method");
         event.push(Attribute::EvidencesHttpMethod, method);
@@ -73,7 +131,8 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
         event.push(Attribute::FindingAnalyticName, title.clone());
         event.push(Attribute::FindingTitle, title);
     }
-    attacks(fields, event);
+    let named = if fields.has(ATTACK.technique) { ATTACK } else { ATTACKS };
+    attacks::push(fields, &named, event);
     let blocked = match fields.text("alert.action").as_deref() {
         Some("blocked") => true,
         Some(_) => false,
@@ -97,8 +156,12 @@ fn url<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
 }
 
 /// The first name that was asked for, where it stands in a list.
-fn query<'a>(fields: &Fields<'a>, event: &mut Event<'a>) {
+fn query<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     if event.value(Attribute::EvidencesQueryHostname).is_some() {
+        fields.push_new(
+            event,
+            &[(Attribute::EvidencesQueryType, "dns.rrtype"), (Attribute::EvidencesQueryType, "dns.query.rrtype")],
+        );
         return;
     }
     let list = [fields.leaf("dns.queries"), fields.leaf("dns.query")].into_iter().find_map(|leaf| match leaf {
@@ -106,37 +169,8 @@ fn query<'a>(fields: &Fields<'a>, event: &mut Event<'a>) {
         _ => None,
     });
     let Some(Leaf::Json(first)) = list.and_then(|list| json::elements(list).next()) else { return };
-    if let Some(name) = json::read(first).and_then(|mut query| query.text("rrname")) {
-        event.push(Attribute::EvidencesQueryHostname, name);
-    }
-}
-
-/// MITRE ATT&CK as rules name it in their metadata: `T1190`, `Exploit_Public_Facing_Application`, `TA0001`.
-fn attacks<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
-    let table = [
-        ("alert.metadata.mitre_technique_id", Attribute::FindingAttacksTechniqueUid),
-        ("alert.metadata.mitre_technique_name", Attribute::FindingAttacksTechniqueName),
-        ("alert.metadata.mitre_tactic_id", Attribute::FindingAttacksTacticUid),
-        ("alert.metadata.mitre_tactic_name", Attribute::FindingAttacksTacticName),
-    ];
-    // An element needs a technique or a tactic: none is begun by a name that has no uid.
-    let listed = |fields: &Fields<'a>, key: &str| match fields.leaf(key) {
-        Some(Leaf::Json(list)) => json::elements(list).take(ATTACKS_MAX).filter_map(Leaf::into_text).collect(),
-        _ => Vec::<Cow<'a, str>>::new(),
-    };
-    let techniques = listed(fields, "alert.metadata.mitre_technique_id").len();
-    if techniques == 0 {
-        return;
-    }
-    for (key, attribute) in table {
-        let found = listed(fields, key);
-        // Lists of other lengths do not belong to each other.
-        if found.len() != techniques {
-            continue;
-        }
-        fields.take(key);
-        for (index, text) in (0..).zip(found) {
-            event.push_at(attribute, index, text);
-        }
+    let Some(mut query) = json::read(first) else { return };
+    if query.push(event, Attribute::EvidencesQueryHostname, "rrname") {
+        query.push(event, Attribute::EvidencesQueryType, "rrtype");
     }
 }

@@ -65,13 +65,13 @@ fn drop<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     fields.push(event, Attribute::TrafficBytes, "drop.len");
 }
 
-/// Version, names and fingerprints of a handshake; without its version OCSF has no `tls`.
+/// Version, names and fingerprints of a handshake.
 fn tls<'a>(fields: &mut Fields<'a>, reference: Reference, event: &mut Event<'a>) {
     if event.value(Attribute::AppProtocolName).is_none() {
         event.push(Attribute::AppProtocolName, "tls");
     }
     fingerprints::push_ja4(fields, "tls.ja4", event);
-    if !fields.push(event, Attribute::TlsVersion, "tls.version") {
+    if !fingerprints::push_version(fields, "tls.version", &["tls.sni", "tls.ja3.hash", "tls.subject"], event) {
         return;
     }
     fields.push_all(event, &[(Attribute::TlsSni, "tls.sni"), (Attribute::TlsCipher, "tls.cipher")]);

@@ -16,9 +16,32 @@ fn an_alert_is_a_finding_with_evidence() {
     assert_eq!(event["finding_info"]["title"], "an attempt");
     assert_eq!(event["finding_info"]["analytic"]["uid"], "2034125");
     assert_eq!(event["finding_info"]["attacks"], json!([{"technique": {"uid": "T1190"}}]));
-    assert_eq!(event["evidences"][0]["src_endpoint"], json!({"ip": "192.0.2.7", "port": 4444}));
+    assert_eq!(
+        event["evidences"][0]["src_endpoint"],
+        json!({"ip": "192.0.2.7", "port": 4444, "interface_name": "eth0"})
+    );
     assert_eq!(event["evidences"][0]["url"]["url_string"], "/x");
     assert_eq!((event["action_id"].as_u64(), event["disposition_id"].as_u64()), (Some(2), Some(2)));
+}
+
+#[test]
+fn the_handshake_and_the_cards_that_an_alert_saw_are_evidence() {
+    let event = normalized(&format!(
+        r#"{{{HEAD},"ether":{{"src_mac":"00:00:5e:00:53:01","dest_mac":"00:00:5e:00:53:02"}},"event_type":"alert","tx_id":3,"alert":{{"action":"allowed","signature_id":5,"signature":"s","severity":2,"metadata":{{"mitre_attack":["t1190"]}}}},"tls":{{"sni":"h.example","ja3":{{"hash":"0cc1"}},"issuerdn":"CN=a","serial":"0A","subject":"CN=b"}}}}"#
+    ));
+    assert_eq!(event["finding_info"]["uid"], "1:5:7:3");
+    let evidence = &event["evidences"][0];
+    assert_eq!(
+        evidence["tls"],
+        json!({
+            "version": "Unknown",
+            "sni": "h.example",
+            "ja3_hash": {"algorithm": "MD5", "algorithm_id": 1, "value": "0cc1"},
+            "certificate": {"issuer": "CN=a", "subject": "CN=b", "serial_number": "0A"},
+        })
+    );
+    assert_eq!(evidence["dst_endpoint"]["mac"], "00:00:5e:00:53:02");
+    assert_eq!(event["finding_info"]["attacks"], json!([{"technique": {"uid": "T1190"}}]));
 }
 
 #[test]

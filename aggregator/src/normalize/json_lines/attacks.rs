@@ -12,6 +12,8 @@ use crate::schema::Attribute;
 
 /// Most techniques and tactics of a rule.
 const ATTACKS_MAX: usize = 8;
+/// Most tags that are read.
+const TAGS_MAX: usize = 32;
 
 /// A tactic as tags write it, its name and its id.
 const TACTICS: [(&str, &str, &str); 14] = [
@@ -110,6 +112,3 @@ pub(super) fn push_tags(fields: &Fields<'_>, key: &str, event: &mut Event<'_>) {
         event.push_at(Attribute::FindingAttacksTechniqueUid, index, uid);
     }
 }
-
-/// Most tags that are read.
-const TAGS_MAX: usize = 32;

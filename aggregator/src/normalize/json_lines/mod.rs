@@ -49,6 +49,15 @@ use super::{Context, json, zeek};
 use crate::event::Event;
 use crate::schema::Attribute;
 
+/// The file that a finding is about, also one of Windows.
+fn push_evidence_file<'a>(fields: &mut Fields<'a>, key: &str, event: &mut Event<'a>) {
+    let Some(name) = fields.peek(key).map(|path| windows::base_name(path).to_owned()) else { return };
+    if !name.is_empty() && fields.push(event, Attribute::EvidencesFilePath, key) {
+        event.push(Attribute::EvidencesFileName, name);
+        event.push(Attribute::EvidencesFileTypeId, 0);
+    }
+}
+
 /// What an object can be.
 struct Kind {
     /// `metadata.log_format`.

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use super::super::fields::{Fields, Leaf};
 use super::super::{Context, json};
-use super::attacks;
+use super::{attacks, push_evidence_file};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -64,7 +64,9 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
         event,
         [(&["data.srcip", "data.src_ip"], "data.srcport"), (&["data.dstip", "data.dest_ip"], "data.dstport")],
     );
-    let users = ["data.dstuser", "data.srcuser", "data.user", "data.audit.auid"];
+    push_evidence_file(fields, "syscheck.path", event);
+    fields.push(event, Attribute::EvidencesUrlString, "data.url");
+    let users = ["data.dstuser", "data.srcuser", "data.user", "data.win.eventdata.targetUserName", "data.audit.auid"];
     let _ = users.into_iter().any(|key| fields.push(event, Attribute::EvidencesUserName, key));
 }
 
@@ -87,6 +89,18 @@ mod tests {
         assert_eq!(event["finding_info"]["attacks"], json!([attack]));
         assert_eq!(event["evidences"][0]["src_endpoint"], json!({"ip": "192.0.2.1", "port": 5}));
         assert_eq!(event["evidences"][0]["user"]["name"], "bob");
+        let event = normalized(
+            r#"{"timestamp":"2026-03-16T10:00:00.000+0000","rule":{"level":7,"description":"changed","id":"550"},"agent":{"id":"001"},"syscheck":{"path":"/etc/hosts","event":"modified"}}"#,
+        );
+        let file = json!({"name": "hosts", "path": "/etc/hosts", "type_id": 0});
+        assert_eq!(event["evidences"][0]["file"], file);
+    }
+
+    #[test]
+    fn the_line_that_a_rule_matched_is_the_message() {
+        let event = normalized(
+            r#"{"timestamp":"2026-03-16T10:00:00.000+0000","rule":{"level":3,"id":"1"},"agent":{"id":"001"},"full_log":"line"}"#,
+        );
         assert_eq!((event["message"].as_str(), event["time"].as_i64()), (Some("line"), Some(1_773_655_200_000)));
     }
 }

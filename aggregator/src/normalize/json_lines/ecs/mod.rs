@@ -11,7 +11,7 @@ use super::super::record::enforce;
 use super::super::remark::spoken;
 use super::super::{Context, http_fields, json, outcome, transport};
 use super::windows::base_name;
-use super::{attacks, bare};
+use super::{attacks, bare, push_evidence_file};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -378,13 +378,7 @@ fn finding<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
         ],
     );
     attacks::push(fields, &ATTACKS, event);
-    let path = fields.peek("file.path").map(str::to_owned);
-    if let Some(path) = path {
-        fields.take("file.path");
-        event.push(Attribute::EvidencesFileName, base_name(&path).to_owned());
-        event.push(Attribute::EvidencesFilePath, path);
-        event.push(Attribute::EvidencesFileTypeId, 0);
-    }
+    push_evidence_file(fields, "file.path", event);
 }
 
 fn request<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {

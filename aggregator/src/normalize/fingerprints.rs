@@ -22,17 +22,20 @@ pub(super) fn push_ja4<'a>(fields: &mut Fields<'a>, key: &str, event: &mut Event
     }
 }
 
-/// `tls.version`, which OCSF requires, of a handshake that got no further than its first message.
-pub(super) const VERSION_UNKNOWN: &str = "Unknown";
-
-/// The version, and whether there is a `tls`: also where nothing but one of these other keys tells of it.
-pub(super) fn push_version<'a>(fields: &mut Fields<'a>, key: &str, others: &[&str], event: &mut Event<'a>) -> bool {
-    if fields.push(event, Attribute::TlsVersion, key) {
+/// The version of a `tls`, and whether there is one. OCSF requires it: where only these other keys tell of a handshake, which
+/// got no further than its first message, it is unknown.
+pub(super) fn push_version<'a>(
+    fields: &mut Fields<'a>,
+    version: (Attribute, &str),
+    others: &[&str],
+    event: &mut Event<'a>,
+) -> bool {
+    if fields.push(event, version.0, version.1) {
         return true;
     }
     let told = others.iter().any(|key| fields.peek(key).is_some());
     if told {
-        event.push(Attribute::TlsVersion, VERSION_UNKNOWN);
+        event.push(version.0, "Unknown");
     }
     told
 }

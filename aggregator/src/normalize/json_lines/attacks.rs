@@ -33,12 +33,12 @@ const TACTICS: [(&str, &str, &str); 14] = [
     ("impact", "Impact", "TA0040"),
 ];
 
-/// Where a record names its attacks: `T1190`, `Exploit Public-Facing Application`, `TA0001`, `Initial Access`.
-pub(super) struct Keys<'k> {
-    pub(super) technique: &'k str,
-    pub(super) technique_name: &'k str,
-    pub(super) tactic: &'k str,
-    pub(super) tactic_name: &'k str,
+/// Where a record names its attacks.
+pub(super) struct Keys {
+    /// `T1190`
+    pub(super) technique: &'static str,
+    /// `Exploit Public-Facing Application`, `TA0001`, `Initial Access`: what else it says of each.
+    pub(super) beside: &'static [(Attribute, &'static str)],
 }
 
 /// The words of a list, or the one that stands alone.
@@ -61,21 +61,16 @@ fn technique(text: &str) -> Option<String> {
 }
 
 /// Takes what stands at the keys. An element needs a technique or a tactic: none is begun by a name that has no id.
-pub(super) fn push<'a>(fields: &mut Fields<'a>, keys: &Keys<'_>, event: &mut Event<'a>) {
-    let techniques: Vec<String> = listed(fields, keys.technique).iter().map_while(|text| technique(text)).collect();
-    if techniques.is_empty() || techniques.len() != listed(fields, keys.technique).len() {
-        return;
-    }
+pub(super) fn push<'a>(fields: &mut Fields<'a>, keys: &Keys, event: &mut Event<'a>) {
+    let techniques: Option<Vec<String>> =
+        listed(fields, keys.technique).into_iter().map(|text| technique(&text)).collect();
+    let Some(techniques) = techniques.filter(|techniques| !techniques.is_empty()) else { return };
     let count = techniques.len();
     fields.take(keys.technique);
     for (index, uid) in (0..).zip(techniques) {
         event.push_at(Attribute::FindingAttacksTechniqueUid, index, uid);
     }
-    for (key, attribute) in [
-        (keys.technique_name, Attribute::FindingAttacksTechniqueName),
-        (keys.tactic, Attribute::FindingAttacksTacticUid),
-        (keys.tactic_name, Attribute::FindingAttacksTacticName),
-    ] {
+    for (attribute, key) in keys.beside {
         let found = listed(fields, key);
         // Lists of other lengths do not belong to each other.
         if found.len() != count {
@@ -83,7 +78,7 @@ pub(super) fn push<'a>(fields: &mut Fields<'a>, keys: &Keys<'_>, event: &mut Eve
         }
         fields.take(key);
         for (index, text) in (0..).zip(found) {
-            event.push_at(attribute, index, text);
+            event.push_at(*attribute, index, text);
         }
     }
 }

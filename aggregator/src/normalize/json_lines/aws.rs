@@ -305,6 +305,13 @@ mod tests {
             assert_eq!((&event["finding_info"]["uid"], &event["message"]), (&json!("f1"), &json!("probed")));
         }
         let event = normalized(
+            r#"{"id":"f2","type":"t","title":"t","updatedAt":"2026-03-16T09:00:00Z","resource":{"kubernetesDetails":{"kubernetesUserDetails":{"username":"bob"}}},"service":{"serviceName":"guardduty","action":{"dnsRequestAction":{"domain":"bad.example","blocked":true}},"runtimeDetails":{"process":{"name":"sh","executablePath":"/bin/sh","pid":7}}}}"#,
+        );
+        let evidence = &event["evidences"][0];
+        assert_eq!(evidence["query"], json!({"hostname": "bad.example"}));
+        assert_eq!((&evidence["user"]["name"], &evidence["process"]["pid"]), (&json!("bob"), &json!(7)));
+        assert_eq!((&evidence["process"]["file"]["path"], &event["disposition_id"]), (&json!("/bin/sh"), &json!(2)));
+        let event = normalized(
             r#"{"SchemaVersion":"2018-10-08","Id":"a","ProductArn":"p","GeneratorId":"g","Title":"t","Severity":{"Label":"HIGH"},"UpdatedAt":"2026-03-16T09:00:00Z"}"#,
         );
         assert_eq!((&event["type_uid"], &event["severity_id"]), (&json!(200_401), &json!(4)));

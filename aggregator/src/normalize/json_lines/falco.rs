@@ -9,7 +9,7 @@ use super::super::Context;
 use super::super::endpoint::ip;
 use super::super::fields::Fields;
 use super::super::text::{base_name, port};
-use super::attacks;
+use super::{attacks, push_evidence_file};
 use crate::event::Event;
 use crate::schema::{Attribute, Class};
 
@@ -158,12 +158,8 @@ fn evidence<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
         ],
     );
     process(fields, event);
-    let path = fields.peek("output_fields.fd.name").filter(|path| path.starts_with('/')).map(str::to_owned);
-    if let Some(path) = path {
-        fields.take("output_fields.fd.name");
-        event.push(Attribute::EvidencesFileName, base_name(&path).to_owned());
-        event.push(Attribute::EvidencesFilePath, path);
-        event.push(Attribute::EvidencesFileTypeId, 0);
+    if fields.peek("output_fields.fd.name").is_some_and(|path| path.starts_with('/')) {
+        push_evidence_file(fields, "output_fields.fd.name", event);
     }
     fields.push_evidence_ends(
         event,
@@ -248,6 +244,11 @@ mod tests {
         assert_eq!(evidence["user"], json!({"name": "root", "uid": "0"}));
         let attack = json!({"technique": {"uid": "T1059"}, "tactic": {"uid": "TA0002", "name": "Execution"}});
         assert_eq!(event["finding_info"]["attacks"], json!([attack]));
+        let tactics = normalized(
+            r#"{"output":"x","priority":"Notice","rule":"r","tags":["mitre_discovery","mitre_impact","mitre_none"]}"#,
+        );
+        assert_eq!(tactics["finding_info"]["attacks"][1], json!({"tactic": {"uid": "TA0040", "name": "Impact"}}));
+        assert_eq!(tactics["finding_info"]["attacks"].as_array().map(Vec::len), Some(2));
         let image = json!({"name": "r/nginx", "uid": "r/nginx:1.2", "tag": "1.2"});
         assert_eq!(evidence["container"]["image"], image);
         assert_eq!(evidence["file"]["path"], "/etc/shadow");

@@ -45,13 +45,15 @@ pub(super) use falco::{
 pub(super) use windows::parse as push_windows;
 
 use super::fields::Fields;
+use super::text::base_name;
 use super::{Context, json, zeek};
 use crate::event::Event;
 use crate::schema::Attribute;
 
 /// The file that a finding is about, also one of Windows.
 fn push_evidence_file<'a>(fields: &mut Fields<'a>, key: &str, event: &mut Event<'a>) {
-    let Some(name) = fields.peek(key).map(|path| windows::base_name(path).to_owned()) else { return };
+    let named = |path: &str| if path.starts_with('/') { base_name(path) } else { windows::base_name(path) }.to_owned();
+    let Some(name) = fields.peek(key).map(named) else { return };
     if !name.is_empty() && fields.push(event, Attribute::EvidencesFilePath, key) {
         event.push(Attribute::EvidencesFileName, name);
         event.push(Attribute::EvidencesFileTypeId, 0);

@@ -288,13 +288,12 @@ fn evidence<'a>(fields: &mut Fields<'a>, added: bool, event: &mut Event<'a>) {
             event.push(Attribute::EvidenceFolderName, path);
             event.push(Attribute::EvidenceFolderTypeId, 2);
         }
-        10 => match name(event.text(Attribute::EvidenceProcessFilePath)) {
-            Some(name) => {
+        10 => {
+            if let Some(name) = name(event.text(Attribute::EvidenceProcessFilePath)) {
                 event.push(Attribute::EvidenceProcessFileName, name);
                 event.push(Attribute::EvidenceProcessFileTypeId, 1);
             }
-            None => event.fields.retain(|field| field.attribute != Attribute::EvidenceProcessFilePath),
-        },
+        }
         5 => {
             let command = event.text(Attribute::EvidenceJobName).map(str::to_owned).unwrap_or_default();
             event.push(Attribute::EvidenceJobCmdLine, command);

@@ -74,11 +74,12 @@ pub(super) fn parse<'a>(fields: &mut Fields<'a>, context: &Context<'a>, event: &
 }
 
 /// MITRE ATT&CK as signatures name it; the tactic stands as `defense-evasion`.
-const ATTACKS: attacks::Keys<'_> = attacks::Keys {
+const ATTACKS: attacks::Keys = attacks::Keys {
     technique: "metadata.Properties.external_id",
-    technique_name: "metadata.Properties.Technique",
-    tactic: "",
-    tactic_name: "metadata.Properties.Category",
+    beside: &[
+        (Attribute::FindingAttacksTechniqueName, "metadata.Properties.Technique"),
+        (Attribute::FindingAttacksTacticName, "metadata.Properties.Category"),
+    ],
 };
 
 /// A signature that matched.
@@ -252,8 +253,11 @@ mod tests {
         assert_eq!((&event["type_uid"], &event["kernel"]["name"]), (&json!(100_304), &json!("ptrace")));
         let event = line(
             "anti_debugging",
-            r#""args":[],"metadata":{"Description":"d","Properties":{"Severity":1,"signatureID":"TRC-102","signatureName":"Anti-Debugging"}}"#,
+            r#""args":[],"metadata":{"Description":"d","Properties":{"Severity":1,"signatureID":"TRC-102","signatureName":"Anti-Debugging","external_id":"T1622","Technique":"Debugger Evasion","Category":"defense-evasion"}}"#,
         );
         assert_eq!((&event["type_uid"], &event["finding_info"]["title"]), (&json!(200_401), &json!("Anti-Debugging")));
+        let technique = json!({"uid": "T1622", "name": "Debugger Evasion"});
+        let attacks = json!([{"technique": technique, "tactic": {"name": "defense-evasion"}}]);
+        assert_eq!(event["finding_info"]["attacks"], attacks);
     }
 }

@@ -16,11 +16,12 @@ use crate::schema::{Attribute, Class};
 const GROUPS_MAX: usize = 16;
 
 /// MITRE ATT&CK as its rules name it.
-const ATTACKS: attacks::Keys<'_> = attacks::Keys {
+const ATTACKS: attacks::Keys = attacks::Keys {
     technique: "rule.mitre.id",
-    technique_name: "rule.mitre.technique",
-    tactic: "",
-    tactic_name: "rule.mitre.tactic",
+    beside: &[
+        (Attribute::FindingAttacksTechniqueName, "rule.mitre.technique"),
+        (Attribute::FindingAttacksTacticName, "rule.mitre.tactic"),
+    ],
 };
 
 /// Whether it is an alert.

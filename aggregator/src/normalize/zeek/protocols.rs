@@ -203,7 +203,8 @@ fn ssl<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     event.activity_id = if established { 1 } else { 4 };
     push_outcome(fields, event, "established", "validation_status");
     fingerprints::push_ja4(fields, "ja4", event);
-    if !fingerprints::push_version(fields, "version", &["server_name", "cipher", "ja3"], event) {
+    if !fingerprints::push_version(fields, (Attribute::TlsVersion, "version"), &["server_name", "cipher", "ja3"], event)
+    {
         return;
     }
     fields.push_all(event, &[(Attribute::TlsCipher, "cipher"), (Attribute::TlsSni, "server_name")]);
@@ -373,7 +374,7 @@ fn smb<'a>(path: &str, fields: &mut Fields<'a>, event: &mut Event<'a>) {
         Some("SUCCESS") => outcome::success(event),
         // The server asks for the rest of it.
         Some("MORE_PROCESSING_REQUIRED" | "PENDING" | "") | None => {}
-        Some(status) => outcome::failure(event, status.to_owned()),
+        Some(_) => outcome::failure(event, ""),
     }
     fields.push(event, Attribute::StatusCode, "status");
     if path == "smb_mapping" {

@@ -346,11 +346,13 @@ fn shared<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>, context: &Context<
 }
 
 /// MITRE ATT&CK as ECS names it.
-const ATTACKS: attacks::Keys<'_> = attacks::Keys {
+const ATTACKS: attacks::Keys = attacks::Keys {
     technique: "threat.technique.id",
-    technique_name: "threat.technique.name",
-    tactic: "threat.tactic.id",
-    tactic_name: "threat.tactic.name",
+    beside: &[
+        (Attribute::FindingAttacksTechniqueName, "threat.technique.name"),
+        (Attribute::FindingAttacksTacticUid, "threat.tactic.id"),
+        (Attribute::FindingAttacksTacticName, "threat.tactic.name"),
+    ],
 };
 
 fn finding<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {

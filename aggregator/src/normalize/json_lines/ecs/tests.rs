@@ -1,14 +1,17 @@
 //! Categories and what they become.
 
+use serde_json::{Value, json};
+
 use super::super::super::testing::normalized;
+
+fn line(rest: &str) -> Value {
+    normalized(&format!(
+        r#"{{"@timestamp":"2026-03-16T09:00:00.500Z","ecs":{{"version":"8.11.0"}},"message":"m",{rest}}}"#
+    ))
+}
 
 #[test]
 fn categories_are_classes() {
-    let line = |rest: &str| {
-        normalized(&format!(
-            r#"{{"@timestamp":"2026-03-16T09:00:00.500Z","ecs":{{"version":"8.11.0"}},"message":"m",{rest}}}"#
-        ))
-    };
     let event = line(
         r#""event":{"category":["authentication"],"type":["start"],"action":"ssh_login","outcome":"failure"},"user":{"name":"ann"},"source":{"ip":"192.0.2.7","port":5},"process":{"name":"sshd","pid":7}"#,
     );
@@ -69,4 +72,22 @@ fn categories_are_classes() {
     ] {
         assert_eq!(line(rest)["type_uid"], type_uid, "{rest}");
     }
+}
+
+#[test]
+fn a_finding_names_its_attacks_and_its_file() {
+    let attacked = |threat: &str| {
+        line(&format!(
+            r#""event":{{"kind":"alert"}},"rule":{{"name":"r"}},"file":{{"path":"C:\\a\\x.exe"}},"threat":{{{threat}}}"#
+        ))
+    };
+    let event = attacked(
+        r#""technique":{"id":["T1059","T1105"],"name":["a","b"]},"tactic":{"id":["TA0002"],"name":["Execution"]}"#,
+    );
+    let element = |uid: &str, name: &str| json!({"technique": {"uid": uid, "name": name}});
+    assert_eq!(event["finding_info"]["attacks"], json!([element("T1059", "a"), element("T1105", "b")]));
+    let file = json!({"name": "x.exe", "path": "C:\\a\\x.exe", "type_id": 0});
+    assert_eq!(event["evidences"][0]["file"], file);
+    let none = attacked(r#""technique":{"id":["T1059","no technique"]}"#);
+    assert_eq!(none["finding_info"].get("attacks"), None);
 }

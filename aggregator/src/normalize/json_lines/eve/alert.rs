@@ -6,6 +6,7 @@ use super::super::super::fields::{Fields, Leaf};
 use super::super::super::record::is_mac;
 use super::super::super::{fingerprints, http_fields, json};
 use super::super::attacks;
+use super::protocol::TOLD;
 use crate::event::Event;
 use crate::schema::Attribute;
 
@@ -13,16 +14,17 @@ use crate::schema::Attribute;
 const RULE: i64 = 1;
 
 /// MITRE ATT&CK as rules of the Emerging Threats name it in their metadata.
-const ATTACKS: attacks::Keys<'_> = attacks::Keys {
+const ATTACKS: attacks::Keys = attacks::Keys {
     technique: "alert.metadata.mitre_technique_id",
-    technique_name: "alert.metadata.mitre_technique_name",
-    tactic: "alert.metadata.mitre_tactic_id",
-    tactic_name: "alert.metadata.mitre_tactic_name",
+    beside: &[
+        (Attribute::FindingAttacksTechniqueName, "alert.metadata.mitre_technique_name"),
+        (Attribute::FindingAttacksTacticUid, "alert.metadata.mitre_tactic_id"),
+        (Attribute::FindingAttacksTacticName, "alert.metadata.mitre_tactic_name"),
+    ],
 };
 
 /// The same as other rules do: `"mitre_attack": ["t1190"]`.
-const ATTACK: attacks::Keys<'_> =
-    attacks::Keys { technique: "alert.metadata.mitre_attack", technique_name: "", tactic: "", tactic_name: "" };
+const ATTACK: attacks::Keys = attacks::Keys { technique: "alert.metadata.mitre_attack", beside: &[] };
 
 /// The two ends, as evidence.
 pub(super) fn ends<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool {
@@ -52,11 +54,8 @@ pub(super) fn ends<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) -> bool {
 
 /// The handshake that the rule saw.
 fn tls<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
-    if !["tls.version", "tls.sni", "tls.subject", "tls.ja3.hash"].into_iter().any(|key| fields.peek(key).is_some()) {
+    if !fingerprints::push_version(fields, (Attribute::EvidencesTlsVersion, "tls.version"), &TOLD, event) {
         return;
-    }
-    if !fields.push(event, Attribute::EvidencesTlsVersion, "tls.version") {
-        event.push(Attribute::EvidencesTlsVersion, fingerprints::VERSION_UNKNOWN);
     }
     fields.push(event, Attribute::EvidencesTlsSni, "tls.sni");
     fingerprints::push_evidence_ja3(fields, ["tls.ja3.hash", "tls.ja3s.hash"], event);

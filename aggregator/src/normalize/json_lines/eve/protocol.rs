@@ -65,13 +65,16 @@ fn drop<'a>(fields: &mut Fields<'a>, event: &mut Event<'a>) {
     fields.push(event, Attribute::TrafficBytes, "drop.len");
 }
 
+/// Keys that tell of a handshake whose version is not said.
+pub(super) const TOLD: [&str; 3] = ["tls.sni", "tls.ja3.hash", "tls.subject"];
+
 /// Version, names and fingerprints of a handshake.
 fn tls<'a>(fields: &mut Fields<'a>, reference: Reference, event: &mut Event<'a>) {
     if event.value(Attribute::AppProtocolName).is_none() {
         event.push(Attribute::AppProtocolName, "tls");
     }
     fingerprints::push_ja4(fields, "tls.ja4", event);
-    if !fingerprints::push_version(fields, "tls.version", &["tls.sni", "tls.ja3.hash", "tls.subject"], event) {
+    if !fingerprints::push_version(fields, (Attribute::TlsVersion, "tls.version"), &TOLD, event) {
         return;
     }
     fields.push_all(event, &[(Attribute::TlsSni, "tls.sni"), (Attribute::TlsCipher, "tls.cipher")]);
